@@ -1,0 +1,131 @@
+// Products with W = B (x) C, B[m1,n1], C[m2,n2], W[m1 m2, n1 n2], without ever forming W:
+// with X[n1,n2] the row of x and Y[m1,m2] the row of y,  Y = B X C^T,  dX = B^T dY C,  dB = dY C X^T,  dC = dY^T B X.
+// C works on all R rows at once (its index runs fastest, so [R,n1,n2] is a matrix of R n1 rows); B works row by row of the batch.
+// Each product is taken in the cheaper order. R, m1, n1, m2, n2 >= 1; R = 1 is a matrix times a vector.
+// `scratch`: what gemm wants for the largest of its calls, see gemm.ts; `temp`: R max(m1 n2, n1 m2) floats.
+
+import { f32_gemm_nn, f32_gemm_nt, f32_gemm_tn } from './gemm';
+
+/** y[R, m1 m2] (+)= x[R, n1 n2] W^T */
+export function f32_kron_mm(
+  b: usize,
+  c: usize,
+  x: usize,
+  y: usize,
+  R: i32,
+  m1: i32,
+  n1: i32,
+  m2: i32,
+  n2: i32,
+  accumulate: bool,
+  temp: usize,
+  scratch: usize,
+): void {
+  if (m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)) {
+    // (B X) C^T
+    for (let r = 0; r < R; ++r) {
+      f32_gemm_nn(
+        b,
+        x + ((<usize>(r * n1 * n2)) << 2),
+        temp + ((<usize>(r * m1 * n2)) << 2),
+        m1,
+        n2,
+        n1,
+        false,
+        scratch,
+      );
+    }
+    f32_gemm_nt(temp, c, y, R * m1, m2, n2, accumulate, scratch);
+  } else {
+    // B (X C^T)
+    f32_gemm_nt(x, c, temp, R * n1, m2, n2, false, scratch);
+    for (let r = 0; r < R; ++r) {
+      f32_gemm_nn(
+        b,
+        temp + ((<usize>(r * n1 * m2)) << 2),
+        y + ((<usize>(r * m1 * m2)) << 2),
+        m1,
+        m2,
+        n1,
+        accumulate,
+        scratch,
+      );
+    }
+  }
+}
+
+/** dx[R, n1 n2] (+)= dy[R, m1 m2] W */
+export function f32_kron_tmm(
+  b: usize,
+  c: usize,
+  dy: usize,
+  dx: usize,
+  R: i32,
+  m1: i32,
+  n1: i32,
+  m2: i32,
+  n2: i32,
+  accumulate: bool,
+  temp: usize,
+  scratch: usize,
+): void {
+  if (n1 * m2 * (m1 + n2) <= m1 * n2 * (m2 + n1)) {
+    // (B^T dY) C
+    for (let r = 0; r < R; ++r) {
+      f32_gemm_tn(
+        b,
+        dy + ((<usize>(r * m1 * m2)) << 2),
+        temp + ((<usize>(r * n1 * m2)) << 2),
+        n1,
+        m2,
+        m1,
+        false,
+        scratch,
+      );
+    }
+    f32_gemm_nn(temp, c, dx, R * n1, n2, m2, accumulate, scratch);
+  } else {
+    // B^T (dY C)
+    f32_gemm_nn(dy, c, temp, R * m1, n2, m2, false, scratch);
+    for (let r = 0; r < R; ++r) {
+      f32_gemm_tn(
+        b,
+        temp + ((<usize>(r * m1 * n2)) << 2),
+        dx + ((<usize>(r * n1 * n2)) << 2),
+        n1,
+        n2,
+        m1,
+        accumulate,
+        scratch,
+      );
+    }
+  }
+}
+
+/** dB[m1,n1] += sum over rows of dY C X^T,  dC[m2,n2] += sum over rows of dY^T B X */
+export function f32_kron_grad(
+  b: usize,
+  c: usize,
+  dy: usize,
+  x: usize,
+  db: usize,
+  dc: usize,
+  R: i32,
+  m1: i32,
+  n1: i32,
+  m2: i32,
+  n2: i32,
+  temp: usize,
+  scratch: usize,
+): void {
+  // temp = B X, [R m1, n2]
+  for (let r = 0; r < R; ++r) {
+    f32_gemm_nn(b, x + ((<usize>(r * n1 * n2)) << 2), temp + ((<usize>(r * m1 * n2)) << 2), m1, n2, n1, false, scratch);
+  }
+  f32_gemm_tn(dy, temp, dc, m2, n2, R * m1, true, scratch);
+  // temp = dY C, [R m1, n2]
+  f32_gemm_nn(dy, c, temp, R * m1, n2, m2, false, scratch);
+  for (let r = 0; r < R; ++r) {
+    f32_gemm_nt(temp + ((<usize>(r * m1 * n2)) << 2), x + ((<usize>(r * n1 * n2)) << 2), db, m1, n1, n2, true, scratch);
+  }
+}

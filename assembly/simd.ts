@@ -1,0 +1,95 @@
+// Helpers that the kernels inline. Kept out of index.ts: a v128 cannot cross the module's border.
+
+/** Sum of the four lanes, pairwise. */
+// @ts-ignore: decorator
+@inline
+export function sum4(v: v128): f32 {
+  const pairs = f32x4.add(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+  return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
+}
+
+/** acc + a * b, rounded twice: plain SIMD has no fused multiply-add. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, acc: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(a, b));
+}
+
+// Constants of exp4, one vector each. V8 rebuilds f32x4.splat(constant) inside loops; a load is free beside the arithmetic.
+const EXP = memory.data<f32>(
+  [
+    -87.0, -87.0, -87.0, -87.0, // below: 1.6e-38, the smallest result
+    88.0, 88.0, 88.0, 88.0, // above: 1.7e38, the largest
+    1.44269504, 1.44269504, 1.44269504, 1.44269504, // 1 / ln 2
+    12582912.0, 12582912.0, 12582912.0, 12582912.0, // 1.5 * 2^23: adding it rounds to an integer
+    0.693359375, 0.693359375, 0.693359375, 0.693359375, // ln 2, high part: n times it is exact
+    -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, // ln 2, low part
+    1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4,
+    1.3981999507e-3, 1.3981999507e-3, 1.3981999507e-3, 1.3981999507e-3,
+    8.3334519073e-3, 8.3334519073e-3, 8.3334519073e-3, 8.3334519073e-3,
+    4.1665795894e-2, 4.1665795894e-2, 4.1665795894e-2, 4.1665795894e-2,
+    1.6666665459e-1, 1.6666665459e-1, 1.6666665459e-1, 1.6666665459e-1,
+    0.5, 0.5, 0.5, 0.5,
+    1.0, 1.0, 1.0, 1.0,
+    2.0, 2.0, 2.0, 2.0,
+  ],
+  16,
+);
+
+/**
+ * e^x, relative error below 2e-7 for x in [-87, 88], clamped outside: x = n ln 2 + r, a polynomial of degree 7 in r, then n
+ * added to the exponent's bits. Coefficients: Cephes, expf.c.
+ */
+// @ts-ignore: decorator
+@inline
+export function exp4(x: v128): v128 {
+  // pmin and pmax keep their first operand when the other compares false, so a NaN stays one.
+  x = f32x4.pmin(f32x4.pmax(x, v128.load(EXP)), v128.load(EXP, 16));
+  const magic = v128.load(EXP, 48);
+  const shifted = f32x4.add(f32x4.mul(x, v128.load(EXP, 32)), magic);
+  const n = f32x4.sub(shifted, magic);
+  const r = f32x4.sub(f32x4.sub(x, f32x4.mul(n, v128.load(EXP, 64))), f32x4.mul(n, v128.load(EXP, 80)));
+  let p = madd(v128.load(EXP, 96), r, v128.load(EXP, 112));
+  p = madd(p, r, v128.load(EXP, 128));
+  p = madd(p, r, v128.load(EXP, 144));
+  p = madd(p, r, v128.load(EXP, 160));
+  p = madd(p, r, v128.load(EXP, 176));
+  p = f32x4.add(madd(p, f32x4.mul(r, r), r), v128.load(EXP, 192));
+  // The low bits of `shifted` hold n; the shift drops all the others.
+  return i32x4.add(p, i32x4.shl(shifted, 23));
+}
+
+/** 1 / (1 + e^-x) */
+// @ts-ignore: decorator
+@inline
+export function sigmoid4(x: v128): v128 {
+  const one = v128.load(EXP, 192);
+  return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x))));
+}
+
+/** 1 - 2 / (1 + e^2x): absolute error below 2e-7. */
+// @ts-ignore: decorator
+@inline
+export function tanh4(x: v128): v128 {
+  const one = v128.load(EXP, 192);
+  return f32x4.sub(one, f32x4.div(v128.load(EXP, 208), f32x4.add(one, exp4(f32x4.add(x, x)))));
+}
+
+/** The n < 4 first lanes from ptr, zero in the others: nothing past the array is read. */
+// @ts-ignore: decorator
+@inline
+export function loadPart(ptr: usize, n: i32): v128 {
+  let v = v128.load32_zero(ptr);
+  if (n > 1) v = v128.load_lane<f32>(ptr, v, 1, 4);
+  if (n > 2) v = v128.load_lane<f32>(ptr, v, 2, 8);
+  return v;
+}
+
+/** Writes the n < 4 first lanes. */
+// @ts-ignore: decorator
+@inline
+export function storePart(ptr: usize, v: v128, n: i32): void {
+  v128.store_lane<f32>(ptr, v, 0);
+  if (n > 1) v128.store_lane<f32>(ptr, v, 1, 4);
+  if (n > 2) v128.store_lane<f32>(ptr, v, 2, 8);
+}

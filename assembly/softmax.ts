@@ -1,0 +1,80 @@
+// Softmax over rows of V logits, f32, and the cross-entropy of a target in each row. x[R,V] row-major; R, V >= 1.
+
+import { exp4, loadPart, storePart, sum4 } from './simd';
+
+/** log(sum(e^x)) of one row: the largest is taken out first, so that nothing overflows. */
+function logSumExp(x: usize, V: i32): f32 {
+  const whole = (<usize>V >> 2) << 4;
+  const rest = V & 3;
+  let top = v128.load32_splat(x);
+  for (let at: usize = 0; at < whole; at += 16) top = f32x4.pmax(top, v128.load(x + at));
+  let max = Mathf.max(
+    Mathf.max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)),
+    Mathf.max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
+  );
+  for (let j = 0; j < rest; ++j) max = Mathf.max(max, load<f32>(x + whole + ((<usize>j) << 2)));
+  const shift = f32x4.splat(max);
+  let sum = i32x4.splat(0);
+  for (let at: usize = 0; at < whole; at += 16) sum = f32x4.add(sum, exp4(f32x4.sub(v128.load(x + at), shift)));
+  let total = sum4(sum);
+  if (rest) {
+    const e = exp4(f32x4.sub(loadPart(x + whole, rest), shift));
+    total += f32x4.extract_lane(e, 0);
+    if (rest > 1) total += f32x4.extract_lane(e, 1);
+    if (rest > 2) total += f32x4.extract_lane(e, 2);
+  }
+  return max + Mathf.log(total);
+}
+
+/** y = x - log(sum(e^x)), row by row. y may be x. */
+export function f32_log_softmax(x: usize, y: usize, R: i32, V: i32): void {
+  const row = (<usize>V) << 2;
+  for (let r = 0; r < R; ++r, x += row, y += row) {
+    const lse = logSumExp(x, V);
+    for (let at: usize = 0; at < row; at += 4) store<f32>(y + at, load<f32>(x + at) - lse);
+  }
+}
+
+/**
+ * losses[r] = lse[r] - x[r, targets[r]], lse[r] = log(sum(e^x[r])), which the gradient wants. targets: i32[R]; a row whose target is negative
+ * has loss 0.
+ */
+export function f32_cross_entropy(x: usize, targets: usize, lse: usize, losses: usize, R: i32, V: i32): void {
+  const row = (<usize>V) << 2;
+  for (let r = 0; r < R; ++r, x += row, targets += 4, lse += 4, losses += 4) {
+    const l = logSumExp(x, V);
+    const target = load<i32>(targets);
+    store<f32>(lse, l);
+    store<f32>(losses, target < 0 ? 0 : l - load<f32>(x + ((<usize>target) << 2)));
+  }
+}
+
+/** dx = scale (softmax(x) - onehot(target)), 0 in the rows whose target is negative. dx may be x. */
+export function f32_cross_entropy_grad(
+  x: usize,
+  targets: usize,
+  lse: usize,
+  dx: usize,
+  R: i32,
+  V: i32,
+  scale: f32,
+): void {
+  const row = (<usize>V) << 2;
+  const whole = (<usize>V >> 2) << 4;
+  const rest = V & 3;
+  const s = f32x4.splat(scale);
+  for (let r = 0; r < R; ++r, x += row, dx += row, targets += 4, lse += 4) {
+    const target = load<i32>(targets);
+    if (target < 0) {
+      memory.fill(dx, 0, row);
+      continue;
+    }
+    const l = v128.load32_splat(lse);
+    for (let at: usize = 0; at < whole; at += 16) {
+      v128.store(dx + at, f32x4.mul(s, exp4(f32x4.sub(v128.load(x + at), l))));
+    }
+    if (rest) storePart(dx + whole, f32x4.mul(s, exp4(f32x4.sub(loadPart(x + whole, rest), l))), rest);
+    const at = dx + ((<usize>target) << 2);
+    store<f32>(at, load<f32>(at) - scale);
+  }
+}

@@ -1,0 +1,71 @@
+// Vectors of n elements and rows of them, f32. No alignment asked; n may be 0. Sums are taken in f64.
+
+import { exp4, loadPart, sigmoid4, storePart, tanh4 } from './simd';
+
+/** y += x */
+export function f32_add(x: usize, y: usize, n: i32): void {
+  for (; n >= 4; n -= 4, x += 16, y += 16) v128.store(y, f32x4.add(v128.load(y), v128.load(x)));
+  if (n) storePart(y, f32x4.add(loadPart(y, n), loadPart(x, n)), n);
+}
+
+/** y = a x */
+export function f32_scale(a: f32, x: usize, y: usize, n: i32): void {
+  const s = f32x4.splat(a);
+  for (; n >= 4; n -= 4, x += 16, y += 16) v128.store(y, f32x4.mul(s, v128.load(x)));
+  if (n) storePart(y, f32x4.mul(s, loadPart(x, n)), n);
+}
+
+/** y = e^x, see exp4 */
+export function f32_exp(x: usize, y: usize, n: i32): void {
+  for (; n >= 4; n -= 4, x += 16, y += 16) v128.store(y, exp4(v128.load(x)));
+  if (n) storePart(y, exp4(loadPart(x, n)), n);
+}
+
+export function f32_sigmoid(x: usize, y: usize, n: i32): void {
+  for (; n >= 4; n -= 4, x += 16, y += 16) v128.store(y, sigmoid4(v128.load(x)));
+  if (n) storePart(y, sigmoid4(loadPart(x, n)), n);
+}
+
+export function f32_tanh(x: usize, y: usize, n: i32): void {
+  for (; n >= 4; n -= 4, x += 16, y += 16) v128.store(y, tanh4(v128.load(x)));
+  if (n) storePart(y, tanh4(loadPart(x, n)), n);
+}
+
+/** sum of x y */
+export function f32_dot(x: usize, y: usize, n: i32): f64 {
+  let s = f64x2.splat(0);
+  for (; n >= 4; n -= 4, x += 16, y += 16) {
+    const a = v128.load(x);
+    const b = v128.load(y);
+    s = f64x2.add(s, f64x2.mul(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)));
+    const high = f64x2.promote_low_f32x4(v128.shuffle<f32>(a, a, 2, 3, 2, 3));
+    s = f64x2.add(s, f64x2.mul(high, f64x2.promote_low_f32x4(v128.shuffle<f32>(b, b, 2, 3, 2, 3))));
+  }
+  let total = f64x2.extract_lane(s, 0) + f64x2.extract_lane(s, 1);
+  for (; n > 0; --n, x += 4, y += 4) total += <f64>load<f32>(x) * <f64>load<f32>(y);
+  return total;
+}
+
+/** sum of x */
+export function f32_sum(x: usize, n: i32): f64 {
+  let total: f64 = 0;
+  for (; n > 0; --n, x += 4) total += <f64>load<f32>(x);
+  return total;
+}
+
+/** sum of x^2, for clipping by the global norm */
+export function f32_sum_squares(x: usize, n: i32): f64 {
+  return f32_dot(x, x, n);
+}
+
+/** y[r] = x[N] in each of R rows: a bias, before products are added to it. */
+export function f32_set_rows(x: usize, y: usize, R: i32, N: i32): void {
+  const row = (<usize>N) << 2;
+  for (let r = 0; r < R; ++r, y += row) memory.copy(y, x, row);
+}
+
+/** y[N] += sum over the R rows of x[R,N]: the gradient of a bias. */
+export function f32_add_rows(x: usize, y: usize, R: i32, N: i32): void {
+  const row = (<usize>N) << 2;
+  for (let r = 0; r < R; ++r, x += row) f32_add(x, y, N);
+}

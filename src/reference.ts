@@ -1,0 +1,476 @@
+// A plain twin of every kernel: what it computes, said slowly, in double precision, over ordinary arrays. This is the specification, and the
+// oracle of the tests. A twin takes its kernel's arguments in order, without scratch and temporary memory.
+
+import { philox } from './random';
+
+type In = ArrayLike<number>;
+type Out = { [index: number]: number; readonly length: number };
+
+// ---- gemm.ts
+
+function gemm(
+  a: (i: number, k: number) => number,
+  b: (k: number, j: number) => number,
+  c: Out,
+  M: number,
+  N: number,
+  K: number,
+  accumulate: boolean,
+): void {
+  for (let i = 0; i < M; i++) {
+    for (let j = 0; j < N; j++) {
+      let sum = accumulate ? c[i * N + j] : 0;
+      for (let k = 0; k < K; k++) sum += a(i, k) * b(k, j);
+      c[i * N + j] = sum;
+    }
+  }
+}
+
+export function f32_gemm_nn(a: In, b: In, c: Out, M: number, N: number, K: number, accumulate: boolean): void {
+  gemm(
+    (i, k) => a[i * K + k],
+    (k, j) => b[k * N + j],
+    c,
+    M,
+    N,
+    K,
+    accumulate,
+  );
+}
+
+export function f32_gemm_nt(a: In, b: In, c: Out, M: number, N: number, K: number, accumulate: boolean): void {
+  gemm(
+    (i, k) => a[i * K + k],
+    (k, j) => b[j * K + k],
+    c,
+    M,
+    N,
+    K,
+    accumulate,
+  );
+}
+
+export function f32_gemm_tn(a: In, b: In, c: Out, M: number, N: number, K: number, accumulate: boolean): void {
+  gemm(
+    (i, k) => a[k * M + i],
+    (k, j) => b[k * N + j],
+    c,
+    M,
+    N,
+    K,
+    accumulate,
+  );
+}
+
+/** Panels of 8 columns, [ceil(N/8)][K][8], zero past column N. */
+function pack(b: (k: number, j: number) => number, packed: Out, N: number, K: number): void {
+  for (let panel = 0; panel * 8 < N; panel++) {
+    for (let k = 0; k < K; k++) {
+      for (let j = 0; j < 8; j++) packed[(panel * K + k) * 8 + j] = panel * 8 + j < N ? b(k, panel * 8 + j) : 0;
+    }
+  }
+}
+
+export function f32_gemm_pack_n(b: In, packed: Out, N: number, K: number): void {
+  pack((k, j) => b[k * N + j], packed, N, K);
+}
+
+export function f32_gemm_pack_t(b: In, packed: Out, N: number, K: number): void {
+  pack((k, j) => b[j * K + k], packed, N, K);
+}
+
+export function f32_gemm_packed(a: In, packed: In, c: Out, M: number, N: number, K: number, accumulate: boolean): void {
+  gemm(
+    (i, k) => a[i * K + k],
+    (k, j) => packed[((j >> 3) * K + k) * 8 + (j & 7)],
+    c,
+    M,
+    N,
+    K,
+    accumulate,
+  );
+}
+
+// ---- gemv.ts
+
+export function f32_gemv(w: In, x: In, y: Out, M: number, N: number, accumulate: boolean): void {
+  f32_gemm_nt(x, w, y, 1, M, N, accumulate);
+}
+
+export function f32_gemv_t(w: In, dy: In, dx: Out, M: number, N: number, accumulate: boolean): void {
+  f32_gemm_nn(dy, w, dx, 1, N, M, accumulate);
+}
+
+export function f32_ger(dy: In, x: In, dw: Out, M: number, N: number): void {
+  f32_gemm_tn(dy, x, dw, M, N, 1, true);
+}
+
+// ---- kron.ts
+
+/** W = B (x) C, formed: W[i1 m2 + i2, j1 n2 + j2] = B[i1,j1] C[i2,j2]. */
+export function kron(b: In, c: In, m1: number, n1: number, m2: number, n2: number): Float64Array {
+  const w = new Float64Array(m1 * m2 * n1 * n2);
+  for (let i = 0; i < m1 * m2; i++) {
+    for (let j = 0; j < n1 * n2; j++) {
+      w[i * n1 * n2 + j] = b[Math.floor(i / m2) * n1 + Math.floor(j / n2)] * c[(i % m2) * n2 + (j % n2)];
+    }
+  }
+  return w;
+}
+
+export function f32_kron_mm(
+  b: In,
+  c: In,
+  x: In,
+  y: Out,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+  accumulate: boolean,
+): void {
+  f32_gemm_nt(x, kron(b, c, m1, n1, m2, n2), y, R, m1 * m2, n1 * n2, accumulate);
+}
+
+export function f32_kron_tmm(
+  b: In,
+  c: In,
+  dy: In,
+  dx: Out,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+  accumulate: boolean,
+): void {
+  f32_gemm_nn(dy, kron(b, c, m1, n1, m2, n2), dx, R, n1 * n2, m1 * m2, accumulate);
+}
+
+export function f32_kron_grad(
+  b: In,
+  c: In,
+  dy: In,
+  x: In,
+  db: Out,
+  dc: Out,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+): void {
+  const dw = new Float64Array(m1 * m2 * n1 * n2);
+  f32_gemm_tn(dy, x, dw, m1 * m2, n1 * n2, R, false);
+  for (let i = 0; i < m1 * m2; i++) {
+    for (let j = 0; j < n1 * n2; j++) {
+      const inB = Math.floor(i / m2) * n1 + Math.floor(j / n2);
+      const inC = (i % m2) * n2 + (j % n2);
+      db[inB] += dw[i * n1 * n2 + j] * c[inC];
+      dc[inC] += dw[i * n1 * n2 + j] * b[inB];
+    }
+  }
+}
+
+// ---- sparse.ts
+
+/** The dense M x N matrix that a CSR matrix stands for. */
+export function csrToDense(values: In, columns: In, starts: In, M: number, N: number): Float64Array {
+  const w = new Float64Array(M * N);
+  for (let i = 0; i < M; i++) {
+    for (let k = starts[i]; k < starts[i + 1]; k++) w[i * N + columns[k]] += values[k];
+  }
+  return w;
+}
+
+/** N is the length of x here: the kernel does not need it. */
+export function f32_csr_mv(values: In, columns: In, starts: In, x: In, y: Out, M: number, accumulate: boolean): void {
+  f32_gemv(csrToDense(values, columns, starts, M, x.length), x, y, M, x.length, accumulate);
+}
+
+export function f32_csr_tmv(
+  values: In,
+  columns: In,
+  starts: In,
+  dy: In,
+  dx: Out,
+  M: number,
+  N: number,
+  accumulate: boolean,
+): void {
+  f32_gemv_t(csrToDense(values, columns, starts, M, N), dy, dx, M, N, accumulate);
+}
+
+export function f32_csr_mm(
+  values: In,
+  columns: In,
+  starts: In,
+  x: In,
+  y: Out,
+  R: number,
+  M: number,
+  N: number,
+  accumulate: boolean,
+): void {
+  f32_gemm_nt(x, csrToDense(values, columns, starts, M, N), y, R, M, N, accumulate);
+}
+
+export function f32_csr_tmm(
+  values: In,
+  columns: In,
+  starts: In,
+  dy: In,
+  dx: Out,
+  R: number,
+  M: number,
+  N: number,
+  accumulate: boolean,
+): void {
+  f32_gemm_nn(dy, csrToDense(values, columns, starts, M, N), dx, R, N, M, accumulate);
+}
+
+export function f32_csr_grad(
+  columns: In,
+  starts: In,
+  dy: In,
+  x: In,
+  dvalues: Out,
+  R: number,
+  M: number,
+  N: number,
+): void {
+  for (let i = 0; i < M; i++) {
+    for (let k = starts[i]; k < starts[i + 1]; k++) {
+      for (let r = 0; r < R; r++) dvalues[k] += dy[r * M + i] * x[r * N + columns[k]];
+    }
+  }
+}
+
+// ---- lstm.ts
+
+const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+
+export function f32_lstm_cell(gates: Out, cPrev: In, c: Out, tanhC: Out, h: Out, R: number, H: number): void {
+  for (let r = 0; r < R; r++) {
+    for (let j = 0; j < H; j++) {
+      const at = r * H + j;
+      const gate = (n: number) => (r * 4 + n) * H + j;
+      const i = sigmoid(gates[gate(0)]);
+      const f = sigmoid(gates[gate(1)]);
+      const g = Math.tanh(gates[gate(2)]);
+      const o = sigmoid(gates[gate(3)]);
+      [i, f, g, o].forEach((value, n) => {
+        gates[gate(n)] = value;
+      });
+      c[at] = f * cPrev[at] + i * g;
+      tanhC[at] = Math.tanh(c[at]);
+      h[at] = o * tanhC[at];
+    }
+  }
+}
+
+export function f32_lstm_cell_grad(
+  gates: In,
+  cPrev: In,
+  tanhC: In,
+  dh: In,
+  dc: Out,
+  dgates: Out,
+  R: number,
+  H: number,
+): void {
+  for (let r = 0; r < R; r++) {
+    for (let j = 0; j < H; j++) {
+      const at = r * H + j;
+      const [i, f, g, o] = [0, 1, 2, 3].map((n) => gates[(r * 4 + n) * H + j]);
+      const dcell = dc[at] + dh[at] * o * (1 - tanhC[at] ** 2);
+      const da = [
+        dcell * g * i * (1 - i),
+        dcell * cPrev[at] * f * (1 - f),
+        dcell * i * (1 - g ** 2),
+        dh[at] * tanhC[at] * o * (1 - o),
+      ];
+      da.forEach((value, n) => {
+        dgates[(r * 4 + n) * H + j] = value;
+      });
+      dc[at] = dcell * f;
+    }
+  }
+}
+
+// ---- softmax.ts
+
+function logSumExp(x: In, from: number, V: number): number {
+  let max = Number.NEGATIVE_INFINITY;
+  for (let j = 0; j < V; j++) max = Math.max(max, x[from + j]);
+  let sum = 0;
+  for (let j = 0; j < V; j++) sum += Math.exp(x[from + j] - max);
+  return max + Math.log(sum);
+}
+
+export function f32_log_softmax(x: In, y: Out, R: number, V: number): void {
+  for (let r = 0; r < R; r++) {
+    const lse = logSumExp(x, r * V, V);
+    for (let j = 0; j < V; j++) y[r * V + j] = x[r * V + j] - lse;
+  }
+}
+
+export function f32_cross_entropy(x: In, targets: In, lse: Out, losses: Out, R: number, V: number): void {
+  for (let r = 0; r < R; r++) {
+    lse[r] = logSumExp(x, r * V, V);
+    losses[r] = targets[r] < 0 ? 0 : lse[r] - x[r * V + targets[r]];
+  }
+}
+
+export function f32_cross_entropy_grad(
+  x: In,
+  targets: In,
+  lse: In,
+  dx: Out,
+  R: number,
+  V: number,
+  scale: number,
+): void {
+  for (let r = 0; r < R; r++) {
+    for (let j = 0; j < V; j++) {
+      const probability = Math.exp(x[r * V + j] - lse[r]);
+      dx[r * V + j] = targets[r] < 0 ? 0 : scale * (probability - (targets[r] === j ? 1 : 0));
+    }
+  }
+}
+
+// ---- embedding.ts
+
+export function f32_gather(table: In, ids: In, y: Out, R: number, E: number): void {
+  for (let r = 0; r < R; r++) for (let j = 0; j < E; j++) y[r * E + j] = table[ids[r] * E + j];
+}
+
+export function f32_scatter_add(dy: In, ids: In, dtable: Out, R: number, E: number): void {
+  for (let r = 0; r < R; r++) for (let j = 0; j < E; j++) dtable[ids[r] * E + j] += dy[r * E + j];
+}
+
+// ---- vector.ts
+
+export function f32_add(x: In, y: Out, n: number): void {
+  for (let i = 0; i < n; i++) y[i] += x[i];
+}
+
+export function f32_scale(a: number, x: In, y: Out, n: number): void {
+  for (let i = 0; i < n; i++) y[i] = a * x[i];
+}
+
+export function f32_exp(x: In, y: Out, n: number): void {
+  for (let i = 0; i < n; i++) y[i] = Math.exp(Math.min(88, Math.max(-87, x[i])));
+}
+
+export function f32_sigmoid(x: In, y: Out, n: number): void {
+  for (let i = 0; i < n; i++) y[i] = sigmoid(x[i]);
+}
+
+export function f32_tanh(x: In, y: Out, n: number): void {
+  for (let i = 0; i < n; i++) y[i] = Math.tanh(x[i]);
+}
+
+export function f32_dot(x: In, y: In, n: number): number {
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += x[i] * y[i];
+  return sum;
+}
+
+export function f32_sum(x: In, n: number): number {
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += x[i];
+  return sum;
+}
+
+export function f32_sum_squares(x: In, n: number): number {
+  return f32_dot(x, x, n);
+}
+
+export function f32_set_rows(x: In, y: Out, R: number, N: number): void {
+  for (let r = 0; r < R; r++) for (let j = 0; j < N; j++) y[r * N + j] = x[j];
+}
+
+export function f32_add_rows(x: In, y: Out, R: number, N: number): void {
+  for (let r = 0; r < R; r++) for (let j = 0; j < N; j++) y[j] += x[r * N + j];
+}
+
+// ---- random.ts
+
+/** The random word of a place: see assembly/random.ts. */
+function word(column: number, row: number, step: number, stream: number, seedLow: number, seedHigh: number): number {
+  const block = Math.floor(column / 16);
+  return philox([block * 4 + (column % 4), row, step, stream], [seedLow, seedHigh])[Math.floor(column / 4) % 4];
+}
+
+export function u32_random(y: Out, n: number, seedLow: number, seedHigh: number, stream: number): void {
+  for (let i = 0; i < n; i++) y[i] = word(i, 0, 0, stream, seedLow, seedHigh);
+}
+
+export function f32_uniform(
+  y: Out,
+  n: number,
+  low: number,
+  high: number,
+  seedLow: number,
+  seedHigh: number,
+  stream: number,
+): void {
+  for (let i = 0; i < n; i++) {
+    y[i] = low + (high - low) * ((word(i, 0, 0, stream, seedLow, seedHigh) >>> 8) / 2 ** 24);
+  }
+}
+
+export function f32_dropout(
+  x: In,
+  y: Out,
+  R: number,
+  N: number,
+  firstRow: number,
+  period: number,
+  rate: number,
+  seedLow: number,
+  seedHigh: number,
+  step: number,
+  stream: number,
+  accumulate: boolean,
+): void {
+  for (let r = 0; r < R; r++) {
+    const row = period ? (firstRow + r) % period : firstRow + r;
+    for (let j = 0; j < N; j++) {
+      const keep = word(j, row, step, stream, seedLow, seedHigh) >>> 8 >= Math.floor(rate * 2 ** 24);
+      const value = keep ? x[r * N + j] / (1 - rate) : 0;
+      y[r * N + j] = accumulate ? y[r * N + j] + value : value;
+    }
+  }
+}
+
+// ---- optim.ts
+
+export function f32_sgd(w: Out, g: In, mask: In | undefined, n: number, rate: number, clip: number): void {
+  for (let i = 0; i < n; i++) w[i] = mask && !mask[i] ? 0 : w[i] - rate * clip * g[i];
+}
+
+export function f32_adam(
+  w: Out,
+  g: In,
+  m: Out,
+  v: Out,
+  mask: In | undefined,
+  n: number,
+  rate1: number,
+  b1: number,
+  b2: number,
+  root2: number,
+  epsilon: number,
+  clip: number,
+): void {
+  for (let i = 0; i < n; i++) {
+    const grad = clip * g[i];
+    m[i] = b1 * m[i] + (1 - b1) * grad;
+    v[i] = b2 * v[i] + (1 - b2) * grad ** 2;
+    w[i] -= (rate1 * m[i]) / (Math.sqrt(v[i]) * root2 + epsilon);
+    if (mask && !mask[i]) w[i] = m[i] = v[i] = 0;
+  }
+}

@@ -1,0 +1,202 @@
+/** Byte offset into the runtime's memory. */
+export type Pointer = number;
+
+/**
+ * What assembly/ exports; each kernel's formula, layout and edge rules are in its file there, its slow twin in reference.ts.
+ * Pointers are bytes, sizes are elements.
+ */
+export interface Kernels {
+  heapBase(): Pointer;
+  F32_GEMM_SCRATCH: { value: number };
+
+  // gemm.ts, gemv.ts
+  f32_gemm_pack_n(b: Pointer, packed: Pointer, N: number, K: number): void;
+  f32_gemm_pack_t(b: Pointer, packed: Pointer, N: number, K: number): void;
+  f32_gemm_packed: Gemm;
+  f32_gemm_nn: Gemm;
+  f32_gemm_nt: Gemm;
+  f32_gemm_tn: Gemm;
+  f32_gemv(w: Pointer, x: Pointer, y: Pointer, M: number, N: number, accumulate: boolean): void;
+  f32_gemv_t(w: Pointer, dy: Pointer, dx: Pointer, M: number, N: number, accumulate: boolean): void;
+  f32_ger(dy: Pointer, x: Pointer, dw: Pointer, M: number, N: number): void;
+
+  // kron.ts
+  f32_kron_mm: KroneckerProduct;
+  f32_kron_tmm: KroneckerProduct;
+  f32_kron_grad(
+    b: Pointer,
+    c: Pointer,
+    dy: Pointer,
+    x: Pointer,
+    db: Pointer,
+    dc: Pointer,
+    R: number,
+    m1: number,
+    n1: number,
+    m2: number,
+    n2: number,
+    temp: Pointer,
+    scratch: Pointer,
+  ): void;
+
+  // sparse.ts
+  f32_csr_mv(
+    values: Pointer,
+    columns: Pointer,
+    starts: Pointer,
+    x: Pointer,
+    y: Pointer,
+    M: number,
+    accumulate: boolean,
+  ): void;
+  f32_csr_tmv(
+    values: Pointer,
+    columns: Pointer,
+    starts: Pointer,
+    dy: Pointer,
+    dx: Pointer,
+    M: number,
+    N: number,
+    accumulate: boolean,
+  ): void;
+  f32_csr_mm: SparseProduct;
+  f32_csr_tmm: SparseProduct;
+  f32_csr_grad(
+    columns: Pointer,
+    starts: Pointer,
+    dy: Pointer,
+    x: Pointer,
+    dvalues: Pointer,
+    R: number,
+    M: number,
+    N: number,
+    scratch: Pointer,
+  ): void;
+
+  // lstm.ts
+  f32_lstm_cell(gates: Pointer, cPrev: Pointer, c: Pointer, tanhC: Pointer, h: Pointer, R: number, H: number): void;
+  f32_lstm_cell_grad(
+    gates: Pointer,
+    cPrev: Pointer,
+    tanhC: Pointer,
+    dh: Pointer,
+    dc: Pointer,
+    dgates: Pointer,
+    R: number,
+    H: number,
+  ): void;
+
+  // softmax.ts
+  f32_log_softmax(x: Pointer, y: Pointer, R: number, V: number): void;
+  f32_cross_entropy(x: Pointer, targets: Pointer, lse: Pointer, losses: Pointer, R: number, V: number): void;
+  f32_cross_entropy_grad(
+    x: Pointer,
+    targets: Pointer,
+    lse: Pointer,
+    dx: Pointer,
+    R: number,
+    V: number,
+    scale: number,
+  ): void;
+
+  // embedding.ts
+  f32_gather(table: Pointer, ids: Pointer, y: Pointer, R: number, E: number): void;
+  f32_scatter_add(dy: Pointer, ids: Pointer, dtable: Pointer, R: number, E: number): void;
+
+  // vector.ts
+  f32_add(x: Pointer, y: Pointer, n: number): void;
+  f32_scale(a: number, x: Pointer, y: Pointer, n: number): void;
+  f32_exp(x: Pointer, y: Pointer, n: number): void;
+  f32_sigmoid(x: Pointer, y: Pointer, n: number): void;
+  f32_tanh(x: Pointer, y: Pointer, n: number): void;
+  f32_dot(x: Pointer, y: Pointer, n: number): number;
+  f32_sum(x: Pointer, n: number): number;
+  f32_sum_squares(x: Pointer, n: number): number;
+  f32_set_rows(x: Pointer, y: Pointer, R: number, N: number): void;
+  f32_add_rows(x: Pointer, y: Pointer, R: number, N: number): void;
+
+  // random.ts
+  u32_random(y: Pointer, n: number, seedLow: number, seedHigh: number, stream: number): void;
+  f32_uniform(
+    y: Pointer,
+    n: number,
+    low: number,
+    high: number,
+    seedLow: number,
+    seedHigh: number,
+    stream: number,
+  ): void;
+  f32_dropout(
+    x: Pointer,
+    y: Pointer,
+    R: number,
+    N: number,
+    firstRow: number,
+    period: number,
+    rate: number,
+    seedLow: number,
+    seedHigh: number,
+    step: number,
+    stream: number,
+    accumulate: boolean,
+  ): void;
+
+  // optim.ts
+  f32_sgd(w: Pointer, g: Pointer, mask: Pointer, n: number, rate: number, clip: number): void;
+  f32_adam(
+    w: Pointer,
+    g: Pointer,
+    m: Pointer,
+    v: Pointer,
+    mask: Pointer,
+    n: number,
+    rate1: number,
+    b1: number,
+    b2: number,
+    root2: number,
+    epsilon: number,
+    clip: number,
+  ): void;
+}
+
+/** C[M,N] (+)= A B */
+export type Gemm = (
+  a: Pointer,
+  b: Pointer,
+  c: Pointer,
+  M: number,
+  N: number,
+  K: number,
+  accumulate: boolean,
+  scratch: Pointer,
+) => void;
+
+/** out[R,.] (+)= in[R,.] times B (x) C or its transpose */
+export type KroneckerProduct = (
+  b: Pointer,
+  c: Pointer,
+  input: Pointer,
+  output: Pointer,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+  accumulate: boolean,
+  temp: Pointer,
+  scratch: Pointer,
+) => void;
+
+/** out[R,.] (+)= in[R,.] times a CSR matrix or its transpose */
+export type SparseProduct = (
+  values: Pointer,
+  columns: Pointer,
+  starts: Pointer,
+  input: Pointer,
+  output: Pointer,
+  R: number,
+  M: number,
+  N: number,
+  accumulate: boolean,
+  scratch: Pointer,
+) => void;

