@@ -1,16 +1,7 @@
 // Optimiser steps on n parameters w with gradients g, f32. The gradient is multiplied by `clip` first (1 when nothing is to be clipped).
 // `mask`: u8[n], 0 where a weight has been pruned, or a null pointer: a pruned weight and its moments become and stay 0.
 
-import { loadPart, madd, storePart } from './simd';
-
-/** Lanes of ones where the mask's bytes are not 0; n <= 4 bytes are read. */
-function alive(mask: usize, n: i32): v128 {
-  let v = i32x4.splat(load<u8>(mask));
-  if (n > 1) v = i32x4.replace_lane(v, 1, load<u8>(mask, 1));
-  if (n > 2) v = i32x4.replace_lane(v, 2, load<u8>(mask, 2));
-  if (n > 3) v = i32x4.replace_lane(v, 3, load<u8>(mask, 3));
-  return i32x4.ne(v, i32x4.splat(0));
-}
+import { alive, loadPart, madd, storePart } from './simd';
 
 /** w -= rate clip g */
 export function f32_sgd(w: usize, g: usize, mask: usize, n: i32, rate: f32, clip: f32): void {

@@ -21,7 +21,7 @@ const EXP = memory.data<f32>(
     -87.0, -87.0, -87.0, -87.0, // below: 1.6e-38, the smallest result
     88.0, 88.0, 88.0, 88.0, // above: 1.7e38, the largest
     1.44269504, 1.44269504, 1.44269504, 1.44269504, // 1 / ln 2
-    12582912.0, 12582912.0, 12582912.0, 12582912.0, // 1.5 * 2^23: adding it rounds to an integer
+    12583039.0, 12583039.0, 12583039.0, 12583039.0, // 1.5 * 2^23 + 127: adding it rounds to an integer, biased as an exponent is
     0.693359375, 0.693359375, 0.693359375, 0.693359375, // ln 2, high part: n times it is exact
     -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, // ln 2, low part
     1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4,
@@ -37,8 +37,8 @@ const EXP = memory.data<f32>(
 );
 
 /**
- * e^x, relative error below 2e-7 for x in [-87, 88], clamped outside: x = n ln 2 + r, a polynomial of degree 7 in r, then n
- * added to the exponent's bits. Coefficients: Cephes, expf.c.
+ * e^x, relative error below 2e-7 for x in [-87, 88], clamped outside: x = n ln 2 + r, a polynomial of degree 7 in r, times
+ * 2^n. Coefficients: Cephes, expf.c.
  */
 // @ts-ignore: decorator
 @inline
@@ -55,8 +55,9 @@ export function exp4(x: v128): v128 {
   p = madd(p, r, v128.load(EXP, 160));
   p = madd(p, r, v128.load(EXP, 176));
   p = f32x4.add(madd(p, f32x4.mul(r, r), r), v128.load(EXP, 192));
-  // The low bits of `shifted` hold n; the shift drops all the others.
-  return i32x4.add(p, i32x4.shl(shifted, 23));
+  // The low bits of `shifted` hold n + 127; the shift drops all the others and leaves 2^n. Multiplied, not added to the exponent's bits:
+  // the low bits of a NaN may be anything, and added they would make it a number.
+  return f32x4.mul(p, i32x4.shl(shifted, 23));
 }
 
 /** 1 / (1 + e^-x) */
@@ -92,4 +93,15 @@ export function storePart(ptr: usize, v: v128, n: i32): void {
   v128.store_lane<f32>(ptr, v, 0);
   if (n > 1) v128.store_lane<f32>(ptr, v, 1, 4);
   if (n > 2) v128.store_lane<f32>(ptr, v, 2, 8);
+}
+
+/** Lanes of ones where the mask's bytes are not 0; n <= 4 bytes are read. */
+// @ts-ignore: decorator
+@inline
+export function alive(mask: usize, n: i32): v128 {
+  let v = i32x4.splat(load<u8>(mask));
+  if (n > 1) v = i32x4.replace_lane(v, 1, load<u8>(mask, 1));
+  if (n > 2) v = i32x4.replace_lane(v, 2, load<u8>(mask, 2));
+  if (n > 3) v = i32x4.replace_lane(v, 3, load<u8>(mask, 3));
+  return i32x4.ne(v, i32x4.splat(0));
 }

@@ -1,6 +1,6 @@
 // Vectors of n elements and rows of them, f32. No alignment asked; n may be 0. Sums are taken in f64.
 
-import { exp4, loadPart, sigmoid4, storePart, tanh4 } from './simd';
+import { alive, exp4, loadPart, sigmoid4, storePart, tanh4 } from './simd';
 
 /** y += x */
 export function f32_add(x: usize, y: usize, n: i32): void {
@@ -68,4 +68,20 @@ export function f32_set_rows(x: usize, y: usize, R: i32, N: i32): void {
 export function f32_add_rows(x: usize, y: usize, R: i32, N: i32): void {
   const row = (<usize>N) << 2;
   for (let r = 0; r < R; ++r, x += row) f32_add(x, y, N);
+}
+
+/** x = 0 where mask, u8[n], is 0 */
+export function f32_mask(mask: usize, x: usize, n: i32): void {
+  for (; n >= 4; n -= 4, mask += 4, x += 16) v128.store(x, v128.and(alive(mask, 4), v128.load(x)));
+  if (n) storePart(x, v128.and(alive(mask, n), loadPart(x, n)), n);
+}
+
+/** y[r ldy + j] (+)= x[r ldx + j], j < N: a block of columns of one matrix into one of another. */
+export function f32_copy_columns(x: usize, ldx: i32, y: usize, ldy: i32, R: i32, N: i32, accumulate: bool): void {
+  const stepX = (<usize>ldx) << 2;
+  const stepY = (<usize>ldy) << 2;
+  for (let r = 0; r < R; ++r, x += stepX, y += stepY) {
+    if (accumulate) f32_add(x, y, N);
+    else memory.copy(y, x, (<usize>N) << 2);
+  }
 }

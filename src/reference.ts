@@ -396,6 +396,24 @@ export function f32_add_rows(x: In, y: Out, R: number, N: number): void {
   for (let r = 0; r < R; r++) for (let j = 0; j < N; j++) y[j] += x[r * N + j];
 }
 
+export function f32_mask(mask: In, x: Out, n: number): void {
+  for (let i = 0; i < n; i++) if (!mask[i]) x[i] = 0;
+}
+
+export function f32_copy_columns(
+  x: In,
+  ldx: number,
+  y: Out,
+  ldy: number,
+  R: number,
+  N: number,
+  accumulate: boolean,
+): void {
+  for (let r = 0; r < R; r++) {
+    for (let j = 0; j < N; j++) y[r * ldy + j] = x[r * ldx + j] + (accumulate ? y[r * ldy + j] : 0);
+  }
+}
+
 // ---- random.ts
 
 /** The random word of a place: see assembly/random.ts. */

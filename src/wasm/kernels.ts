@@ -114,6 +114,8 @@ export interface Kernels {
   f32_sum_squares(x: Pointer, n: number): number;
   f32_set_rows(x: Pointer, y: Pointer, R: number, N: number): void;
   f32_add_rows(x: Pointer, y: Pointer, R: number, N: number): void;
+  f32_mask(mask: Pointer, x: Pointer, n: number): void;
+  f32_copy_columns(x: Pointer, ldx: number, y: Pointer, ldy: number, R: number, N: number, accumulate: boolean): void;
 
   // random.ts
   u32_random(y: Pointer, n: number, seedLow: number, seedHigh: number, stream: number): void;

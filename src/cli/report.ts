@@ -1,0 +1,396 @@
+// One HTML page that tells what training runs did: a table, charts and samples. It asks for nothing from the network.
+
+import type uPlot from 'uplot';
+import uplotScript from 'uplot/dist/uPlot.iife.min.js';
+import uplotStyle from 'uplot/dist/uPlot.min.css';
+import type { MatrixAdaptation, TrainRecord } from '../train/records.js';
+
+export interface Report {
+  title: string;
+  subtitle: string;
+  table: { columns: string[]; rows: (string | number)[][] };
+  samples: { name: string; text: string }[];
+  runs: { name: string; records: TrainRecord[] }[];
+}
+
+/** The whole page. Every text given is shown as text, whatever it holds; a chart without data is left out. */
+export function renderReport({ title, subtitle, table, samples, runs }: Report): string {
+  const charts = runCharts(runs);
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<link rel="icon" href="data:,">
+<title>${escapeHtml(title)}</title>
+<style>${uplotStyle}${pageStyle}</style>
+</head>
+<body>
+<header>
+<h1>${escapeHtml(title)}</h1>
+<p>${escapeHtml(subtitle)}</p>
+</header>
+<main>
+${renderTable(table)}${renderCharts(charts, runs)}${renderSamples(samples)}</main>
+</body>
+</html>
+`;
+}
+
+function renderTable({ columns, rows }: Report['table']): string {
+  if (rows.length === 0) return '';
+  const classOf = columns.map((_, i) => (rows.every((row) => isNumeric(row[i])) ? ' class="number"' : ''));
+  const heads = columns.map((column, i) => `<th scope="col"${classOf[i]}>${escapeHtml(column)}</th>`).join('');
+  const cells = (row: (string | number)[]) =>
+    row
+      .map((cell, i) => {
+        const text = escapeHtml(typeof cell === 'number' ? formatNumber(cell) : cell);
+        return i === 0 ? `<th scope="row">${text}</th>` : `<td${classOf[i] ?? ''}>${text}</td>`;
+      })
+      .join('');
+  const body = rows.map((row) => `<tr>${cells(row)}</tr>`).join('\n');
+  return `<section>
+<h2>Results</h2>
+<div class="scroll"><table>
+<thead><tr>${heads}</tr></thead>
+<tbody>
+${body}
+</tbody>
+</table></div>
+</section>
+`;
+}
+
+function renderCharts(charts: Chart[], runs: Report['runs']): string {
+  if (charts.length === 0) return '';
+  const colours = runs
+    .map(({ name }, i) => `<li><span style="background:${colourOf(i)}"></span>${escapeHtml(name)}</li>`)
+    .join('\n');
+  const sections = charts.map(
+    ({ title, hint }) =>
+      `<section class="chart"><h3>${escapeHtml(title)}</h3><p>${escapeHtml(hint)}</p><div class="plot"></div></section>`,
+  );
+  // With "<" out of the way nothing in the data can end the script element.
+  const data = JSON.stringify(charts).replaceAll('<', '\\u003c');
+  return `<section>
+<h2>Training</h2>
+<noscript><p>The charts are drawn by a script in this page; it was not allowed to run.</p></noscript>
+<ul class="runs">
+${colours}
+</ul>
+<div class="charts">
+${sections.join('\n')}
+</div>
+</section>
+<script type="application/json" id="charts">${data}</script>
+<script>${uplotScript}</script>
+<script>(${drawCharts})(uPlot, JSON.parse(document.getElementById('charts').textContent))</script>
+`;
+}
+
+function renderSamples(samples: Report['samples']): string {
+  if (samples.length === 0) return '';
+  const figures = samples.map(
+    ({ name, text }) => `<figure><figcaption>${escapeHtml(name)}</figcaption><pre>${escapeHtml(text)}</pre></figure>`,
+  );
+  return `<section>
+<h2>Samples</h2>
+<div class="samples">
+${figures.join('\n')}
+</div>
+</section>
+`;
+}
+
+/** What the page gets for each chart: one column of steps and, for each line, one value or null a step. */
+interface Chart {
+  title: string;
+  hint: string;
+  axis: string; // what y is
+  log: boolean; // y on a logarithmic scale
+  zero: boolean; // y = 0 always in sight
+  dots: boolean; // separate events, not joined by a line
+  steps: number[];
+  lines: { label: string; colour: string; dash: number[]; values: (number | null)[] }[];
+}
+
+interface Line {
+  label: string;
+  colour: number; // which of the colours
+  dash: number; // which of the dashes
+  points: [step: number, value: number][];
+}
+
+function runCharts(runs: Report['runs']): Chart[] {
+  /** A line for each run, made of its records of one kind. */
+  const runLines = <K extends TrainRecord['kind']>(kind: K, value: (record: RecordOf<K>) => number): Line[] =>
+    runs.map(({ name, records }, run) => {
+      const points = recordsOf(records, kind).map((record): [number, number] => [record.step, value(record)]);
+      return { label: name, colour: run, dash: 0, points };
+    });
+
+  /** One of several lines of a run: of the run's colour and dashes of its own, or of its own colour in a run alone. */
+  const part = (line: Line, what: string, style: number): Line =>
+    runs.length === 1
+      ? { ...line, label: what, colour: style }
+      : { ...line, label: `${line.label}: ${what}`, dash: style };
+
+  /** A line for each matrix of each run. */
+  const matrixLines = (value: (matrix: MatrixAdaptation) => number): Line[] =>
+    runs.flatMap(({ name, records }, run) => {
+      const lines = new Map<string, Line>();
+      for (const { step, matrices } of recordsOf(records, 'cma')) {
+        for (const matrix of matrices) {
+          const line =
+            lines.get(matrix.name) ?? part({ label: name, colour: run, dash: 0, points: [] }, matrix.name, lines.size);
+          line.points.push([step, value(matrix)]);
+          lines.set(matrix.name, line);
+        }
+      }
+      return [...lines.values()];
+    });
+
+  // A run without dopants has no sparsity to speak of.
+  const sparsity = runLines('step', (record) => 100 * record.sparsity).filter(({ points }) =>
+    points.some(([, value]) => value > 0),
+  );
+  const together = runLines('prune', (record) => record.after);
+  const structure = runLines('cma', (record) => record.structureOnly);
+  const dopants = runLines('cma', (record) => record.dopantsOnly);
+  const parts = runs.flatMap((_, run) =>
+    structure[run]!.points.length === 0
+      ? []
+      : [part(together[run]!, 'both', 0), part(structure[run]!, 'S alone', 1), part(dopants[run]!, 'M_sp alone', 2)],
+  );
+
+  return [
+    chart(
+      'Training loss',
+      'Should fall fast, then slowly; a sudden rise means that the learning rate is too high or that pruning cut too deep.',
+      'loss (nats)',
+      runLines('step', (record) => record.loss),
+    ),
+    chart(
+      'Validation perplexity',
+      'Lower is better; a curve that turns upwards while the training loss still falls has begun to overfit.',
+      'perplexity',
+      runLines('valid', (record) => record.perplexity),
+    ),
+    chart(
+      'Sparsity of M_sp',
+      'Should climb steeply, level out at its target and stay there; compare steps where it climbs with the charts below.',
+      'zeros (%)',
+      sparsity,
+      { zero: true },
+    ),
+    chart(
+      'Share of the work: |M_sp x| / |S x|',
+      'Should sink as M_sp is pruned; a matrix that stays above 1 still leaves most of its work to the dopants.',
+      'ratio of norms',
+      matrixLines((matrix) => matrix.dopantsNorm / matrix.structureNorm),
+    ),
+    chart(
+      'Agreement of M_sp x and S x',
+      'Near 0 the two do separate work; far below 0 they cancel one another, which is co-matrix adaptation.',
+      'cosine',
+      matrixLines((matrix) => matrix.cosine),
+      { zero: true },
+    ),
+    chart(
+      'Perplexity of the parts',
+      'S alone should come close to both together; far apart, S is of little use without its dopants.',
+      'perplexity',
+      parts,
+      { log: true },
+    ),
+    chart(
+      'Jumps at pruning steps',
+      'Change of the perplexity from just before to just after each pruning; large jumps are the mark of co-matrix adaptation.',
+      'change (%)',
+      runLines('prune', ({ before, after }) => 100 * (after / before - 1)),
+      { zero: true, dots: true },
+    ),
+  ].filter((made) => made.lines.length > 0);
+}
+
+type RecordOf<K extends TrainRecord['kind']> = Extract<TrainRecord, { kind: K }>;
+
+function recordsOf<K extends TrainRecord['kind']>(records: TrainRecord[], kind: K): RecordOf<K>[] {
+  return records.filter((record): record is RecordOf<K> => record.kind === kind);
+}
+
+/** Joins the lines over all their steps. Without `log` the scale is logarithmic when one linear scale would hide most. */
+function chart(
+  title: string,
+  hint: string,
+  axis: string,
+  lines: Line[],
+  { log = false, zero = false, dots = false } = {},
+): Chart {
+  const drawable = lines
+    .map((line) => ({ ...line, points: line.points.filter(([, value]) => Number.isFinite(value)) }))
+    .filter(({ points }) => points.length > 0);
+  const pairs = drawable.flatMap(({ points }) => points);
+  const least = pairs.reduce((least, [, value]) => Math.min(least, value), Number.POSITIVE_INFINITY);
+  const most = pairs.reduce((most, [, value]) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+  const steps = [...new Set(pairs.map(([step]) => step))].sort((a, b) => a - b);
+  return {
+    title,
+    hint,
+    axis,
+    log: least > 0 && !zero && (log || most / least > 4),
+    zero,
+    dots,
+    steps,
+    lines: drawable.map(({ label, colour, dash, points }) => {
+      const at = new Map(points);
+      const values = steps.map((step) => at.get(step) ?? null);
+      return { label, colour: colourOf(colour), dash: dashes[dash % dashes.length]!, values };
+    }),
+  };
+}
+
+/**
+ * Draws the charts into the elements of class "plot", one each. It runs in the page, where its source text is all there
+ * is of it: it must not use anything else of this file.
+ */
+function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
+  const ink = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name);
+  const short = new Intl.NumberFormat('en', { maximumSignificantDigits: 4 });
+  const format = (value: number | null) => (value === null ? '' : short.format(value));
+  const compact = new Intl.NumberFormat('en', { maximumSignificantDigits: 4, notation: 'compact' });
+  const whole = new Intl.NumberFormat('en');
+  const height = (width: number) => Math.max(240, Math.min(360, 0.6 * width));
+
+  /** A piece of the line, for the legend. */
+  const sample = ({ colour, dash }: Chart['lines'][number]) => {
+    let end = 0;
+    const stops = (dash.length > 0 ? dash : [1]).map((length, i) => {
+      const begin = end;
+      end += length;
+      return `${i % 2 === 0 ? colour : 'transparent'} ${begin}px ${end}px`;
+    });
+    return `repeating-linear-gradient(90deg, ${stops.join(', ')})`;
+  };
+
+  const places = document.querySelectorAll<HTMLElement>('.plot');
+  charts.forEach(({ axis, log, zero, dots, steps, lines }, i) => {
+    const place = places[i]!;
+    const axisStyle = {
+      stroke: () => ink('--soft'),
+      grid: { stroke: () => ink('--grid'), width: 1 },
+      ticks: { stroke: () => ink('--grid'), width: 1 },
+      labelSize: 22,
+      labelFont: '13px system-ui, sans-serif',
+    };
+    const withZero = (_: uPlot, least: number | null, most: number | null) =>
+      Plot.rangeNum(Math.min(0, least ?? 0), Math.max(0, most ?? 0), 0.1, true);
+    const plot = new Plot(
+      {
+        width: place.clientWidth,
+        height: height(place.clientWidth),
+        scales: { x: { time: false }, y: { distr: log ? 3 : 1, ...(zero && { range: withZero }) } },
+        axes: [
+          {
+            ...axisStyle,
+            label: 'training step',
+            size: 32,
+            values: (_, splits) => splits.map((step) => whole.format(step)),
+          },
+          {
+            ...axisStyle,
+            label: axis,
+            size: 48,
+            values: (_, splits) => splits.map((value) => (value === null ? '' : compact.format(value))),
+          },
+        ],
+        series: [
+          { label: 'step', value: (_, step) => (step === null ? 'point at a chart to read it' : whole.format(step)) },
+          ...lines.map(
+            ({ label, colour, dash }): uPlot.Series => ({
+              label,
+              stroke: colour,
+              width: 1.75,
+              dash,
+              spanGaps: true,
+              value: (_, value) => format(value),
+              points: { size: 6, fill: colour, ...(dots && { show: true }) },
+              ...(dots && { paths: () => null }),
+            }),
+          ),
+        ],
+        legend: { markers: { width: 0, fill: (_, line) => sample(lines[line - 1]!) } },
+        // The nearest line stands out, and all charts point at the same step.
+        focus: { alpha: 0.25 },
+        cursor: {
+          focus: { prox: 24 },
+          hover: { skip: [null, undefined] },
+          sync: { key: 'step', setSeries: false },
+          drag: { x: true, y: false },
+        },
+      },
+      [steps, ...lines.map(({ values }) => values)],
+      place,
+    );
+    const fit = () => plot.setSize({ width: place.clientWidth, height: height(place.clientWidth) });
+    // A frame later: a new size set while sizes are being observed is reported as an error.
+    new ResizeObserver(() => place.clientWidth !== plot.width && requestAnimationFrame(fit)).observe(place);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => plot.redraw());
+  });
+}
+
+/** Told apart by most eyes, and against both backgrounds. */
+const palette = ['#0f7fc4', '#d55e00', '#009e73', '#c0569b', '#9a7500', '#7a6fd0', '#c8383c', '#5a8a9a'];
+
+/** Past the palette, hues a golden angle apart: none comes twice. */
+const colourOf = (index: number) => palette[index] ?? `hsl(${Math.round(index * 137.5) % 360}, 55%, 50%)`;
+
+const dashes = [[], [8, 4], [2, 3], [12, 3, 2, 3], [5, 2], [16, 4]];
+
+const formatNumber = (value: number) =>
+  value.toLocaleString('en', Number.isInteger(value) ? {} : { maximumSignificantDigits: 5 });
+
+/** Numbers, and texts that begin like one or stand for none: their column is set flush right. */
+const isNumeric = (cell: string | number | undefined) => typeof cell !== 'string' || /^([-−]?\d|[-–—]?$)/.test(cell);
+
+const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+
+const pageStyle = `
+:root { color-scheme: light dark; --paper: #fff; --ink: #1d2228; --soft: #5b646e; --grid: #e3e7eb; --card: #f6f7f9; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #14171b; --ink: #e4e8ec; --soft: #9da7b1; --grid: #2b3138; --card: #1c2026; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 80rem; padding: 2rem clamp(1rem, 4vw, 3rem) 4rem; background: var(--paper);
+  color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
+h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere; }
+h1 { font-size: 1.8rem; margin: 0; }
+h2 { font-size: 1.3rem; margin: 2.5rem 0 1rem; }
+h3 { font-size: 1.05rem; margin: 0 0 .25rem; }
+p { margin: 0; max-width: 42rem; color: var(--soft); overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.scroll th, .scroll td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--grid); text-align: left; }
+.scroll thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; }
+.scroll tbody th { font-weight: 600; }
+.scroll .number { text-align: right; }
+.runs { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0 0 1rem; padding: 0; list-style: none; }
+.runs li { overflow-wrap: anywhere; }
+.runs span { display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1.25rem; }
+.chart { min-width: 0; padding: 1rem; border-radius: 8px; background: var(--card); }
+.chart p { margin-bottom: .75rem; font-size: .9rem; }
+.uplot .u-legend { margin: .5rem 0 0; font-size: .8rem; text-align: left; }
+.uplot .u-legend tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); }
+.uplot .u-legend tr:first-child { grid-column: 1 / -1; }
+.uplot .u-legend th { font-weight: 400; }
+.uplot .u-legend th::after { content: none; }
+.uplot .u-legend .u-marker { width: 28px; height: 3px; margin-right: 6px; }
+.uplot .u-legend .u-value { min-width: 4em; font-weight: 600; font-variant-numeric: tabular-nums; }
+.samples { display: grid; gap: 1.25rem; }
+figure { margin: 0; }
+figcaption { font-weight: 600; overflow-wrap: anywhere; }
+pre { margin: .4rem 0 0; padding: 1rem; border-radius: 8px; background: var(--card); white-space: pre-wrap;
+  overflow-wrap: anywhere; font: .9rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+`;

@@ -1,0 +1,251 @@
+// The safetensors format: eight bytes of header length, a JSON header, then the data of all tensors without a gap.
+// Source: https://github.com/huggingface/safetensors, README, section "Format".
+
+import { FileFormatError, InputError } from '../errors.js';
+
+const arrayTypes = { F32: Float32Array, U8: Uint8Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array } as const;
+
+interface ArrayOf {
+  F32: Float32Array;
+  U8: Uint8Array;
+  U16: Uint16Array;
+  U32: Uint32Array;
+  I32: Int32Array;
+}
+
+export type Dtype = keyof ArrayOf;
+
+/** Row-major; data has as many entries as shape multiplies to, and an empty shape is one number. */
+export type NamedTensor = { [D in Dtype]: { dtype: D; shape: readonly number[]; data: ArrayOf[D] } }[Dtype];
+
+/** The same as in the reference library, so that what one writes the other reads. */
+const headerLimit = 100_000_000;
+
+/** The field of the header that is no tensor. */
+const metadataKey = '__metadata__';
+
+/**
+ * The bytes of a safetensors file; the same input gives the same bytes. Tensors keep the order given, except that those
+ * of larger elements come first: so each is aligned without padding between them, which the format forbids.
+ * Throws InputError when a tensor's data do not fit its dtype and shape.
+ */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, NamedTensor>,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  for (const [name, tensor] of tensors) checkTensor(name, tensor);
+  for (const [key, value] of Object.entries(metadata)) {
+    if (typeof value !== 'string') throw new InputError(`metadata ${show(key)} must be a string, not ${show(value)}`);
+  }
+  const ordered = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
+
+  // Fields are joined by hand: an object would move names such as "0" to the front and lose one called "__proto__".
+  const fields: string[] = [];
+  if (Object.keys(metadata).length > 0) fields.push(`${JSON.stringify(metadataKey)}:${JSON.stringify(metadata)}`);
+  let end = 0;
+  for (const [name, { dtype, shape, data }] of ordered) {
+    const begin = end;
+    end += data.byteLength;
+    fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
+  }
+  const header = new TextEncoder().encode(`{${fields.join(',')}}`);
+  const headerLength = Math.ceil(header.length / 8) * 8;
+  if (headerLength > headerLimit) {
+    throw new InputError(`the names, shapes and metadata take ${headerLength} bytes; ${headerLimit} is the most`);
+  }
+
+  const bytes = new Uint8Array(8 + headerLength + end);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
+  bytes.set(header, 8);
+  bytes.fill(0x20, 8 + header.length, 8 + headerLength);
+  let offset = 8 + headerLength;
+  for (const [, { data }] of ordered) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+    offset += data.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * The tensors of a safetensors file, in the order of their data, and its metadata. The arrays are views of `bytes`
+ * wherever alignment allows, so neither should be written to afterwards. Values are not looked at: NaN is not refused.
+ * Throws FileFormatError for anything that does not agree with itself, and then has allocated no more than the header.
+ */
+export function decodeSafetensors(bytes: Uint8Array): {
+  tensors: Map<string, NamedTensor>;
+  metadata: Record<string, string>;
+} {
+  const { header, dataStart } = readHeader(bytes);
+  const { [metadataKey]: metadata = {}, ...fields } = header;
+  checkMetadata(metadata);
+  const dataLength = bytes.length - dataStart;
+  const entries = Object.entries(fields).map(([name, field]) => readEntry(name, field, dataLength));
+  checkCoverage(entries, dataLength);
+
+  const tensors = new Map<string, NamedTensor>();
+  for (const { name, dtype, shape, begin, end } of entries) {
+    const stored = bytes.subarray(dataStart + begin, dataStart + end);
+    tensors.set(name, { dtype, shape, data: arrayOver(stored, dtype) } as NamedTensor);
+  }
+  return { tensors, metadata };
+}
+
+interface Entry {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+  begin: number; // bytes from the start of the data
+  end: number;
+}
+
+function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
+  if (bytes.length < 8) {
+    throw new FileFormatError(
+      `too short: a safetensors file begins with 8 bytes of header length, found ${bytes.length}`,
+    );
+  }
+  const claimed = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  if (claimed > headerLimit) {
+    throw new FileFormatError(
+      `not a safetensors file: its header would be ${claimed} bytes long, ${headerLimit} is the most`,
+    );
+  }
+  const dataStart = 8 + Number(claimed);
+  if (dataStart > bytes.length) {
+    throw new FileFormatError(`cut short: the header should be ${claimed} bytes long, found ${bytes.length - 8}`);
+  }
+
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(8, dataStart));
+  } catch (cause) {
+    throw new FileFormatError('the header is not UTF-8 text', { cause });
+  }
+  if (!text.startsWith('{')) {
+    throw new FileFormatError(`the header should begin with "{", found ${show(text.slice(0, 1))}`);
+  }
+  try {
+    return { header: JSON.parse(text) as Record<string, unknown>, dataStart };
+  } catch (cause) {
+    throw new FileFormatError(`the header is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function checkMetadata(metadata: unknown): asserts metadata is Record<string, string> {
+  if (!isObject(metadata)) {
+    throw new FileFormatError(`${metadataKey} should be an object of strings, found ${show(metadata)}`);
+  }
+  for (const [key, value] of Object.entries(metadata)) {
+    if (typeof value !== 'string') {
+      throw new FileFormatError(`${metadataKey} ${show(key)} should be a string, found ${show(value)}`);
+    }
+  }
+}
+
+function readEntry(name: string, field: unknown, dataLength: number): Entry {
+  const where = `tensor ${show(name)}`;
+  if (!isObject(field)) throw new FileFormatError(`${where} should be an object, found ${show(field)}`);
+  const { dtype, shape, data_offsets: offsets } = field;
+
+  if (!isDtype(dtype)) {
+    throw new FileFormatError(`${where} has dtype ${show(dtype)}; ${Object.keys(arrayTypes).join(', ')} can be read`);
+  }
+  if (!isShape(shape)) {
+    throw new FileFormatError(
+      `${where}: the shape should be a list of whole numbers from 0 to 2^53 - 1, found ${show(shape)}`,
+    );
+  }
+  const byteLength = elementCount(shape) * arrayTypes[dtype].BYTES_PER_ELEMENT;
+  if (!Number.isSafeInteger(byteLength)) {
+    throw new FileFormatError(`${where}: the shape ${show(shape)} is too large to multiply out`);
+  }
+  if (!isShape(offsets) || offsets.length !== 2) {
+    throw new FileFormatError(`${where}: data_offsets should be two whole numbers, found ${show(offsets)}`);
+  }
+  const [begin, end] = offsets as [number, number];
+  if (begin > end || end > dataLength) {
+    throw new FileFormatError(
+      `${where}: data_offsets should be in order and at most ${dataLength}, the size of the data, found ${show(offsets)}`,
+    );
+  }
+  if (end - begin !== byteLength) {
+    throw new FileFormatError(
+      `${where}: ${dtype} of shape ${show(shape)} takes ${byteLength} bytes, found ${end - begin}`,
+    );
+  }
+  return { name, dtype, shape, begin, end };
+}
+
+/** Sorts the entries by their place, and asks of them to cover the data exactly. */
+function checkCoverage(entries: Entry[], dataLength: number): void {
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let covered = 0;
+  for (const { name, begin, end } of entries) {
+    if (begin !== covered) {
+      const fault = begin < covered ? 'overlaps another' : 'leaves a hole before it';
+      throw new FileFormatError(`tensor ${show(name)} ${fault}: it should begin at ${covered}, found ${begin}`);
+    }
+    covered = end;
+  }
+  if (covered !== dataLength) {
+    throw new FileFormatError(`the tensors take ${covered} bytes, found ${dataLength} bytes of data`);
+  }
+}
+
+function arrayOver(stored: Uint8Array, dtype: Dtype): ArrayOf[Dtype] {
+  const ArrayType = arrayTypes[dtype];
+  const aligned = stored.byteOffset % ArrayType.BYTES_PER_ELEMENT === 0;
+  const { buffer, byteOffset, byteLength } = aligned ? stored : new Uint8Array(stored);
+  return new ArrayType(buffer as ArrayBuffer, byteOffset, byteLength / ArrayType.BYTES_PER_ELEMENT);
+}
+
+function checkTensor(name: string, { dtype, shape, data }: NamedTensor): void {
+  const where = `tensor ${show(name)}`;
+  if (name === metadataKey) throw new InputError(`no tensor can be called ${metadataKey}: the format keeps that name`);
+  if (!isDtype(dtype)) {
+    throw new InputError(`${where} has dtype ${show(dtype)}; ${Object.keys(arrayTypes).join(', ')} can be written`);
+  }
+  if (!isShape(shape)) {
+    throw new InputError(
+      `${where}: the shape must be a list of whole numbers from 0 to 2^53 - 1, found ${show(shape)}`,
+    );
+  }
+  if (!(data instanceof arrayTypes[dtype])) {
+    throw new InputError(`${where}: the data of dtype ${dtype} must be a ${arrayTypes[dtype].name}`);
+  }
+  if (data.length !== elementCount(shape)) {
+    throw new InputError(
+      `${where}: the shape ${show(shape)} calls for ${elementCount(shape)} entries, found ${data.length}`,
+    );
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isDtype(value: unknown): value is Dtype {
+  return typeof value === 'string' && Object.hasOwn(arrayTypes, value);
+}
+
+function isShape(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+/** NaN when any partial product is too large to be exact, even if a later size is 0: the reference refuses that too. */
+function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => (Number.isSafeInteger(product * size) ? product * size : Number.NaN), 1);
+}
+
+/** A value as a message may print it: short, however long or deep it is. */
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (isObject(value)) return 'an object';
+  const text = Array.isArray(value) ? showList(value) : typeof value === 'string' ? JSON.stringify(value) : `${value}`;
+  return text.length <= 80 ? text : `${text.slice(0, 80)}...`;
+}
+
+function showList(values: unknown[]): string {
+  const shown = values.slice(0, 8).map((value) => (Array.isArray(value) ? 'a list' : show(value)));
+  return `[${shown.join(', ')}${values.length > 8 ? ', ...' : ''}]`;
+}

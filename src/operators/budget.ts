@@ -1,0 +1,183 @@
+import { InputError } from '../errors';
+import type { Runtime } from '../wasm/runtime';
+import { dense, doped, hmd, type KronShape, kron, lmf } from './factories';
+import type { Operator } from './operator';
+import { Sparse } from './sparse';
+
+export const METHODS = ['dense', 'pruned', 'kron', 'lmf', 'hmd', 'doped-kron', 'doped-lmf', 'doped-hmd'] as const;
+export type Method = (typeof METHODS)[number];
+
+export type Structure =
+  | { kind: 'kron'; shape: KronShape }
+  | { kind: 'lmf'; rank: number }
+  | { kind: 'hmd'; rows: number; rank: number };
+
+/** How a matrix of M x N is made within a budget. */
+export interface Plan {
+  M: number;
+  N: number;
+  method: Method;
+  structure: Structure | undefined;
+  /** Nonzeros of the sparse matrix at the end of training; undefined where there is none. */
+  nonzeros: number | undefined;
+  /** Parameters of the structure plus nonzeros. */
+  parameters: number;
+  /** M N / parameters */
+  compression: number;
+}
+
+// The share of the budget that a doped matrix may give to its structure. Few numbers there and many dopants were the better mix: half the
+// budget in Kronecker factors cost 4 % perplexity more.
+const STRUCTURE_SHARE = 0.25;
+
+/**
+ * Divides the budget of M N / compression parameters.
+ *
+ * - kron: the factor shapes with the most parameters within the budget; doped-kron: those with the fewest of all. Among equals, m2 a multiple of
+ *   8 (whole SIMD registers), then the cheapest product.
+ * - lmf: the largest rank within the budget; doped-lmf: within a quarter of it, at least 1.
+ * - hmd: half the budget in free rows, the largest rank within the rest; doped-hmd: the same within a quarter, at least one row and rank 1.
+ * - The dopants get what is left; pruned: everything.
+ *
+ * Throws an InputError that names the nearest possible compression where the budget cannot be met.
+ */
+export function planMatrix(M: number, N: number, method: Method, compression: number, kronShape?: KronShape): Plan {
+  if (!METHODS.includes(method)) {
+    throw new InputError(`method: unknown method '${method}'; it must be one of ${METHODS.join(', ')}`);
+  }
+  if (!(compression >= 1) || !Number.isFinite(compression)) {
+    throw new InputError(`compression: ${compression} was given; it must be a number of at least 1`);
+  }
+  if (kronShape && !method.endsWith('kron')) {
+    throw new InputError(`kron: factor shapes were given, but method '${method}' has no Kronecker factors`);
+  }
+  const total = M * N;
+  const plan = (structure: Structure | undefined, nonzeros?: number): Plan => {
+    const parameters = structureSize(M, N, structure) + (nonzeros ?? 0);
+    return { M, N, method, structure, nonzeros, parameters, compression: total / parameters };
+  };
+  if (method === 'dense') return { ...plan(undefined), parameters: total, compression: 1 };
+
+  const budget = Math.floor(total / compression);
+  const impossible = (fewest: number): never => {
+    const nearest = Math.floor((total / fewest) * 100) / 100;
+    throw new InputError(
+      `compression: ${compression} leaves ${budget} parameters for a matrix of ${M} x ${N}, too few for method '${method}', which needs ${fewest}; the nearest possible compression is ${nearest}`,
+    );
+  };
+  if (method === 'pruned') return budget < 1 ? impossible(1) : plan(undefined, budget);
+
+  const withDopants = method.startsWith('doped-');
+  // At least one dopant beside the structure, or the method is not what it says.
+  const most = withDopants ? budget - 1 : budget;
+  const structure = solveStructure(M, N, method, most, withDopants ? budget * STRUCTURE_SHARE : budget, kronShape);
+  const size = structureSize(M, N, structure);
+  if (size > most) return impossible(size + (withDopants ? 1 : 0));
+  return plan(structure, withDopants ? budget - size : undefined);
+}
+
+/** The structure for a method: `aim` parameters, if it can be had for them, else the smallest there is. */
+function solveStructure(
+  M: number,
+  N: number,
+  method: Method,
+  most: number,
+  aim: number,
+  kronShape?: KronShape,
+): Structure {
+  if (method.endsWith('kron')) {
+    if (kronShape) {
+      checkKronShape(M, N, kronShape);
+      return { kind: 'kron', shape: kronShape };
+    }
+    return { kind: 'kron', shape: kronFactors(M, N, method === 'kron' ? most : 0) };
+  }
+  if (method.endsWith('lmf')) return { kind: 'lmf', rank: Math.max(1, Math.floor(aim / (M + N))) };
+  if (M < 2) throw new InputError(`method: '${method}' needs a matrix of at least 2 rows; this one is ${M} x ${N}`);
+  const rows = Math.min(M - 1, Math.max(1, Math.floor(aim / 2 / N)));
+  const rank = Math.max(1, Math.floor((aim - rows * N) / (M - rows + N)));
+  const fits = rows * N + rank * (M - rows + N) <= most;
+  return fits ? { kind: 'hmd', rows, rank } : { kind: 'hmd', rows: 1, rank: 1 };
+}
+
+function structureSize(M: number, N: number, structure: Structure | undefined): number {
+  switch (structure?.kind) {
+    case undefined:
+      return 0;
+    case 'kron': {
+      const [m1, n1, m2, n2] = structure.shape;
+      return m1 * n1 + m2 * n2;
+    }
+    case 'lmf':
+      return structure.rank * (M + N);
+    case 'hmd':
+      return structure.rows * N + structure.rank * (M - structure.rows + N);
+  }
+}
+
+/** The shape with the most parameters that `budget` allows, or with the fewest when it allows none. */
+function kronFactors(M: number, N: number, budget: number): KronShape {
+  const size = ([m1, n1, m2, n2]: KronShape) => m1 * n1 + m2 * n2;
+  const cost = ([m1, n1, m2, n2]: KronShape) => Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
+  const aligned = ([, , m2]: KronShape) => (m2 % 8 === 0 ? 1 : 0);
+  const fits = (shape: KronShape) => size(shape) <= budget;
+  const better = (a: KronShape, b: KronShape): boolean => {
+    if (fits(a) !== fits(b)) return fits(a);
+    if (size(a) !== size(b)) return fits(a) ? size(a) > size(b) : size(a) < size(b);
+    if (aligned(a) !== aligned(b)) return aligned(a) > aligned(b);
+    return cost(a) < cost(b);
+  };
+  let best: KronShape | undefined;
+  for (const m1 of divisors(M)) {
+    for (const n1 of divisors(N)) {
+      const shape: KronShape = [m1, n1, M / m1, N / n1];
+      if (!best || better(shape, best)) best = shape;
+    }
+  }
+  return best!;
+}
+
+function divisors(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);
+}
+
+function checkKronShape(M: number, N: number, shape: KronShape): void {
+  const [m1, n1, m2, n2] = shape;
+  const whole = shape.every((side) => Number.isSafeInteger(side) && side >= 1);
+  if (!whole || m1 * m2 !== M || n1 * n2 !== N) {
+    throw new InputError(`kron: ${m1}x${n1} and ${m2}x${n2} make ${m1 * m2} x ${n1 * n2}; the matrix is ${M} x ${N}`);
+  }
+}
+
+/** The plan in words, for people. */
+export function describePlan({ M, N, structure, nonzeros, parameters, compression }: Plan): string {
+  const parts: string[] = [];
+  if (structure?.kind === 'kron') {
+    const [m1, n1, m2, n2] = structure.shape;
+    parts.push(`${m1}x${n1} (x) ${m2}x${n2}`);
+  }
+  if (structure?.kind === 'lmf') parts.push(`rank ${structure.rank}`);
+  if (structure?.kind === 'hmd') parts.push(`${structure.rows} free rows + rank ${structure.rank}`);
+  if (nonzeros !== undefined) parts.push(`${nonzeros} nonzeros`);
+  if (!parts.length) parts.push('dense');
+  return `${M}x${N}: ${parts.join(' + ')} = ${parameters} parameters, ${compression.toFixed(2)}x`;
+}
+
+/** The operator of a plan; a sparse matrix starts dense. */
+export function buildOperator(runtime: Runtime, { M, N, method, structure }: Plan): Operator {
+  if (method === 'dense') return dense(runtime, M, N);
+  if (!structure) return new Sparse(runtime, M, N);
+  const s = buildStructure(runtime, M, N, structure);
+  return method.startsWith('doped-') ? doped(runtime, s) : s;
+}
+
+function buildStructure(runtime: Runtime, M: number, N: number, structure: Structure): Operator {
+  switch (structure.kind) {
+    case 'kron':
+      return kron(runtime, structure.shape);
+    case 'lmf':
+      return lmf(runtime, M, N, structure.rank);
+    case 'hmd':
+      return hmd(runtime, M, N, structure.rows, structure.rank);
+  }
+}

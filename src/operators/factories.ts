@@ -1,0 +1,35 @@
+import type { Runtime } from '../wasm/runtime';
+import { Dense } from './dense';
+import { Kronecker } from './kronecker';
+import type { Operator } from './operator';
+import { Product } from './product';
+import { Sparse } from './sparse';
+import { Sum } from './sum';
+import { VStack } from './vstack';
+
+export function dense(runtime: Runtime, M: number, N: number): Dense {
+  return new Dense(runtime, M, N);
+}
+
+/** B (x) C, B m1 x n1, C m2 x n2. */
+export function kron(runtime: Runtime, [m1, n1, m2, n2]: KronShape): Kronecker {
+  return new Kronecker(runtime, new Dense(runtime, m1, n1), new Dense(runtime, m2, n2));
+}
+
+/** m1, n1, m2, n2 of B (x) C */
+export type KronShape = readonly [number, number, number, number];
+
+/** Low-rank matrix factorisation, W = U V. */
+export function lmf(runtime: Runtime, M: number, N: number, rank: number): Product {
+  return new Product(runtime, new Dense(runtime, M, rank), new Dense(runtime, rank, N));
+}
+
+/** Hybrid matrix decomposition: the first `rows` rows are free, the others of low rank. */
+export function hmd(runtime: Runtime, M: number, N: number, rows: number, rank: number): VStack {
+  return new VStack(runtime, [new Dense(runtime, rows, N), lmf(runtime, M - rows, N, rank)]);
+}
+
+/** Structure plus dopants, which start dense and are pruned in training. */
+export function doped(runtime: Runtime, structure: Operator): Sum {
+  return new Sum(runtime, [structure, new Sparse(runtime, structure.M, structure.N)]);
+}

@@ -1,0 +1,264 @@
+import { InputError } from '../errors';
+import { csrToDense } from '../reference';
+import type { Pointer } from '../wasm/kernels';
+import type { Runtime } from '../wasm/runtime';
+import { Dense } from './dense';
+import type { Noise, Operator, OperatorSpec } from './operator';
+import { Parameter } from './parameter';
+
+/** Compressed sparse rows: columns ascend within a row; row i is entries starts[i] to starts[i + 1]. */
+export interface CsrArrays {
+  values: Float32Array; // [nonzeros]
+  columns: Uint32Array; // [nonzeros], below N
+  starts: Uint32Array; // [M + 1]
+}
+
+/**
+ * An extremely sparse matrix, the dopants M_sp. Made without entries it is masked dense, all M N weights alive: the form that
+ * prune() thins out while training. Made from CSR arrays it holds these alone.
+ */
+export class Sparse implements Operator {
+  private readonly form: Masked | Compressed;
+
+  constructor(
+    runtime: Runtime,
+    readonly M: number,
+    readonly N: number,
+    entries?: CsrArrays,
+  ) {
+    this.form = entries ? new Compressed(runtime, M, N, entries) : new Masked(runtime, M, N);
+  }
+
+  /** Weights that have not been pruned. */
+  get nonzeros(): number {
+    return this.form.nonzeros;
+  }
+
+  get density(): number {
+    return this.nonzeros / (this.M * this.N);
+  }
+
+  /** The weights' numbers: M N of them while masked, then the nonzeros alone. */
+  get weight(): Parameter {
+    return this.form.weight;
+  }
+
+  matmul(x: Pointer, y: Pointer, R: number, accumulate = false): void {
+    this.form.matmul(x, y, R, accumulate);
+  }
+
+  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false): void {
+    this.form.tMatmul(dy, dx, R, accumulate);
+  }
+
+  gradParams(dy: Pointer, x: Pointer, R: number): void {
+    this.form.gradParams(dy, x, R);
+  }
+
+  /** The weights that are alive, as files hold them. */
+  entries(): CsrArrays {
+    return this.form.entries();
+  }
+
+  /** The mask of the masked form, u8[M N], in place. */
+  mask(): Uint8Array {
+    return this.masked('mask()').mask;
+  }
+
+  /**
+   * Prunes by magnitude over all the matrices taken as one: the `keep` largest weights stay alive, ties go to the first. Pruned
+   * weights stay pruned.
+   */
+  static prune(matrices: readonly Sparse[], keep: number): void {
+    const forms = matrices.map((matrix) => matrix.masked('prune()'));
+    if (keep >= forms.reduce((sum, form) => sum + form.nonzeros, 0)) return;
+    // A positive float's bits, read as an integer, are in the order of the floats: the threshold is found digit by digit, 16 bits at a time.
+    const digit = (wanted: number, high?: number) => {
+      const counts = new Uint32Array(65536);
+      for (const form of forms) {
+        const { bits, mask } = form;
+        for (let i = 0; i < bits.length; i++) {
+          const magnitude = bits[i] & 0x7fffffff;
+          if (!mask[i]) continue;
+          if (high === undefined) counts[magnitude >>> 16]++;
+          else if (magnitude >>> 16 === high) counts[magnitude & 0xffff]++;
+        }
+      }
+      let value = 65535;
+      while (value > 0 && counts[value] < wanted) wanted -= counts[value--];
+      return { value, wanted };
+    };
+    const high = digit(keep);
+    const low = digit(high.wanted, high.value);
+    const threshold = high.value * 65536 + low.value;
+    let ties = low.wanted;
+    for (const form of forms) {
+      const { bits, mask, weight } = form;
+      const { data } = weight;
+      for (let i = 0; i < bits.length; i++) {
+        const magnitude = bits[i] & 0x7fffffff;
+        if (!mask[i] || magnitude > threshold) continue;
+        if (magnitude === threshold && ties > 0) {
+          ties--;
+          continue;
+        }
+        mask[i] = 0;
+        data[i] = 0;
+      }
+    }
+  }
+
+  private masked(verb: string): Masked {
+    if (this.form instanceof Masked) return this.form;
+    throw new InputError(`Sparse: ${verb} wants the masked form, but this matrix was made from CSR arrays`);
+  }
+
+  children() {
+    return [];
+  }
+
+  own() {
+    return [this.form.weight];
+  }
+
+  initialise(variance: number, noise: Noise): void {
+    noise(this.form.weight, Math.sqrt(3 * variance));
+  }
+
+  spec(): OperatorSpec {
+    return { type: 'sparse', shape: [this.M, this.N], nonzeros: this.nonzeros };
+  }
+
+  toDense(): Float32Array {
+    const { values, columns, starts } = this.entries();
+    return Float32Array.from(csrToDense(values, columns, starts, this.M, this.N));
+  }
+}
+
+/** All M N weights with a mask: while many are alive, dense products over them are the faster ones. */
+class Masked extends Dense {
+  constructor(runtime: Runtime, M: number, N: number) {
+    super(runtime, M, N);
+    this.weight.mask = runtime.alloc(M * N);
+    this.mask.fill(1);
+  }
+
+  get mask(): Uint8Array {
+    return this.runtime.bytes(this.weight.mask, this.weight.size);
+  }
+
+  get bits(): Uint32Array {
+    return this.runtime.words(this.weight.value, this.weight.size);
+  }
+
+  get nonzeros(): number {
+    let count = 0;
+    for (const alive of this.mask) count += alive;
+    return count;
+  }
+
+  /** Pruned weights have no gradient: the dense product gave them one, which clipping by the norm must not see. */
+  override gradParams(dy: Pointer, x: Pointer, R: number): void {
+    super.gradParams(dy, x, R);
+    this.runtime.kernels.f32_mask(this.weight.mask, this.weight.grad, this.weight.size);
+  }
+
+  entries(): CsrArrays {
+    const { M, N, mask } = this;
+    const { data } = this.weight;
+    const starts = new Uint32Array(M + 1);
+    const values: number[] = [];
+    const columns: number[] = [];
+    for (let i = 0; i < M; i++) {
+      for (let j = 0; j < N; j++) {
+        if (!mask[i * N + j]) continue;
+        values.push(data[i * N + j]);
+        columns.push(j);
+      }
+      starts[i + 1] = values.length;
+    }
+    return { values: Float32Array.from(values), columns: Uint32Array.from(columns), starts };
+  }
+}
+
+/** The nonzeros alone. */
+class Compressed {
+  readonly weight: Parameter;
+  readonly nonzeros: number;
+  private readonly columns: Pointer; // u32[nonzeros]
+  private readonly starts: Pointer; // u32[M + 1]
+
+  constructor(
+    private readonly runtime: Runtime,
+    readonly M: number,
+    readonly N: number,
+    { values, columns, starts }: CsrArrays,
+  ) {
+    checkCsr(M, N, { values, columns, starts });
+    this.nonzeros = values.length;
+    this.weight = new Parameter(runtime, [values.length]);
+    this.columns = runtime.alloc(4 * values.length);
+    this.starts = runtime.alloc(4 * (M + 1));
+    this.weight.data.set(values);
+    runtime.words(this.columns, values.length).set(columns);
+    runtime.words(this.starts, M + 1).set(starts);
+  }
+
+  matmul(x: Pointer, y: Pointer, R: number, accumulate: boolean): void {
+    const { runtime, M, N, weight, columns, starts } = this;
+    if (R === 1) {
+      runtime.kernels.f32_csr_mv(weight.value, columns, starts, x, y, M, accumulate);
+    const mark = runtime.mark();
+    const scratch = runtime.alloc(32 * (M + N));
+    runtime.kernels.f32_csr_mm(weight.value, columns, starts, x, y, R, M, N, accumulate, scratch);
+    runtime.release(mark);
+  }
+
+  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate: boolean): void {
+    const { runtime, M, N, weight, columns, starts } = this;
+    if (R === 1) return runtime.kernels.f32_csr_tmv(weight.value, columns, starts, dy, dx, M, N, accumulate);
+    const mark = runtime.mark();
+    const scratch = runtime.alloc(32 * (M + N));
+    runtime.kernels.f32_csr_tmm(weight.value, columns, starts, dy, dx, R, M, N, accumulate, scratch);
+    runtime.release(mark);
+  }
+
+  gradParams(dy: Pointer, x: Pointer, R: number): void {
+    const { runtime, M, N, weight, columns, starts } = this;
+      return;
+    }
+    const mark = runtime.mark();
+    const scratch = runtime.alloc(128 * (M + N));
+    runtime.kernels.f32_csr_grad(columns, starts, dy, x, weight.grad, R, M, N, scratch);
+    runtime.release(mark);
+  }
+
+  entries(): CsrArrays {
+    const { runtime, M, nonzeros, weight } = this;
+    return {
+      values: weight.data.slice(),
+      columns: runtime.words(this.columns, nonzeros).slice(),
+      starts: runtime.words(this.starts, M + 1).slice(),
+    };
+  }
+}
+
+/** Kernels check nothing: an index out of range would be read or written outside the arrays. */
+function checkCsr(M: number, N: number, { values, columns, starts }: CsrArrays): void {
+  const refuse = (what: string) => {
+    throw new InputError(`Sparse ${M} x ${N}: ${what}`);
+  };
+  if (columns.length !== values.length) refuse(`${values.length} values but ${columns.length} column indices`);
+  if (starts.length !== M + 1) refuse(`${starts.length} row starts where ${M + 1} are needed`);
+  if (starts[0] !== 0 || starts[M] !== values.length) {
+    refuse(`row starts run from ${starts[0]} to ${starts[M]}, not from 0 to the number of values, ${values.length}`);
+  }
+  for (let i = 0; i < M; i++) {
+    if (starts[i + 1] < starts[i])
+      refuse(`row start ${i + 1} is ${starts[i + 1]}, before row start ${i}, ${starts[i]}`);
+    for (let k = starts[i]; k < starts[i + 1]; k++) {
+      if (columns[k] >= N) refuse(`column index ${columns[k]} in row ${i} is out of range; it must be below ${N}`);
+      if (k > starts[i] && columns[k] <= columns[k - 1]) refuse(`column indices of row ${i} do not ascend`);
+    }
+  }
+}

@@ -1,0 +1,221 @@
+/** Text to token ids and back, for language models of words or of characters. */
+
+import { FileFormatError, InputError } from '../errors';
+
+export type Level = 'word' | 'char';
+
+const DEFAULT_SIZE: Record<Level, number> = { word: 10_000, char: 256 };
+const NOUN: Record<Level, string> = { word: 'word', char: 'character' };
+
+const UNK = '<unk>';
+const EOS = '<eos>';
+const NUMBER = 'N';
+
+// Written by markSentences, looked for by readTokens; the newline makes it unlikely in any other text.
+const SENTENCE_MARK = `${EOS}\n`;
+
+/** The tokens of a model: the id of a token is its place in `tokens`, and id 0 is `<unk>`, any token that is not there. */
+export class Vocabulary {
+  readonly level: Level;
+  readonly tokens: readonly string[];
+  readonly unknown = 0;
+  /** The id of `<eos>`, the end of a sentence; -1 at character level, which has none. */
+  readonly eos: number;
+  readonly #ids: ReadonlyMap<string, number>;
+
+  private constructor(level: Level, tokens: readonly string[]) {
+    this.level = level;
+    this.tokens = tokens;
+    this.#ids = new Map(tokens.map((token, id) => [token, id]));
+    this.eos = this.#ids.get(EOS) ?? -1;
+  }
+
+  get size(): number {
+    return this.tokens.length;
+  }
+
+  /**
+   * The most frequent tokens of the texts; of equally frequent ones, the one seen first. `size` counts everything, `<unk>`
+   * included. Left out, it is 10,000 words or 256 characters, or what the texts have if that is less.
+   *
+   * @throws InputError when the size is no integer >= 2, or is more than the texts have, or when they hold no token at all
+   */
+  static build(texts: readonly string[], level: Level, size?: number): Vocabulary {
+    if (size !== undefined && (!Number.isInteger(size) || size < 2)) {
+      throw new InputError(`vocab: ${size} given; an integer of at least 2 is needed`);
+    }
+    const counts = new Map<string, number>(); // a Map keeps the order of first appearance
+    for (const text of texts) {
+      readTokens(text, level, (token) => counts.set(token, (counts.get(token) ?? 0) + 1));
+    }
+    counts.delete(UNK);
+    if ([...counts.keys()].every((token) => token === EOS)) {
+      throw new InputError(`texts: no ${NOUN[level]} in them; a vocabulary needs at least one`);
+    }
+    if (level === 'word' && !counts.has(EOS)) counts.set(EOS, 0);
+
+    const distinct = counts.size + 1;
+    if (size !== undefined && size > distinct) {
+      const marks = level === 'word' ? `${UNK} and ${EOS}` : UNK;
+      throw new InputError(
+        `vocab: ${size} given; at most ${distinct} is possible, all the different ${NOUN[level]}s of the text with ${marks}`,
+      );
+    }
+    const ranked = [...counts].sort((a, b) => b[1] - a[1]).map(([token]) => token);
+    const kept = ranked.slice(0, (size ?? DEFAULT_SIZE[level]) - 1);
+    if (level === 'word' && !kept.includes(EOS)) kept[kept.length - 1] = EOS;
+    return new Vocabulary(level, [UNK, ...kept]);
+  }
+
+  encode(text: string): Int32Array {
+    const ids = new Int32Array(text.length); // a token takes at least one character
+    let length = 0;
+    readTokens(text, this.level, (token) => {
+      ids[length++] = this.#ids.get(token) ?? this.unknown;
+    });
+    return ids.slice(0, length);
+  }
+
+  /**
+   * Text to be read: words with spaces between, each sentence on a line of its own; an unknown character is shown as U+FFFD.
+   *
+   * @throws InputError for an id out of range
+   */
+  decode(ids: ArrayLike<number>): string {
+    const parts: string[] = [];
+    let atLineStart = true;
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i];
+      const token = this.tokens[id];
+      if (token === undefined) {
+        throw new InputError(`ids[${i}]: ${id} given; an integer from 0 to ${this.size - 1} is needed`);
+      }
+      if (this.level === 'char') {
+        parts.push(id === this.unknown ? '\ufffd' : token);
+      } else if (id === this.eos) {
+        parts.push('\n');
+        atLineStart = true;
+      } else {
+        parts.push(atLineStart ? token : ` ${token}`);
+        atLineStart = false;
+      }
+    }
+    return parts.join('');
+  }
+
+  toJSON(): { level: Level; tokens: string[] } {
+    return { level: this.level, tokens: [...this.tokens] };
+  }
+
+  /** @throws FileFormatError for anything that toJSON cannot have written */
+  static fromJSON(value: unknown): Vocabulary {
+    if (typeof value !== 'object' || value === null) {
+      throw new FileFormatError(`vocabulary: ${shown(value)} found; an object with level and tokens is needed`);
+    }
+    const { level, tokens } = value as { level?: unknown; tokens?: unknown };
+    if (!isLevel(level)) {
+      throw new FileFormatError(`vocabulary: level ${shown(level)} found; 'word' or 'char' is needed`);
+    }
+    if (!Array.isArray(tokens) || tokens.length < 2) {
+      throw new FileFormatError('vocabulary: tokens must be an array of at least two strings');
+    }
+    if (tokens[0] !== UNK) {
+      throw new FileFormatError(`vocabulary: tokens[0] is ${shown(tokens[0])}; ${UNK} is needed`);
+    }
+    const seen = new Set<string>();
+    for (let id = 0; id < tokens.length; id++) {
+      const token: unknown = tokens[id];
+      if (typeof token !== 'string' || (id > 0 && !isToken(token, level))) {
+        throw new FileFormatError(`vocabulary: tokens[${id}] is ${shown(token)}; one ${NOUN[level]} is needed`);
+      }
+      if (seen.has(token)) {
+        throw new FileFormatError(`vocabulary: tokens[${id}] is ${shown(token)}, as is an earlier one`);
+      }
+      seen.add(token);
+    }
+    if (level === 'word' && !seen.has(EOS)) {
+      throw new FileFormatError(`vocabulary: no ${EOS} among the tokens; a vocabulary of words needs it`);
+    }
+    return new Vocabulary(level, [...seen]);
+  }
+}
+
+/**
+ * Marks the end of every line as the end of a sentence, for text that is already in tokens, one sentence a line, as the Penn
+ * Treebank files are. Word level then takes what lies between spaces as it stands; character level sees plain newlines.
+ */
+export function markSentences(text: string): string {
+  return `${text.trim().replace(/\s*\n\s*/g, ` ${SENTENCE_MARK}`)} ${SENTENCE_MARK}`;
+}
+
+/**
+ * The last two twentieths are kept for validation and for test. A cut moves on past the next whitespace, so that no word is
+ * cut; the three parts make up the text again, and the last ones are empty if there is no whitespace to cut at.
+ */
+export function splitText(text: string): { train: string; valid: string; test: string } {
+  const valid = cutAfterSpace(text, Math.floor((text.length * 18) / 20));
+  const test = Math.max(valid, cutAfterSpace(text, Math.floor((text.length * 19) / 20)));
+  return { train: text.slice(0, valid), valid: text.slice(valid, test), test: text.slice(test) };
+}
+
+function cutAfterSpace(text: string, from: number): number {
+  const space = /\s+/g;
+  space.lastIndex = from;
+  return space.test(text) ? space.lastIndex : text.length;
+}
+
+type Emit = (token: string) => void;
+
+function readTokens(text: string, level: Level, emit: Emit): void {
+  if (level === 'char') readChars(text, emit);
+  else if (text.includes(SENTENCE_MARK)) readMarked(text, emit);
+  else readProse(text, emit);
+}
+
+function readChars(text: string, emit: Emit): void {
+  for (const char of text.replaceAll('\r\n', '\n').replaceAll(SENTENCE_MARK, '\n')) emit(char);
+}
+
+function readMarked(text: string, emit: Emit): void {
+  for (const [token] of text.matchAll(/\S+/g)) emit(token);
+}
+
+// What prose is made of, once in lower case and with plain apostrophes and hyphens. Abbreviations keep their dots, as they do
+// in the Penn Treebank, and end no sentence: titles, a few words before a number, initials ("u.s.", "f. kennedy"). A lone "i."
+// is none of these: the pronoun ends more sentences than the initial begins names. Punctuation that matches nothing is dropped.
+const TITLE = String.raw`(?:mr|mrs|ms|messrs|dr|prof|hon|rev|st|gen|col|capt|lt|maj|gov|sen|rep)\.`;
+const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?=\s\p{N})`;
+const INITIALS = String.raw`(?:\p{L}\.){2,}|(?!i)\p{L}\.(?=\s)`;
+const WORD = String.raw`\p{L}[\p{L}\p{M}]*(?:['-]\p{L}[\p{L}\p{M}]*)*`;
+const DIGITS = String.raw`\p{N}+(?:[.,:\/]\p{N}+)*(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`; // 1,000.50  9:30  21st  1930's
+const SENTENCE_END = String.raw`[.!?]+(?=["'”»)\]]*(?:\s|$))`;
+const PROSE = new RegExp(
+  `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`,
+  'gu',
+);
+
+function readProse(text: string, emit: Emit): void {
+  const plain = text
+    .replace(/(?<!\S)N(?!\S)/g, '0') // a number already written as N must not become the letter
+    .toLowerCase()
+    .replace(/[\u2019\u02bc]/g, "'")
+    .replaceAll('\u2011', '-');
+  let last = '';
+  for (const [match, digits, end] of plain.matchAll(PROSE)) {
+    const token = digits ? NUMBER : end ? EOS : match;
+    if (token !== EOS || last !== EOS) emit(token); // ". . ." is one end
+    last = token;
+  }
+}
+
+function isLevel(value: unknown): value is Level {
+  return value === 'word' || value === 'char';
+}
+
+function isToken(token: string, level: Level): boolean {
+  return level === 'word' ? /^\S+$/.test(token) : [...token].length === 1;
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : Array.isArray(value) ? 'an array' : String(value);
+}
