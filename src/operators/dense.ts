@@ -24,6 +24,8 @@ export class Dense implements Operator {
     const { runtime, M, N, weight } = this;
     if (R === 1) {
       runtime.kernels.f32_gemv(weight.value, x, y, M, N, accumulate);
+      return;
+    }
     const mark = runtime.mark();
     const scratch = runtime.alloc(gemmScratch(runtime, M, N));
     runtime.kernels.f32_gemm_nt(x, weight.value, y, R, M, N, accumulate, scratch);
@@ -32,7 +34,10 @@ export class Dense implements Operator {
 
   tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false): void {
     const { runtime, M, N, weight } = this;
-    if (R === 1) return runtime.kernels.f32_gemv_t(weight.value, dy, dx, M, N, accumulate);
+    if (R === 1) {
+      runtime.kernels.f32_gemv_t(weight.value, dy, dx, M, N, accumulate);
+      return;
+    }
     const mark = runtime.mark();
     const scratch = runtime.alloc(gemmScratch(runtime, N, M));
     runtime.kernels.f32_gemm_nn(dy, weight.value, dx, R, N, M, accumulate, scratch);
@@ -41,7 +46,8 @@ export class Dense implements Operator {
 
   gradParams(dy: Pointer, x: Pointer, R: number): void {
     const { runtime, M, N, weight } = this;
-    if (R === 1) return runtime.kernels.f32_ger(dy, x, weight.grad, M, N);
+    if (R === 1) {
+      runtime.kernels.f32_ger(dy, x, weight.grad, M, N);
       return;
     }
     const mark = runtime.mark();

@@ -208,6 +208,8 @@ class Compressed {
     const { runtime, M, N, weight, columns, starts } = this;
     if (R === 1) {
       runtime.kernels.f32_csr_mv(weight.value, columns, starts, x, y, M, accumulate);
+      return;
+    }
     const mark = runtime.mark();
     const scratch = runtime.alloc(32 * (M + N));
     runtime.kernels.f32_csr_mm(weight.value, columns, starts, x, y, R, M, N, accumulate, scratch);
@@ -216,7 +218,10 @@ class Compressed {
 
   tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate: boolean): void {
     const { runtime, M, N, weight, columns, starts } = this;
-    if (R === 1) return runtime.kernels.f32_csr_tmv(weight.value, columns, starts, dy, dx, M, N, accumulate);
+    if (R === 1) {
+      runtime.kernels.f32_csr_tmv(weight.value, columns, starts, dy, dx, M, N, accumulate);
+      return;
+    }
     const mark = runtime.mark();
     const scratch = runtime.alloc(32 * (M + N));
     runtime.kernels.f32_csr_tmm(weight.value, columns, starts, dy, dx, R, M, N, accumulate, scratch);
@@ -225,8 +230,6 @@ class Compressed {
 
   gradParams(dy: Pointer, x: Pointer, R: number): void {
     const { runtime, M, N, weight, columns, starts } = this;
-      return;
-    }
     const mark = runtime.mark();
     const scratch = runtime.alloc(128 * (M + N));
     runtime.kernels.f32_csr_grad(columns, starts, dy, x, weight.grad, R, M, N, scratch);
