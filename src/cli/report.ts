@@ -3,7 +3,7 @@
 import type uPlot from 'uplot';
 import uplotScript from 'uplot/dist/uPlot.iife.min.js';
 import uplotStyle from 'uplot/dist/uPlot.min.css';
-import type { MatrixAdaptation, TrainRecord } from '../train/records.js';
+import type { MatrixAdaptation, TrainRecord } from '../train/records';
 
 export interface Report {
   title: string;
@@ -75,7 +75,8 @@ function renderCharts(charts: Chart[], runs: Report['runs']): string {
   const data = JSON.stringify(charts).replaceAll('<', '\\u003c');
   return `<section>
 <h2>Training</h2>
-<noscript><p>The charts are drawn by a script in this page; it was not allowed to run.</p></noscript>
+<noscript><p>The charts are drawn by a script in this page, which was not allowed to run.</p></noscript>
+<p>Point at a chart to read its values, drag to zoom in, double-click to zoom out, click a name to hide its line.</p>
 <ul class="runs">
 ${colours}
 </ul>
@@ -176,6 +177,7 @@ function runCharts(runs: Report['runs']): Chart[] {
       'Lower is better; a curve that turns upwards while the training loss still falls has begun to overfit.',
       'perplexity',
       runLines('valid', (record) => record.perplexity),
+      { scale: 'auto' },
     ),
     chart(
       'Sparsity of M_sp',
@@ -189,6 +191,7 @@ function runCharts(runs: Report['runs']): Chart[] {
       'Should sink as M_sp is pruned; a matrix that stays above 1 still leaves most of its work to the dopants.',
       'ratio of norms',
       matrixLines((matrix) => matrix.dopantsNorm / matrix.structureNorm),
+      { scale: 'auto' },
     ),
     chart(
       'Agreement of M_sp x and S x',
@@ -202,7 +205,7 @@ function runCharts(runs: Report['runs']): Chart[] {
       'S alone should come close to both together; far apart, S is of little use without its dopants.',
       'perplexity',
       parts,
-      { log: true },
+      { scale: 'log' },
     ),
     chart(
       'Jumps at pruning steps',
@@ -220,13 +223,17 @@ function recordsOf<K extends TrainRecord['kind']>(records: TrainRecord[], kind: 
   return records.filter((record): record is RecordOf<K> => record.kind === kind);
 }
 
-/** Joins the lines over all their steps. Without `log` the scale is logarithmic when one linear scale would hide most. */
+/** Joins the lines over all their steps. A scale called 'auto' is logarithmic if a linear one would flatten the lower values. */
 function chart(
   title: string,
   hint: string,
   axis: string,
   lines: Line[],
-  { log = false, zero = false, dots = false } = {},
+  {
+    scale = 'linear',
+    zero = false,
+    dots = false,
+  }: { scale?: 'linear' | 'log' | 'auto'; zero?: boolean; dots?: boolean } = {},
 ): Chart {
   const drawable = lines
     .map((line) => ({ ...line, points: line.points.filter(([, value]) => Number.isFinite(value)) }))
@@ -239,7 +246,7 @@ function chart(
     title,
     hint,
     axis,
-    log: least > 0 && !zero && (log || most / least > 4),
+    log: least > 0 && (scale === 'log' || (scale === 'auto' && most / least > 4)),
     zero,
     dots,
     steps,
@@ -306,7 +313,7 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
           },
         ],
         series: [
-          { label: 'step', value: (_, step) => (step === null ? 'point at a chart to read it' : whole.format(step)) },
+          { label: 'step', value: (_, step) => (step === null ? '–' : whole.format(step)) },
           ...lines.map(
             ({ label, colour, dash }): uPlot.Series => ({
               label,
@@ -373,9 +380,9 @@ p { margin: 0; max-width: 42rem; color: var(--soft); overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .scroll th, .scroll td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--grid); text-align: left; }
 .scroll thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; }
-.scroll tbody th { font-weight: 600; }
+.scroll tbody th { font-weight: 600; white-space: nowrap; }
 .scroll .number { text-align: right; }
-.runs { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0 0 1rem; padding: 0; list-style: none; }
+.runs { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0 1rem; padding: 0; list-style: none; }
 .runs li { overflow-wrap: anywhere; }
 .runs span { display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1.25rem; }
@@ -384,10 +391,13 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .uplot .u-legend { margin: .5rem 0 0; font-size: .8rem; text-align: left; }
 .uplot .u-legend tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); }
 .uplot .u-legend tr:first-child { grid-column: 1 / -1; }
+.uplot .u-legend tr, .uplot .u-legend th { display: flex; align-items: center; min-width: 0; }
+.uplot .u-legend tr { margin-right: .75rem; }
 .uplot .u-legend th { font-weight: 400; }
+.uplot .u-legend .u-label { overflow-wrap: anywhere; min-width: 0; }
 .uplot .u-legend th::after { content: none; }
-.uplot .u-legend .u-marker { width: 28px; height: 3px; margin-right: 6px; }
-.uplot .u-legend .u-value { min-width: 4em; font-weight: 600; font-variant-numeric: tabular-nums; }
+.uplot .u-legend .u-marker { flex: none; width: 28px; height: 3px; margin-right: 6px; }
+.uplot .u-legend .u-value { flex: none; min-width: 5em; font-weight: 600; font-variant-numeric: tabular-nums; }
 .samples { display: grid; gap: 1.25rem; }
 figure { margin: 0; }
 figcaption { font-weight: 600; overflow-wrap: anywhere; }
