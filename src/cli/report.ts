@@ -291,8 +291,8 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
       labelSize: 22,
       labelFont: '13px system-ui, sans-serif',
     };
-    const withZero = (_: uPlot, least: number | null, most: number | null) =>
-      Plot.rangeNum(Math.min(0, least ?? 0), Math.max(0, most ?? 0), 0.1, true);
+    const withZero = (_: uPlot, least: number | null, most: number | null): uPlot.Range.MinMax =>
+      least || most ? Plot.rangeNum(Math.min(0, least ?? 0), Math.max(0, most ?? 0), 0.1, true) : [-1, 1];
     const plot = new Plot(
       {
         width: place.clientWidth,

@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs';
+import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -78,10 +79,16 @@ test('a file taken for a folder is named', async () => {
   assert.is(await readFile(file, 'utf8'), 'old');
 });
 
-test('a device is left alone', async () => {
-  if (!existsSync('/dev/null')) return;
-  await refused(writeFileAtomically('/dev/null', 'x'), '/dev/null', 'not a regular file');
-  assert.ok((await stat('/dev/null')).isCharacterDevice());
+test('what is neither file nor folder is left alone', async () => {
+  const path = join(folder, 'socket');
+  const server = createServer().listen(path);
+  await once(server, 'listening');
+  try {
+    await refused(writeFileAtomically(path, 'x'), path, 'it is not a regular file');
+    assert.ok((await stat(path)).isSocket());
+  } finally {
+    server.close();
+  }
 });
 
 test('a failure half-way leaves the old file and no temporary one', async () => {

@@ -1,0 +1,157 @@
+import type { Tape, Tensor } from '../autograd/tape';
+import { InputError } from '../errors';
+import { buildOperator, type Method, type Plan, planMatrix } from '../operators/budget';
+import { Dense } from '../operators/dense';
+import type { KronShape } from '../operators/factories';
+import { type Noise, type Operator, walk } from '../operators/operator';
+import { Parameter } from '../operators/parameter';
+import { Stream, seedWords } from '../random';
+import type { Vocabulary } from '../tasks/text';
+import type { Pointer } from '../wasm/kernels';
+import type { Runtime } from '../wasm/runtime';
+import { dropout } from './dropout';
+import { embed } from './embedding';
+import { linear } from './linear';
+import { LstmLayer, lstm } from './lstm';
+
+export interface LanguageModelConfig {
+  hidden: number;
+  layers: number;
+  method: Method;
+  /** Asked of every LSTM matrix; 1 for dense. */
+  compression: number;
+  /** Kronecker factor shapes by hand; the budget solver chooses where there are none. */
+  kron?: KronShape;
+}
+
+/** Everything that a language model is made of: what files hold. */
+export interface LanguageModelParts {
+  embedding: Parameter; // [V,H]
+  layers: readonly LstmLayer[];
+  head: { weight: Operator; bias: Parameter }; // [V,H], [V]
+}
+
+/** h and c of every layer, [B,H] each, carried from one piece of text to the next. */
+export type State = readonly { h: Pointer; c: Pointer }[];
+
+/** Predicts the next token: embedding, LSTM layers, softmax head; dropout on what goes up, not on what goes on (Zaremba et al., 2014). */
+export class LanguageModel {
+  constructor(
+    readonly runtime: Runtime,
+    readonly config: LanguageModelConfig,
+    readonly vocabulary: Vocabulary,
+    readonly parts: LanguageModelParts,
+  ) {}
+
+  /** A new model, its weights drawn from the seed. */
+  static create(runtime: Runtime, config: LanguageModelConfig, vocabulary: Vocabulary, seed: number): LanguageModel {
+    const { hidden: H, layers: L } = config;
+    for (const [name, value] of Object.entries({ hidden: H, layers: L })) {
+      if (!Number.isInteger(value) || value < 1) {
+        throw new InputError(`${name}: ${value} was given; it must be a whole number of at least 1`);
+      }
+    }
+    const plan = matrixPlan(config);
+    const [low, high] = seedWords(seed);
+    let stream = Stream.initialisation;
+    const noise: Noise = ({ value, size }, halfWidth) =>
+      runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, low, high, stream++);
+    // PyTorch's variance for LSTM weights, whatever the structure.
+    const variance = 1 / (3 * H);
+    const matrix = () => {
+      const operator = buildOperator(runtime, plan);
+      operator.initialise(variance, noise);
+      return operator;
+    };
+    const embedding = new Parameter(runtime, [vocabulary.size, H]);
+    noise(embedding, 0.1);
+    const layers = Array.from({ length: L }, () => {
+      const layer = new LstmLayer(matrix(), matrix(), new Parameter(runtime, [4 * H]), new Parameter(runtime, [4 * H]));
+      // The forget gates start open, or gradients die out along the sequence (Jozefowicz et al., 2015).
+      layer.biasIh.data.fill(1, H, 2 * H);
+      return layer;
+    });
+    const weight = new Dense(runtime, vocabulary.size, H);
+    weight.initialise(variance, noise);
+    const head = { weight, bias: new Parameter(runtime, [vocabulary.size]) };
+    return new LanguageModel(runtime, config, vocabulary, { embedding, layers, head });
+  }
+
+  /** The LSTM's matrices, which are what is compressed, by their names in files. */
+  matrices(): [string, Operator][] {
+    return this.parts.layers.flatMap(({ ih, hh }, l): [string, Operator][] => [
+      [`lstm.${l}.ih`, ih],
+      [`lstm.${l}.hh`, hh],
+    ]);
+  }
+
+  /** The parameters that belong to no operator, by their names in files. */
+  loose(): [string, Parameter][] {
+    const { embedding, layers, head } = this.parts;
+    return [
+      ['embedding', embedding],
+      ...layers.flatMap(({ biasIh, biasHh }, l): [string, Parameter][] => [
+        [`lstm.${l}.bias_ih`, biasIh],
+        [`lstm.${l}.bias_hh`, biasHh],
+      ]),
+      ['head.bias', head.bias],
+    ];
+  }
+
+  /** All operators by their names in files: the LSTM's and the head's. */
+  operators(): [string, Operator][] {
+    return [...this.matrices(), ['head', this.parts.head.weight]];
+  }
+
+  /** Every parameter by a name of its own. */
+  parameters(): [string, Parameter][] {
+    const inside = this.operators().flatMap(([name, operator]) =>
+      [...walk(operator, name)].flatMap(([path, inner]) => inner.own().map((p): [string, Parameter] => [path, p])),
+    );
+    return [...this.loose(), ...inside];
+  }
+
+  newState(batch: number): State {
+    const bytes = 4 * batch * this.config.hidden;
+    return this.parts.layers.map(() => ({ h: this.runtime.zeros(bytes), c: this.runtime.zeros(bytes) }));
+  }
+
+  resetState(state: State, batch: number): void {
+    for (const { h, c } of state) {
+      for (const at of [h, c]) this.runtime.floats(at, batch * this.config.hidden).fill(0);
+    }
+  }
+
+  /**
+   * Logits [T B, V] for the tokens ids, i32[T B], rows of one time step together; the state is taken up and left as it is after the last step. With `drop`,
+   * the model is being trained.
+   */
+  forward(
+    tape: Tape,
+    ids: Pointer,
+    T: number,
+    B: number,
+    state: State,
+    drop?: { rate: number; seed: number; step: number },
+  ): Tensor {
+    const { embedding, layers, head } = this.parts;
+    const H = this.config.hidden;
+    const thin = (x: Tensor, place: number) =>
+      drop ? dropout(tape, x, { ...drop, stream: Stream.dropout + place }) : x;
+    let x = thin(embed(tape, embedding, ids, T * B), 0);
+    layers.forEach((layer, l) => {
+      const before = state[l];
+      const tensor = (value: Pointer): Tensor => ({ rows: B, cols: H, value, grad: 0 });
+      const { y, h, c } = lstm(tape, layer, x, { h: tensor(before.h), c: tensor(before.c) });
+      this.runtime.floats(before.h, B * H).set(this.runtime.floats(h.value, B * H));
+      this.runtime.floats(before.c, B * H).set(this.runtime.floats(c.value, B * H));
+      x = thin(y, l + 1);
+    });
+    return linear(tape, head.weight, head.bias, x);
+  }
+}
+
+/** How the LSTM's matrices, all of 4H x H, are made. */
+export function matrixPlan({ hidden, method, compression, kron }: LanguageModelConfig): Plan {
+  return planMatrix(4 * hidden, hidden, method, method === 'dense' ? 1 : compression, kron);
+}

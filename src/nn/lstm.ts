@@ -1,0 +1,91 @@
+import type { Tape, Tensor } from '../autograd/tape';
+import { InputError } from '../errors';
+import type { Operator } from '../operators/operator';
+import type { Parameter } from '../operators/parameter';
+
+/** The weights of one layer, in PyTorch's layout: gates i, f, g, o, each matrix an operator of its own. */
+export class LstmLayer {
+  readonly hidden: number;
+
+  constructor(
+    readonly ih: Operator, // [4H, I]
+    readonly hh: Operator, // [4H, H]
+    readonly biasIh: Parameter, // [4H]
+    readonly biasHh: Parameter, // [4H]
+  ) {
+    const H = hh.N;
+    if (hh.M !== 4 * H || ih.M !== 4 * H || biasIh.size !== 4 * H || biasHh.size !== 4 * H) {
+      throw new InputError(
+        `LSTM: W_hh is ${hh.M} x ${H}, W_ih ${ih.M} x ${ih.N}, the biases have ${biasIh.size} and ${biasHh.size} entries; for ${H} units all must have ${4 * H} rows`,
+      );
+    }
+    this.hidden = H;
+  }
+}
+
+/**
+ * A layer over a whole sequence, as one step of the tape: x[T B, I], rows of one time step together; h and c [B,H] are the state before. Returns y[T B, H]
+ * and the state after.
+ *
+ *   a_t = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh, then the cell of assembly/lstm.ts
+ */
+export function lstm(
+  tape: Tape,
+  layer: LstmLayer,
+  x: Tensor,
+  state: { h: Tensor; c: Tensor },
+): { y: Tensor; h: Tensor; c: Tensor } {
+  const { runtime } = tape;
+  const { kernels } = runtime;
+  const { ih, hh, biasIh, biasHh, hidden: H } = layer;
+  const B = state.h.rows;
+  const T = x.rows / B;
+  const step = 4 * B * H; // bytes of one time step of h or c; of the gates four times as much
+
+  const gates = runtime.alloc(4 * step * T);
+  // The states before each step and, behind them, the last: hs[1..T] is y, hs[0..T-1] what W_hh was multiplied with.
+  const hs = runtime.alloc(step * (T + 1));
+  const cs = runtime.alloc(step * (T + 1));
+  const tanhC = runtime.alloc(step * T);
+  runtime.floats(hs, B * H).set(runtime.floats(state.h.value, B * H));
+  runtime.floats(cs, B * H).set(runtime.floats(state.c.value, B * H));
+
+  const mark = runtime.mark();
+  const bias = runtime.alloc(16 * H);
+  runtime.floats(bias, 4 * H).set(biasIh.data);
+  kernels.f32_add(biasHh.value, bias, 4 * H);
+  kernels.f32_set_rows(bias, gates, T * B, 4 * H);
+  runtime.release(mark);
+
+  ih.matmul(x.value, gates, T * B, true);
+  for (let t = 0; t < T; t++) {
+    const a = gates + 4 * step * t;
+    const before = step * t;
+    hh.matmul(hs + before, a, B, true, t * B);
+    kernels.f32_lstm_cell(a, cs + before, cs + before + step, tanhC + before, hs + before + step, B, H);
+  }
+
+  const y: Tensor = { rows: T * B, cols: H, value: hs + step, grad: 0 };
+  const h: Tensor = { rows: B, cols: H, value: hs + step * T, grad: 0 };
+  const c: Tensor = { rows: B, cols: H, value: cs + step * T, grad: 0 };
+  if (tape.recording) {
+    for (const input of [x, state.h, state.c]) tape.gradient(input);
+  }
+  tape.record(() => {
+    const dy = tape.gradient(y);
+    const dc = tape.gradient(c); // runs backwards through time in place
+    if (h.grad) kernels.f32_add(h.grad, dy + step * (T - 1), B * H);
+    for (let t = T - 1; t >= 0; t--) {
+      const da = gates + 4 * step * t; // the gates' own memory
+      const before = step * t;
+      kernels.f32_lstm_cell_grad(da, cs + before, tanhC + before, dy + before, dc, da, B, H);
+      hh.tMatmul(da, t > 0 ? dy + before - step : state.h.grad, B, true, t * B);
+    }
+    kernels.f32_add(dc, state.c.grad, B * H);
+    ih.tMatmul(gates, x.grad, T * B, true);
+    ih.gradParams(gates, x.value, T * B);
+    hh.gradParams(gates, hs, T * B);
+    for (const { grad } of [biasIh, biasHh]) kernels.f32_add_rows(gates, grad, T * B, 4 * H);
+  });
+  return { y, h, c };
+}

@@ -1,0 +1,223 @@
+import { Tape } from '../autograd/tape';
+import { InputError } from '../errors';
+import { LanguageModel, type LanguageModelConfig, matrixPlan, type State } from '../nn/language-model';
+import { crossEntropy } from '../nn/loss';
+import { defaultAnnealing } from '../train/annealing';
+import { noCoMatrixDropout } from '../train/comatrix';
+import type { OptimizerName } from '../train/optimizers';
+import type { TrainRecord } from '../train/records';
+import { Trainer, type TrainerOptions } from '../train/trainer';
+import type { Pointer } from '../wasm/kernels';
+import type { Runtime } from '../wasm/runtime';
+import { Streams } from './batches';
+import type { Level, Vocabulary } from './text';
+
+export interface LanguageModelOptions extends LanguageModelConfig, TrainerOptions {
+  dropout: number;
+  batch: number;
+  bptt: number;
+  epochs: number;
+}
+
+/** Settings that do well; what RECIPE they come from is told in the README. */
+export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'): LanguageModelOptions {
+  const adam = optimizer === 'adam';
+  const word = level === 'word';
+  return {
+    hidden: 200,
+    layers: 2,
+    method: 'doped-kron',
+    compression: 25,
+    optimizer,
+    learningRate: adam ? (word ? 0.006 : 0.004) : 1,
+    schedule: adam ? { kind: 'cosine' } : { kind: 'decay', after: 4, by: 1.5 },
+    clip: 5,
+    seed: 1,
+    dropout: word ? 0.3 : 0,
+    batch: 20,
+    bptt: word ? 35 : 64,
+    epochs: word ? 6 : 1,
+    annealing: defaultAnnealing,
+    coMatrixDropout: noCoMatrixDropout,
+    alternate: 0,
+    // Adam moves every weight by about the learning rate, however small its gradient: that is too much for weights in such numbers.
+    freeRate: adam ? { scale: word ? 0.1 : 0.3, power: 1 } : { scale: 1, power: 0 },
+    measureEvery: 5,
+  };
+}
+
+/** A text as token numbers, train and valid. */
+export interface EncodedCorpus {
+  train: Int32Array;
+  valid: Int32Array;
+}
+
+/** Training of a language model, a step at a time, so that the caller can show progress, write checkpoints and stop. */
+export class LanguageModelTraining {
+  readonly trainer: Trainer;
+  /** Passes over the text that are over. */
+  epoch = 0;
+  /** Pieces of this pass that are over. */
+  piece = 0;
+  readonly state: State;
+  private readonly streams: Streams;
+  private readonly inputs: Pointer; // i32[bptt batch]
+  private readonly targets: Pointer;
+  private readonly evaluation: Evaluation;
+  private readonly probeIds: Int32Array;
+  /** Sum and number of the losses since the last step record. */
+  lossSum = 0;
+  lossCount = 0;
+
+  constructor(
+    readonly model: LanguageModel,
+    readonly options: LanguageModelOptions,
+    private readonly corpus: EncodedCorpus,
+  ) {
+    const { batch, bptt, epochs, dropout } = options;
+    if (!(dropout >= 0 && dropout < 1)) {
+      throw new InputError(`dropout: ${dropout} was given; it must be at least 0 and below 1`);
+    }
+    if (!Number.isInteger(epochs) || epochs < 1) {
+      throw new InputError(`epochs: ${epochs} was given; it must be a whole number of at least 1`);
+    }
+    this.streams = new Streams(corpus.train, batch, bptt, 'the training text');
+    if (corpus.valid.length < 2)
+      throw new InputError('the validation text has no token to predict; it needs at least 2');
+    const { runtime } = model;
+    this.trainer = new Trainer(model, options, epochs * this.streams.pieces, matrixPlan(options).nonzeros);
+    this.state = model.newState(batch);
+    this.inputs = runtime.zeros(4 * bptt * batch);
+    this.targets = runtime.zeros(4 * bptt * batch);
+    this.evaluation = new Evaluation(model, batch, bptt);
+    this.probeIds = corpus.valid.subarray(0, 2 * batch * bptt + 1);
+  }
+
+  static create(
+    runtime: Runtime,
+    vocabulary: Vocabulary,
+    options: LanguageModelOptions,
+    corpus: EncodedCorpus,
+  ): LanguageModelTraining {
+    const { hidden, layers, method, compression, kron, seed } = options;
+    const config: LanguageModelConfig = { hidden, layers, method, compression, ...(kron && { kron }) };
+    return new LanguageModelTraining(LanguageModel.create(runtime, config, vocabulary, seed), options, corpus);
+  }
+
+  get totalSteps(): number {
+    return this.trainer.totalSteps;
+  }
+
+  get done(): boolean {
+    return this.epoch >= this.options.epochs;
+  }
+
+  get records(): TrainRecord[] {
+    return this.trainer.records;
+  }
+
+  /** Tokens in one step. */
+  get tokensPerStep(): number {
+    return this.options.batch * this.options.bptt;
+  }
+
+  /** One step; after the last of an epoch the validation text is evaluated too. Returns the mean loss in nats. */
+  step(): number {
+    const { model, options, trainer, streams, state, inputs, targets, epoch } = this;
+    const { runtime } = model;
+    const { batch, bptt, seed, dropout } = options;
+    const n = batch * bptt;
+    if (this.piece === 0) model.resetState(state, batch);
+    streams.fill(this.piece, runtime.ints(inputs, n), runtime.ints(targets, n));
+    const learningRate = trainer.learningRate(epoch);
+    const loss = trainer.step(
+      epoch,
+      batch,
+      (tape) => {
+        const drop = { rate: dropout, seed, step: trainer.stepsDone };
+        const logits = model.forward(tape, inputs, bptt, batch, state, drop);
+        const { sum, count } = crossEntropy(tape, logits, targets);
+        return sum / count;
+      },
+      () => this.evaluation.meanLoss(this.probeIds).loss,
+    );
+    this.lossSum += loss;
+    this.lossCount++;
+    this.piece++;
+    const epochOver = this.piece === streams.pieces;
+    // About a hundred points a curve.
+    if (epochOver || trainer.stepsDone % Math.max(1, Math.floor(trainer.totalSteps / 100)) === 0) {
+      const { sparsity } = trainer;
+      const mean = this.lossSum / this.lossCount;
+      this.records.push({ kind: 'step', step: trainer.stepsDone, epoch, loss: mean, learningRate, sparsity });
+      this.lossSum = this.lossCount = 0;
+    }
+    if (epochOver) {
+      this.piece = 0;
+      this.epoch++;
+      trainer.measureAdaptation(() => this.evaluation.meanLoss(this.probeIds).loss);
+      const perplexity = this.perplexity(this.corpus.valid);
+      this.records.push({ kind: 'valid', step: trainer.stepsDone, epoch, perplexity });
+    }
+    return loss;
+  }
+
+  /** Perplexity of a text under the model as it is, with no masks. */
+  perplexity(ids: Int32Array): number {
+    return Math.exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids).loss));
+  }
+}
+
+/** Forward passes over texts, every token but the first predicted once. */
+export class Evaluation {
+  private readonly state: State;
+  private readonly inputs: Pointer; // i32[steps batch]
+  private readonly targets: Pointer;
+
+  constructor(
+    private readonly model: LanguageModel,
+    private readonly batch: number,
+    private readonly steps: number,
+  ) {
+    this.state = model.newState(batch);
+    this.inputs = model.runtime.zeros(4 * batch * steps);
+    this.targets = model.runtime.zeros(4 * batch * steps);
+  }
+
+  /**
+   * Mean loss in nats over all tokens but the first. The text is cut into `batch` streams side by side, each from a state of
+   * zeros; the last stream may end early, its missing targets do not count.
+   */
+  meanLoss(ids: Int32Array, onProgress: (share: number) => void = () => {}): { loss: number; tokens: number } {
+    const { model, batch, steps, state } = this;
+    const { runtime } = model;
+    const last = ids.length - 1;
+    if (last < 1) throw new InputError(`the text has ${ids.length} tokens; at least 2 are needed to predict one`);
+    const length = Math.ceil(last / batch);
+    const n = batch * steps;
+    model.resetState(state, batch);
+    let sum = 0;
+    let tokens = 0;
+    for (let from = 0; from < length; from += steps) {
+      const inputs = runtime.ints(this.inputs, n);
+      const targets = runtime.ints(this.targets, n);
+      for (let b = 0; b < batch; b++) {
+        for (let t = 0; t < steps; t++) {
+          const at = b * length + from + t;
+          const counts = from + t < length && at < last;
+          inputs[t * batch + b] = counts ? ids[at] : 0;
+          targets[t * batch + b] = counts ? ids[at + 1] : -1;
+        }
+      }
+      const mark = runtime.mark();
+      const tape = new Tape(runtime, false);
+      const logits = model.forward(tape, this.inputs, steps, batch, state);
+      const piece = crossEntropy(tape, logits, this.targets);
+      runtime.release(mark);
+      sum += piece.sum;
+      tokens += piece.count;
+      onProgress(Math.min(1, (from + steps) / length));
+    }
+    return { loss: sum / tokens, tokens };
+  }
+}

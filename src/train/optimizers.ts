@@ -1,0 +1,89 @@
+import { InputError } from '../errors';
+import type { Parameter } from '../operators/parameter';
+import type { Pointer } from '../wasm/kernels';
+import type { Runtime } from '../wasm/runtime';
+
+export interface Optimizer {
+  /** One step against the gradients, each multiplied by `clip`, at `rate` times each parameter's own scale. */
+  step(rate: number, clip: number): void;
+  /** Numbers kept for each parameter besides its value, as many as it has: what a checkpoint must hold. */
+  moments(parameter: Parameter): Record<string, Pointer>;
+  /** Steps made so far. */
+  steps: number;
+}
+
+export type OptimizerName = 'sgd' | 'adam';
+
+export function createOptimizer(runtime: Runtime, name: OptimizerName, parameters: readonly Parameter[]): Optimizer {
+  switch (name) {
+    case 'sgd':
+      return new Sgd(runtime, parameters);
+    case 'adam':
+      return new Adam(runtime, parameters);
+    default:
+      throw new InputError(`optimizer: '${name}' was given; it must be sgd or adam`);
+  }
+}
+
+class Sgd implements Optimizer {
+  steps = 0;
+
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly parameters: readonly Parameter[],
+  ) {}
+
+  step(rate: number, clip: number): void {
+    this.steps++;
+    for (const { value, grad, mask, size, rateScale, frozen } of this.parameters) {
+      if (!frozen) this.runtime.kernels.f32_sgd(value, grad, mask, size, rate * rateScale, clip);
+    }
+  }
+
+  moments(): Record<string, Pointer> {
+    return {};
+  }
+}
+
+const BETA1 = 0.9;
+const BETA2 = 0.999;
+const EPSILON = 1e-8;
+
+class Adam implements Optimizer {
+  steps = 0;
+  private readonly state = new Map<Parameter, { m: Pointer; v: Pointer }>();
+
+  constructor(
+    private readonly runtime: Runtime,
+    parameters: readonly Parameter[],
+  ) {
+    for (const parameter of parameters) {
+      const bytes = 4 * parameter.size;
+      this.state.set(parameter, { m: runtime.zeros(bytes), v: runtime.zeros(bytes) });
+    }
+  }
+
+  step(rate: number, clip: number): void {
+    this.steps++;
+    const rate1 = rate / (1 - power(BETA1, this.steps));
+    const root2 = 1 / Math.sqrt(1 - power(BETA2, this.steps));
+    const { f32_adam } = this.runtime.kernels;
+    for (const [{ value, grad, mask, size, rateScale, frozen }, { m, v }] of this.state) {
+      if (frozen) continue;
+      f32_adam(value, grad, m, v, mask, size, rate1 * rateScale, BETA1, BETA2, root2, EPSILON, clip);
+    }
+  }
+
+  moments(parameter: Parameter): Record<string, Pointer> {
+    return { ...this.state.get(parameter)! };
+  }
+}
+
+/** base^n by squaring: Math.pow may round differently from one engine to the next, and the same seed is to give the same bits. */
+function power(base: number, n: number): number {
+  let result = 1;
+  for (let square = base, left = n; left > 0; left = Math.floor(left / 2), square *= square) {
+    if (left % 2) result *= square;
+  }
+  return result;
+}

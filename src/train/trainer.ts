@@ -1,0 +1,213 @@
+import { Tape } from '../autograd/tape';
+import { InputError, TrainingError } from '../errors';
+import { Dense } from '../operators/dense';
+import { type Operator, parametersOf, walk } from '../operators/operator';
+import type { Parameter } from '../operators/parameter';
+import { Sparse } from '../operators/sparse';
+import type { Sum } from '../operators/sum';
+import type { Runtime } from '../wasm/runtime';
+import { type AnnealingOptions, SparsityAnnealing } from './annealing';
+import {
+  alone,
+  type CoMatrixDropoutOptions,
+  checkCoMatrixDropout,
+  dopedMatrices,
+  measureAdaptation,
+  setCoMatrixDropout,
+  withoutMasks,
+} from './comatrix';
+import { createOptimizer, type Optimizer, type OptimizerName } from './optimizers';
+import type { TrainRecord } from './records';
+import { type Schedule, scheduledRate } from './schedule';
+
+export interface TrainerOptions {
+  optimizer: OptimizerName;
+  learningRate: number;
+  schedule: Schedule;
+  /** The gradient's norm over all parameters is kept below this; Infinity: not at all. */
+  clip: number;
+  seed: number;
+  annealing: AnnealingOptions;
+  coMatrixDropout: CoMatrixDropoutOptions;
+  /** Block coordinate descent: train S and M_sp in turn, this many steps each; 0: together. */
+  alternate: number;
+  /**
+   * Free weights, those of a dense matrix or of M_sp, learn at min(1, scale density^-power) of the learning rate: a weight among many starts slowly, the few
+   * that stay get the full rate. Factors always get it.
+   */
+  freeRate: { scale: number; power: number };
+  /** A CMA record at every so many prunings. */
+  measureEvery: number;
+}
+
+/** What the trainer must know of a model. */
+export interface Trainable {
+  readonly runtime: Runtime;
+  parameters(): [string, Parameter][];
+  /** The matrices that are compressed. */
+  matrices(): [string, Operator][];
+}
+
+/** Steps of training: gradient, clipping, optimiser; and the two callbacks that are this paper, sparsity annealing and co-matrix dropout. */
+export class Trainer {
+  readonly optimizer: Optimizer;
+  readonly records: TrainRecord[] = [];
+  /** Share of all M_sp's weights that have been pruned. */
+  sparsity = 0;
+  private readonly parameters: Parameter[];
+  private readonly sparse: Sparse[];
+  private readonly sums: [string, Sum][];
+  private readonly annealing: SparsityAnnealing | undefined;
+
+  constructor(
+    readonly model: Trainable,
+    private readonly options: TrainerOptions,
+    readonly totalSteps: number,
+    finalNonzeros: number | undefined,
+  ) {
+    checkOptions(options);
+    const { runtime } = model;
+    this.parameters = model.parameters().map(([, parameter]) => parameter);
+    for (const parameter of this.parameters) parameter.prepareGradient();
+    this.optimizer = createOptimizer(runtime, options.optimizer, this.parameters);
+    this.sums = dopedMatrices(model.matrices());
+    this.sparse = model
+      .matrices()
+      .flatMap(([name, operator]) => [...walk(operator, name)])
+      .map(([, operator]) => operator)
+      .filter((operator) => operator instanceof Sparse);
+    if (finalNonzeros !== undefined && this.sparse.length) {
+      const targets = this.sparse.map((sparse) => ({ sparse, nonzeros: finalNonzeros }));
+      this.annealing = new SparsityAnnealing(targets, options.annealing, totalSteps);
+    }
+    this.afterPruning();
+  }
+
+  /** Training steps made so far, which is also the number of the next one. */
+  get stepsDone(): number {
+    return this.optimizer.steps;
+  }
+
+  learningRate(epoch: number): number {
+    const { schedule, learningRate } = this.options;
+    return scheduledRate(schedule, learningRate, this.stepsDone, this.totalSteps, epoch);
+  }
+
+  /**
+   * One step. `loss` records its computation on the tape and returns the mean loss, for a batch of `batch` streams; `probe` evaluates a fixed piece of
+   * text that is not trained on and returns its mean loss.
+   */
+  step(epoch: number, batch: number, loss: (tape: Tape) => number, probe: () => number): number {
+    const { runtime } = this.model;
+    const { options, annealing, stepsDone: step } = this;
+    if (annealing?.due(step)) this.prune(annealing, probe);
+    if (options.alternate) this.freezeHalf(Math.floor(step / options.alternate) % 2);
+    const progress = step / this.totalSteps;
+    setCoMatrixDropout(this.sums, options.coMatrixDropout, { seed: options.seed, step, batch, progress });
+
+    const mark = runtime.mark();
+    const tape = new Tape(runtime, true);
+    for (const { grad, size } of this.parameters) runtime.floats(grad, size).fill(0);
+    const mean = loss(tape);
+    if (!Number.isFinite(mean)) throw diverged('loss', mean, step, epoch);
+    tape.backward();
+    runtime.release(mark);
+
+    let squares = 0;
+    for (const { grad, size, frozen } of this.parameters) {
+      if (!frozen) squares += runtime.kernels.f32_sum_squares(grad, size);
+    }
+    const norm = Math.sqrt(squares);
+    if (!Number.isFinite(norm)) throw diverged("gradient's norm", norm, step, epoch);
+    this.optimizer.step(this.learningRate(epoch), norm > options.clip ? options.clip / norm : 1);
+    return mean;
+  }
+
+  private prune(annealing: SparsityAnnealing, probe: () => number): void {
+    const { records, options, stepsDone: step } = this;
+    const perplexity = () => this.unmasked(() => Math.exp(probe()));
+    const before = perplexity();
+    annealing.prune(step);
+    this.afterPruning();
+    const done = records.filter(({ kind }) => kind === 'prune').length;
+    records.push({ kind: 'prune', step, sparsity: this.sparsity, before, after: perplexity() });
+    if (done % options.measureEvery === 0) this.measureAdaptation(probe);
+  }
+
+  /** Adds a CMA record: how S and M_sp share the work on the probe. */
+  measureAdaptation(probe: () => number): void {
+    const { sums, sparsity, stepsDone: step } = this;
+    if (!sums.length) return;
+    this.unmasked(() => {
+      const matrices = measureAdaptation(sums, probe);
+      const structureOnly = Math.exp(alone(sums, 0, probe));
+      const dopantsOnly = Math.exp(alone(sums, 1, probe));
+      this.records.push({ kind: 'cma', step, sparsity, structureOnly, dopantsOnly, matrices });
+    });
+  }
+
+  /** Evaluates with no co-matrix masks. */
+  unmasked<T>(evaluate: () => T): T {
+    return withoutMasks(this.sums, evaluate);
+  }
+
+  /** What follows from the masks: the sparsity, and the learning rates of the free weights. */
+  afterPruning(): void {
+    const { scale, power } = this.options.freeRate;
+    const rate = (density: number) => Math.min(1, scale * density ** -power);
+    let alive = 0;
+    let all = 0;
+    for (const sparse of this.sparse) {
+      const { nonzeros, M, N } = sparse;
+      alive += nonzeros;
+      all += M * N;
+      sparse.weight.rateScale = nonzeros ? rate(nonzeros / (M * N)) : 1;
+    }
+    this.sparsity = all ? 1 - alive / all : 0;
+    for (const [, operator] of this.model.matrices()) {
+      if (operator instanceof Dense) operator.weight.rateScale = rate(1);
+    }
+  }
+
+  /** 0: M_sp stands still; 1: S does. */
+  private freezeHalf(half: number): void {
+    for (const [, { terms }] of this.sums) {
+      terms.forEach((term, i) => {
+        for (const parameter of parametersOf(term)) parameter.frozen = i !== half;
+      });
+    }
+  }
+}
+
+function diverged(what: string, value: number, step: number, epoch: number): TrainingError {
+  return new TrainingError(
+    `the ${what} became ${value} at step ${step + 1} (epoch ${epoch + 1}); training stops, and the last checkpoint is kept as it is. A smaller learning rate or stronger clipping may help`,
+  );
+}
+
+function checkOptions({
+  learningRate,
+  clip,
+  coMatrixDropout,
+  alternate,
+  freeRate,
+  measureEvery,
+  seed,
+}: TrainerOptions): void {
+  const check = (name: string, value: number, good: boolean, wanted: string) => {
+    if (!good) throw new InputError(`${name}: ${value} was given; it must be ${wanted}`);
+  };
+  check('lr', learningRate, learningRate > 0 && Number.isFinite(learningRate), 'a positive number');
+  check('clip', clip, clip > 0, 'a positive number');
+  check('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0');
+  check('alternate', alternate, Number.isInteger(alternate) && alternate >= 0, 'a whole number of steps, or 0');
+  check('free rate scale', freeRate.scale, freeRate.scale > 0, 'a positive number');
+  check('free rate power', freeRate.power, freeRate.power >= 0, 'at least 0');
+  check(
+    'measureEvery',
+    measureEvery,
+    Number.isInteger(measureEvery) && measureEvery >= 1,
+    'a whole number of at least 1',
+  );
+  checkCoMatrixDropout(coMatrixDropout);
+}

@@ -1,0 +1,552 @@
+// Every kernel against its twin, at sizes around the edges of its tiles and of SIMD's four lanes.
+
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Stream } from '../src/random';
+import * as reference from '../src/reference';
+import {
+  type Case,
+  check,
+  type KernelName,
+  runTwin,
+  runtime,
+  U,
+  U64,
+  updated,
+  values,
+  Workspace,
+  Written,
+  whole,
+  written,
+} from './support';
+
+type Cases = () => Generator<Case>;
+
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+const tails = [...range(1, 9), 16, 17, 33]; // n mod 4 and mod 16, each with and without whole vectors before
+const bool = [false, true];
+const output = (n: number, accumulate: boolean) => (accumulate ? updated(n) : written(n));
+
+// ---- gemm.ts
+
+/** Around the tile of 4 x 8, the K block of 256 and the column block of 512. */
+function* gemmSizes(): Generator<[M: number, N: number, K: number]> {
+  for (const M of range(1, 9)) for (const N of range(1, 17)) for (const K of range(1, 9)) yield [M, N, K];
+  for (const M of [3, 4, 5]) for (const N of [7, 8, 9]) for (const K of [255, 256, 257, 513]) yield [M, N, K];
+  for (const M of [1, 5]) for (const N of [511, 512, 513]) yield [M, N, 3];
+  yield [5, 521, 257];
+}
+
+/** Scratch for a gemm whose packed B is at most as large as the largest of these. */
+function gemmScratch(...sizes: [N: number, K: number][]): Workspace {
+  const packed = sizes.map(([N, K]) => 32 * Math.ceil(N / 8) * K);
+  return new Workspace(runtime.kernels.F32_GEMM_SCRATCH.value + Math.max(0, ...packed));
+}
+
+const gemmRoundings = (K: number) => K + Math.ceil(K / 256) + 1; // products and sums, blocks, accumulate
+
+function* gemm(): Generator<Case> {
+  for (const [M, N, K] of gemmSizes()) {
+    for (const accumulate of bool) {
+      const [a, b, c] = [values(M * K), values(K * N), output(M * N, accumulate)];
+      yield { args: [a, b, c, M, N, K, accumulate, gemmScratch([N, K])], roundings: gemmRoundings(K) };
+    }
+  }
+}
+
+function* gemmPack(): Generator<Case> {
+  for (const N of [...range(1, 17), 63]) {
+    for (const K of [...range(1, 9), 31]) yield { args: [values(K * N), written(8 * Math.ceil(N / 8) * K), N, K] };
+  }
+}
+
+function* gemmPacked(): Generator<Case> {
+  for (const [M, N, K] of gemmSizes()) {
+    const [packed] = runTwin('f32_gemm_pack_t', [values(K * N), written(8 * Math.ceil(N / 8) * K), N, K]).outputs;
+    for (const accumulate of bool) {
+      const [a, b, c] = [values(M * K), Float32Array.from(packed), output(M * N, accumulate)];
+      yield { args: [a, b, c, M, N, K, accumulate, gemmScratch()], roundings: gemmRoundings(K) };
+    }
+  }
+}
+
+// ---- gemv.ts
+
+/** y[M] = W x[N], or with W^T, dx[N] = W^T dy[M] */
+const gemv = (transposed: boolean): Cases =>
+  function* () {
+    for (const M of tails) {
+      for (const N of tails) {
+        const [from, to] = transposed ? [M, N] : [N, M];
+        for (const accumulate of bool) {
+          yield { args: [values(M * N), values(from), output(to, accumulate), M, N, accumulate], roundings: from + 1 };
+        }
+      }
+    }
+  };
+
+function* ger(): Generator<Case> {
+  for (const M of tails) {
+    for (const N of tails) yield { args: [values(M), values(N), updated(M * N), M, N], roundings: 2 };
+  }
+}
+
+// ---- kron.ts
+
+/** Shapes of both orders of the product, forward and transposed, and the degenerate ones. */
+const kronShapes: [m1: number, n1: number, m2: number, n2: number][] = [
+  [1, 1, 1, 1],
+  [2, 8, 8, 2],
+  [8, 2, 2, 8],
+  [3, 5, 9, 7],
+  [9, 7, 3, 5],
+  [1, 6, 5, 1],
+  [6, 1, 1, 5],
+  [4, 4, 8, 8],
+];
+
+/** y[R, m1 m2] = x[R, n1 n2] W^T, or with W^T, the other way round. */
+const kron = (transposed: boolean): Cases =>
+  function* () {
+    for (const shape of kronShapes) {
+      const [m1, n1, m2, n2] = shape;
+      const [from, to] = transposed ? [m1 * m2, n1 * n2] : [n1 * n2, m1 * m2];
+      const sizes: [number, number][] = transposed
+        ? [
+            [m2, m1],
+            [n2, m2],
+            [n2, m1],
+          ]
+        : [
+            [n2, n1],
+            [m2, n2],
+            [m2, n1],
+          ];
+      for (const R of [1, 2, 5]) {
+        for (const accumulate of bool) {
+          const [x, y] = [values(R * from), output(R * to, accumulate)];
+          const temp = new Workspace(4 * R * Math.max(m1 * n2, n1 * m2));
+          const args = [values(m1 * n1), values(m2 * n2), x, y, R, ...shape, accumulate, temp, gemmScratch(...sizes)];
+          yield { args, roundings: transposed ? m1 + m2 + 1 : n1 + n2 + 1 };
+        }
+      }
+    }
+  };
+
+function* kronGrad(): Generator<Case> {
+  for (const shape of kronShapes) {
+    const [m1, n1, m2, n2] = shape;
+    for (const R of [1, 2, 5]) {
+      const [b, c, dy, x] = [m1 * n1, m2 * n2, R * m1 * m2, R * n1 * n2].map((n) => values(n));
+      const temp = new Workspace(4 * R * Math.max(m1 * n2, n1 * m2));
+      const scratch = gemmScratch([n2, n1], [n2, R * m1], [n2, m2], [n1, n2]);
+      yield {
+        args: [b, c, dy, x, updated(m1 * n1), updated(m2 * n2), R, ...shape, temp, scratch],
+        roundings: Math.max(n1 + R * m1, m2 + n2 + R) + 1,
+      };
+    }
+  }
+}
+
+// ---- sparse.ts
+
+interface Csr {
+  M: number;
+  N: number;
+  csr: [values: Float32Array, columns: Uint32Array, starts: Uint32Array];
+}
+
+/** Matrices without an entry, with every entry, and with empty, full and random rows in turn. */
+function* csrMatrices(): Generator<Csr> {
+  const patterns = [() => false, () => true, (i: number) => i % 3 === 1 || (i % 3 === 2 && values(1)[0] > 0.5)];
+  for (const M of [1, 2, 3, 5, 8, 17]) {
+    for (const N of [1, 2, 3, 4, 5, 9, 17]) {
+      for (const there of patterns) {
+        const columns: number[] = [];
+        const starts = [0];
+        for (let i = 0; i < M; i++) {
+          for (let j = 0; j < N; j++) if (there(i)) columns.push(j);
+          starts.push(columns.length);
+        }
+        yield { M, N, csr: [values(columns.length), Uint32Array.from(columns), Uint32Array.from(starts)] };
+      }
+    }
+  }
+}
+
+function* csrMv(): Generator<Case> {
+  for (const { M, N, csr } of csrMatrices()) {
+    for (const accumulate of bool) {
+      yield { args: [...csr, values(N), output(M, accumulate), M, accumulate], roundings: N + 1 };
+    }
+  }
+}
+
+function* csrTmv(): Generator<Case> {
+  for (const { M, N, csr } of csrMatrices()) {
+    for (const accumulate of bool) {
+      yield { args: [...csr, values(M), output(N, accumulate), M, N, accumulate], roundings: M + 1 };
+    }
+  }
+}
+
+// Batches around the eight and the 32 rows that are taken at a time.
+const batches = [1, 7, 8, 9, 31, 32, 33];
+
+const csrMm = (transposed: boolean): Cases =>
+  function* () {
+    for (const { M, N, csr } of csrMatrices()) {
+      const [from, to] = transposed ? [M, N] : [N, M];
+      const scratch = new Workspace(4 * 8 * (M + N));
+      for (const R of batches) {
+        for (const accumulate of bool) {
+          const [x, y] = [values(R * from), output(R * to, accumulate)];
+          yield { args: [...csr, x, y, R, M, N, accumulate, scratch], roundings: from + 1 };
+        }
+      }
+    }
+  };
+
+function* csrGrad(): Generator<Case> {
+  for (const { M, N, csr } of csrMatrices()) {
+    const [entries, columns, starts] = csr;
+    for (const R of batches) {
+      yield {
+        args: [
+          columns,
+          starts,
+          values(R * M),
+          values(R * N),
+          updated(entries.length),
+          R,
+          M,
+          N,
+          new Workspace(4 * 32 * (M + N)),
+        ],
+        roundings: R + 1,
+      };
+    }
+  }
+}
+
+// ---- lstm.ts
+
+const GATE = 8 * U; // absolute error of a sigmoid or a tanh, see kernels/vector.test.ts
+
+function* lstmCell(): Generator<Case> {
+  for (const R of [1, 2, 3]) {
+    for (const H of tails) {
+      for (const inPlace of bool) {
+        const gates = new Written(values(R * 4 * H, 5));
+        gates.start[0] = 200;
+        gates.start[R * 4 * H - 1] = -200;
+        const cPrev = values(R * H, 3);
+        const c = inPlace ? new Written(cPrev) : written(R * H);
+        yield {
+          args: [gates, inPlace ? c : cPrev, c, written(R * H), written(R * H), R, H],
+          // Gates are at most 1: c = f c' + i g takes over the errors of three, its tanh adds one, h = o tanh(c) another.
+          bound: (i, result) => {
+            const old = Math.abs(cPrev[i]);
+            return result === 0 ? GATE : GATE * (1 + result + old) + 4 * U * (1 + old);
+          },
+        };
+      }
+    }
+  }
+}
+
+function* lstmCellGrad(): Generator<Case> {
+  for (const R of [1, 2, 3]) {
+    for (const H of tails) {
+      for (const inPlace of bool) {
+        const n = R * H;
+        const cPrev = values(n, 3);
+        const forward = [new Written(values(4 * n, 3)), cPrev, written(n), written(n), written(n), R, H];
+        const [gates, , tanhC] = runTwin('f32_lstm_cell', forward).outputs.map((array) => Float32Array.from(array));
+        const [dh, dc] = [values(n), updated(n)];
+        const dgates = inPlace ? new Written(gates) : written(4 * n);
+        const [first, ...rest] = inPlace ? [dgates, dgates, dc] : [gates, dc, dgates];
+        yield {
+          args: [first, cPrev, tanhC, dh, dc, dgates, R, H],
+          // Every factor but cPrev is at most 1, and no result is more than twelve roundings away.
+          bound: (i, result) => {
+            const unit = rest[result] === dc ? i : Math.floor(i / (4 * H)) * H + (i % H);
+            return 12 * U * (Math.abs(dc.start[unit]) + Math.abs(dh[unit])) * Math.max(1, Math.abs(cPrev[unit]));
+          },
+        };
+      }
+    }
+  }
+}
+
+// ---- softmax.ts
+
+/** Rows of logits, some of them far from 0 or without hope, and targets, of which every third is none. */
+function* logits(): Generator<{ R: number; V: number; x: Float32Array; targets: Int32Array }> {
+  for (const R of [1, 2, 3, 4]) {
+    for (const V of tails) {
+      const x = values(R * V, 10).map((v, at) => v + [0, 100, -1000, 0][Math.floor(at / V)]);
+      const targets = Int32Array.from(whole(R, V), (target, r) => (r % 3 === 1 ? -1 : target));
+      if (V > 1) x[(targets[0] + 1) % V] = Number.NEGATIVE_INFINITY;
+      yield { R, V, x, targets };
+    }
+  }
+}
+
+// One rounding in x - max is |x - max| e^(x - max) < 1 of the sum, each of V terms has four more (e^x) and up to V additions; its
+// logarithm is at most V, and rounded as often as it has parts.
+const lseBound = (lse: number, V: number) => U * (4 + 3 * V + Math.abs(lse));
+
+function* logSoftmax(): Generator<Case> {
+  for (const { R, V, x } of logits()) {
+    const lse = rowwiseLse(x, R, V);
+    for (const inPlace of bool) {
+      const y = inPlace ? new Written(x) : written(R * V);
+      yield {
+        args: [inPlace ? y : x, y, R, V],
+        bound: (i, _, [exact]) => lseBound(lse[Math.floor(i / V)], V) + U * Math.abs(exact[i]),
+      };
+    }
+  }
+}
+
+const rowwiseLse = (x: Float32Array, R: number, V: number) =>
+  runTwin('f32_cross_entropy', [x, new Int32Array(R), written(R), written(R), R, V]).outputs[0];
+
+function* crossEntropy(): Generator<Case> {
+  for (const { R, V, x, targets } of logits()) {
+    yield {
+      args: [x, targets, written(R), written(R), R, V],
+      bound: (r, result, [lse, losses]) => {
+        if (result === 1 && targets[r] < 0) return 0;
+        return lseBound(lse[r], V) + (result === 1 ? U * losses[r] : 0);
+      },
+    };
+  }
+}
+
+function* crossEntropyGrad(): Generator<Case> {
+  for (const { R, V, x, targets } of logits()) {
+    const lse = Float32Array.from(rowwiseLse(x, R, V));
+    for (const inPlace of bool) {
+      const dx = inPlace ? new Written(x) : written(R * V);
+      const scale = Math.fround(1 / 7);
+      yield {
+        args: [inPlace ? dx : x, targets, lse, dx, R, V, scale],
+        // The probability, at most 1, is e^x with the four roundings of that; x - lse, the scale and the 1 have one each.
+        bound: (i) => (targets[Math.floor(i / V)] < 0 ? 0 : 8 * U * scale),
+      };
+    }
+  }
+}
+
+// ---- embedding.ts
+
+function* rows(): Generator<{ R: number; E: number; V: number; ids: Uint32Array }> {
+  for (const V of [1, 3, 7]) for (const R of range(1, 5)) for (const E of tails) yield { R, E, V, ids: whole(R, V) };
+}
+
+function* gather(): Generator<Case> {
+  for (const { R, E, V, ids } of rows()) yield { args: [values(V * E), ids, written(R * E), R, E] };
+}
+
+function* scatterAdd(): Generator<Case> {
+  for (const { R, E, V, ids } of rows()) yield { args: [values(R * E), ids, updated(V * E), R, E], roundings: R };
+}
+
+// ---- vector.ts
+
+const vector = (make: (n: number) => Case): Cases =>
+  function* () {
+    for (const n of [0, ...tails]) yield make(n);
+  };
+
+function* someRows(): Generator<[R: number, N: number]> {
+  for (const R of range(1, 5)) for (const N of tails) yield [R, N];
+}
+
+const anyMask = (n: number) => Uint8Array.from(values(n), (v) => (v < 0 ? 0 : 1 + 254 * v)); // alive is what is not 0
+
+function* copyColumns(): Generator<Case> {
+  for (const [R, N] of someRows()) {
+    for (const [moreX, moreY] of [
+      [0, 0],
+      [3, 0],
+      [0, 5],
+      [4, 1],
+    ]) {
+      for (const accumulate of bool) {
+        const [ldx, ldy] = [N + moreX, N + moreY];
+        const sizes = [R * ldx - moreX, R * ldy - moreY]; // the last row ends with its block
+        yield {
+          args: [values(sizes[0]), ldx, updated(sizes[1]), ldy, R, N, accumulate],
+          roundings: accumulate ? 1 : 0,
+        };
+      }
+    }
+  }
+}
+
+// ---- random.ts
+
+const keys: [low: number, high: number][] = [
+  [0, 0],
+  [1, 2],
+  [0xffffffff, 0x80000001],
+];
+
+function* random(): Generator<Case> {
+  for (const key of keys) {
+    for (const n of range(0, 35)) yield { args: [new Written(new Uint32Array(n)), n, ...key, Stream.sampling] };
+  }
+}
+
+function* uniforms(): Generator<Case> {
+  for (const [low, high] of [
+    [0, 1],
+    [-0.1, 0.1],
+    [-3, 100],
+  ]) {
+    for (const n of range(0, 35)) {
+      // high - low, its product with the word, and the sum
+      const bound = () => 3 * U * (Math.abs(low) + Math.abs(high));
+      yield { args: [written(n), n, low, high, ...keys[n % 3], Stream.initialisation], bound };
+    }
+  }
+}
+
+function* dropout(): Generator<Case> {
+  for (const N of [...range(1, 9), 15, 16, 17, 33]) {
+    for (const [R, firstRow, period] of [
+      [1, 0, 0],
+      [5, 7, 0],
+      [5, 0, 2],
+      [3, 4, 3],
+    ]) {
+      for (const rate of [0, 0.25, 0.999]) {
+        for (const accumulate of bool) {
+          for (const inPlace of bool) {
+            const y = inPlace ? updated(R * N) : output(R * N, accumulate);
+            const place = [...keys[R % 3], 0xfffffffe, Stream.dropout];
+            yield {
+              args: [inPlace ? y : values(R * N), y, R, N, firstRow, period, rate, ...place, accumulate],
+              roundings: 4,
+            };
+          }
+        }
+      }
+    }
+  }
+}
+
+// ---- optim.ts
+
+function* parameters(): Generator<{ n: number; mask: Uint8Array | null; clip: number; w: Written; g: Float32Array }> {
+  for (const n of [0, ...tails]) {
+    for (const masked of bool) {
+      for (const clip of [1, 0.3]) yield { n, mask: masked ? anyMask(n) : null, clip, w: updated(n), g: values(n) };
+    }
+  }
+}
+
+function* sgd(): Generator<Case> {
+  const rate = 0.7;
+  for (const { n, mask, clip, w, g } of parameters()) {
+    const bound = (i: number) => (mask?.[i] === 0 ? 0 : 3 * U * (Math.abs(w.start[i]) + Math.abs(rate * clip * g[i])));
+    yield { args: [w, g, mask, n, rate, clip], bound };
+  }
+}
+
+function* adam(): Generator<Case> {
+  const [rate1, b1, b2, root2, epsilon] = [0.1, 0.9, 0.999, 1.7, 1e-8];
+  for (const { n, mask, clip, w, g } of parameters()) {
+    const [m, v] = [updated(n), new Written(values(n).map(Math.abs))];
+    if (n > 0) m.start[0] = v.start[0] = g[0] = 0; // nothing but epsilon in the denominator
+    yield {
+      args: [w, g, m, v, mask, n, rate1, b1, b2, root2, epsilon, clip],
+      bound: (i, result, exact) => {
+        if (mask?.[i] === 0) return 0;
+        const mean = b1 * Math.abs(m.start[i]) + (1 - b1) * Math.abs(clip * g[i]); // the size of m's terms
+        if (result === 1) return 4 * U * mean;
+        if (result === 2) return 6 * U * exact[2][i];
+        // rate m / size: m's four roundings, half of v's six, and six in between
+        return U * Math.abs(exact[0][i]) + (13 * U * rate1 * mean) / (Math.sqrt(exact[2][i]) * root2 + epsilon);
+      },
+    };
+  }
+}
+
+// ---- all
+
+const cases: Record<KernelName, Cases> = {
+  f32_gemm_nn: gemm,
+  f32_gemm_nt: gemm,
+  f32_gemm_tn: gemm,
+  f32_gemm_pack_n: gemmPack,
+  f32_gemm_pack_t: gemmPack,
+  f32_gemm_packed: gemmPacked,
+  f32_gemv: gemv(false),
+  f32_gemv_t: gemv(true),
+  f32_ger: ger,
+  f32_kron_mm: kron(false),
+  f32_kron_tmm: kron(true),
+  f32_kron_grad: kronGrad,
+  f32_csr_mv: csrMv,
+  f32_csr_tmv: csrTmv,
+  f32_csr_mm: csrMm(false),
+  f32_csr_tmm: csrMm(true),
+  f32_csr_grad: csrGrad,
+  f32_lstm_cell: lstmCell,
+  f32_lstm_cell_grad: lstmCellGrad,
+  f32_log_softmax: logSoftmax,
+  f32_cross_entropy: crossEntropy,
+  f32_cross_entropy_grad: crossEntropyGrad,
+  f32_gather: gather,
+  f32_scatter_add: scatterAdd,
+  f32_add: vector((n) => ({ args: [values(n), updated(n), n], roundings: 1 })),
+  f32_scale: vector((n) => ({ args: [-0.3, values(n), written(n), n], roundings: 1 })),
+  f32_exp: vector((n) => ({ args: [values(n, 100), written(n), n], bound: (i, _, [y]) => 4 * U * y[i] })),
+  f32_sigmoid: vector((n) => ({ args: [values(n, 10), written(n), n], bound: () => GATE })),
+  f32_tanh: vector((n) => ({ args: [values(n, 5), written(n), n], bound: () => GATE })),
+  f32_dot: vector((n) => ({ args: [values(n), values(n), n], roundings: 2 * n, unit: U64 })),
+  f32_sum: vector((n) => ({ args: [values(n), n], roundings: 2 * n, unit: U64 })),
+  f32_sum_squares: vector((n) => ({ args: [values(n), n], roundings: 2 * n, unit: U64 })),
+  *f32_set_rows() {
+    for (const [R, N] of someRows()) yield { args: [values(N), written(R * N), R, N] };
+  },
+  *f32_add_rows() {
+    for (const [R, N] of someRows()) yield { args: [values(R * N), updated(N), R, N], roundings: R };
+  },
+  f32_mask: vector((n) => ({ args: [anyMask(n), updated(n), n] })),
+  f32_copy_columns: copyColumns,
+  u32_random: random,
+  f32_uniform: uniforms,
+  f32_dropout: dropout,
+  f32_sgd: sgd,
+  f32_adam: adam,
+};
+
+test('every kernel has a twin and cases here', () => {
+  const kernels = Object.entries(runtime.kernels)
+    .filter(([name, value]) => typeof value === 'function' && name !== 'heapBase' && !name.startsWith('__'))
+    .map(([name]) => name);
+  assert.ok(kernels.length > 0);
+  for (const name of kernels) {
+    assert.type(reference[name as KernelName], 'function', `${name} has no twin in src/reference.ts`);
+    assert.ok(Object.hasOwn(cases, name), `${name} has no cases in test/kernels.test.ts`);
+  }
+  assert.equal(Object.keys(cases).sort(), kernels.sort());
+});
+
+for (const [name, generate] of Object.entries(cases) as [KernelName, Cases][]) {
+  test(name, () => {
+    let ran = 0;
+    for (const one of generate()) {
+      check(name, one);
+      ran++;
+    }
+    assert.ok(ran > 0);
+  });
+}
+
+test.run();

@@ -1,0 +1,201 @@
+// Runs a kernel and its twin of src/reference.ts on the same arguments, and compares what they leave behind.
+
+import * as assert from 'uvu/assert';
+import { uniform } from '../src/random';
+import * as reference from '../src/reference';
+import type { Kernels, Pointer } from '../src/wasm/kernels';
+import { Runtime } from '../src/wasm/runtime';
+
+export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH'>;
+
+/** Unit roundoff: one f32 operation errs by at most this part of its result. */
+export const U = 2 ** -24;
+/** The same of f64. */
+export const U64 = 2 ** -53;
+
+export const runtime = new Runtime();
+
+// ---- arguments
+
+/** An array that the kernel writes: what it holds before. Given twice in a call, it is one array. */
+export class Written {
+  constructor(readonly start: Float32Array | Uint32Array) {}
+}
+
+/** Memory for the kernel alone: scratch or temp, of which the twin knows nothing. */
+export class Workspace {
+  constructor(readonly bytes: number) {}
+}
+
+/** A bare array is only read; null is a null pointer. Numbers are rounded to f32 unless whole. */
+export type Argument =
+  | number
+  | boolean
+  | null
+  | Float32Array
+  | Uint32Array
+  | Int32Array
+  | Uint8Array
+  | Written
+  | Workspace;
+
+// A prime number of values, so that they repeat in no row or column of a matrix.
+const pool = Float32Array.from({ length: 8191 }, (_, i) => 2 * uniform(1, 0, i) - 1);
+let drawn = 0;
+
+/** n numbers in [-scale, scale), the same in every run. */
+export function values(n: number, scale = 1): Float32Array {
+  return Float32Array.from({ length: n }, () => scale * pool[drawn++ % pool.length]);
+}
+
+/** n whole numbers in [0, below). */
+export function whole(n: number, below: number): Uint32Array {
+  return Uint32Array.from(values(n), (v) => Math.floor(((v + 1) / 2) * below));
+}
+
+/** An output whose old contents must not matter. */
+export function written(n: number): Written {
+  return new Written(new Float32Array(n).fill(Number.NaN));
+}
+
+/** An output that is added to, or written in part. */
+export function updated(n: number): Written {
+  return new Written(values(n));
+}
+
+// ---- running
+
+export interface Result {
+  /** What the function returned, if anything. */
+  value: number | undefined;
+  /** The arrays it wrote, in the order of the arguments. */
+  outputs: ArrayLike<number>[];
+}
+
+const GUARD = 64; // bytes around every array
+
+const bytesOf = (argument: Argument) => {
+  if (argument instanceof Workspace) return argument.bytes;
+  return argument instanceof Written ? argument.start.byteLength : (argument as Float32Array).byteLength;
+};
+
+/**
+ * Calls a kernel. Its arrays lie as badly aligned as is allowed, among bytes of NaN: what is read beside an array shows in the
+ * result, and all that is no output must be unchanged afterwards.
+ */
+export function runKernel(name: KernelName, args: readonly Argument[]): Result {
+  const mark = runtime.mark();
+  const places = new Map<Argument, Pointer>();
+  for (const argument of args) {
+    if (argument === null || typeof argument !== 'object' || places.has(argument)) continue;
+    const offset = argument instanceof Workspace ? 0 : 4;
+    places.set(argument, runtime.alloc(GUARD + offset + bytesOf(argument) + GUARD) + GUARD + offset);
+  }
+  const size = runtime.mark() - mark;
+  runtime.bytes(mark, size).fill(0xff);
+  for (const [argument, at] of places) {
+    if (argument instanceof Workspace) continue;
+    const data = argument instanceof Written ? argument.start : (argument as Float32Array);
+    runtime.bytes(at, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  const before = runtime.bytes(mark, size).slice();
+  const kernel = runtime.kernels[name] as (...args: unknown[]) => number | undefined;
+  const value = kernel(...args.map((a) => (a === null ? 0 : typeof a === 'object' ? places.get(a) : rounded(a))));
+  const after = runtime.bytes(mark, size).slice();
+  const outputs: ArrayLike<number>[] = [];
+  for (const [argument, at] of places) {
+    if (!(argument instanceof Written || argument instanceof Workspace)) continue;
+    const [from, to] = [at - mark, at - mark + bytesOf(argument)];
+    if (argument instanceof Written) {
+      const type = argument.start.constructor as Float32ArrayConstructor;
+      outputs.push(new type(after.slice(from, to).buffer));
+    }
+    before.fill(0, from, to);
+    after.fill(0, from, to);
+  }
+  runtime.release(mark);
+  if (Buffer.compare(before, after) !== 0) {
+    const at = mark + after.findIndex((byte, i) => byte !== before[i]);
+    const [nearest] = [...places].sort(([a, p], [b, q]) => distance(at, p, bytesOf(a)) - distance(at, q, bytesOf(b)));
+    const position = args.indexOf(nearest[0]);
+    assert.unreachable(
+      `${describe(name, args)} wrote byte ${at - nearest[1]} of argument ${position}, of ${bytesOf(nearest[0])} bytes`,
+    );
+  }
+  return { value, outputs };
+}
+
+const distance = (at: Pointer, start: Pointer, bytes: number) => Math.max(start - at, at - (start + bytes - 1));
+
+const rounded = (a: number | boolean) => (typeof a === 'number' && !Number.isInteger(a) ? Math.fround(a) : a);
+
+/** Calls a twin, on the arguments or on their absolute values. */
+export function runTwin(name: KernelName, args: readonly Argument[], absolute = false): Result {
+  const arrays = new Map<Argument, Float64Array>();
+  const copy = (argument: Argument, data: ArrayLike<number>) => {
+    if (!arrays.has(argument)) arrays.set(argument, Float64Array.from(data, absolute ? Math.abs : undefined!));
+    return arrays.get(argument);
+  };
+  const twin = reference[name] as (...args: unknown[]) => number | undefined;
+  const value = twin(
+    ...args
+      .filter((a) => !(a instanceof Workspace))
+      .map((a) => {
+        if (a instanceof Written) return copy(a, a.start);
+        if (a === null) return undefined;
+        if (typeof a === 'object') return copy(a, a as Float32Array);
+        return typeof a === 'number' && absolute ? Math.abs(rounded(a) as number) : rounded(a);
+      }),
+  );
+  return { value, outputs: [...arrays].filter(([a]) => a instanceof Written).map(([, array]) => array) };
+}
+
+// ---- comparing
+
+export interface Case {
+  args: readonly Argument[];
+  /**
+   * The most roundings between the arguments and a result. The result then errs by at most about so many times the unit roundoff,
+   * times the sum of its terms' absolute values, which the twin gives for the arguments' absolute values (Higham, 2002, 3.1).
+   * None means equal.
+   */
+  roundings?: number;
+  /** The unit of the roundings, f32's unless told. */
+  unit?: number;
+  /** For a kernel that is no sum of products: the largest error of element i of an output, given what the twin computed. */
+  bound?: (i: number, output: number, exact: ArrayLike<number>[]) => number;
+}
+
+/** Fails unless the kernel's results are its twin's to within the bound. */
+export function check(name: KernelName, { args, roundings = 0, unit = U, bound }: Case): void {
+  const got = runKernel(name, args);
+  const exact = runTwin(name, args);
+  const all = ({ value, outputs }: Result) => (value === undefined ? outputs : [...outputs, [value]]);
+  const size = bound ? undefined : all(runTwin(name, args, true));
+  const factor = (roundings * unit) / (1 - roundings * unit);
+  const results = all(got);
+  assert.ok(results.length > 0, `${name} has no result`);
+  results.forEach((result, output) => {
+    const wanted = all(exact)[output];
+    for (let i = 0; i < wanted.length; i++) {
+      const allowed = bound ? bound(i, output, exact.outputs) : factor * size![output][i];
+      if (!close(result[i], wanted[i], allowed)) {
+        const message = `${result[i]}, not ${wanted[i]}, off by ${Math.abs(result[i] - wanted[i])} > ${allowed}`;
+        assert.unreachable(`${describe(name, args)}: result ${output} [${i}] is ${message}`);
+      }
+    }
+  });
+}
+
+/** Equal (a NaN is equal to a NaN), or no further apart than allowed. */
+export function close(got: number, wanted: number, allowed: number): boolean {
+  return Object.is(got, wanted) || got === wanted || Math.abs(got - wanted) <= allowed;
+}
+
+function describe(name: string, args: readonly Argument[]): string {
+  const shown = args.map((a) => {
+    if (a === null || typeof a !== 'object') return String(a);
+    return a instanceof Workspace ? `${a.bytes} bytes` : `[${a instanceof Written ? a.start.length : a.length}]`;
+  });
+  return `${name}(${shown.join(', ')})`;
+}

@@ -1,0 +1,116 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Runtime } from '../../src/wasm/runtime';
+
+const MB = 2 ** 20;
+
+test('memory is aligned to cache lines, behind the static data, and never handed out twice', () => {
+  const runtime = new Runtime();
+  let end = runtime.kernels.heapBase();
+  for (const bytes of [1, 0, 64, 65, 4, 100_000, 3]) {
+    const at = runtime.alloc(bytes);
+    assert.is(at % 64, 0);
+    assert.ok(at >= end, `${at} lies before ${end}`);
+    end = at + bytes;
+    assert.ok(end <= runtime.usage().held);
+    assert.is(runtime.usage().used, end);
+  }
+});
+
+test('zeros are zero, whatever the memory held before', () => {
+  const runtime = new Runtime();
+  const mark = runtime.mark();
+  const dirty = runtime.alloc(1000);
+  runtime.bytes(dirty, 1000).fill(255);
+  runtime.release(mark);
+  const at = runtime.zeros(999);
+  assert.is(at, dirty);
+  assert.ok(runtime.bytes(at, 999).every((byte) => byte === 0));
+  assert.is(runtime.bytes(at + 999, 1)[0], 255);
+});
+
+test('a release takes back what came after the mark, and nothing else', () => {
+  const runtime = new Runtime();
+  const kept = runtime.alloc(400);
+  runtime.floats(kept, 100).fill(7);
+  const mark = runtime.mark();
+  const first = runtime.alloc(100);
+  runtime.alloc(10 * MB);
+  runtime.release(mark);
+  assert.is(runtime.usage().used, mark);
+  assert.is(runtime.alloc(100), first);
+  assert.ok(runtime.floats(kept, 100).every((v) => v === 7));
+});
+
+test('memory is held on to, so that the next step does not grow it again', () => {
+  const runtime = new Runtime();
+  const mark = runtime.mark();
+  runtime.alloc(10 * MB);
+  const { held } = runtime.usage();
+  runtime.release(mark);
+  runtime.alloc(10 * MB);
+  assert.is(runtime.usage().held, held);
+});
+
+test('growth keeps what is there, and views taken after it are valid', () => {
+  const runtime = new Runtime();
+  const n = 1000;
+  const at = runtime.alloc(4 * n);
+  const before = runtime.floats(at, n).map((_, i) => i / 3);
+  runtime.floats(at, n).set(before);
+  const { held } = runtime.usage();
+  for (let megabytes = 1; megabytes <= 32; megabytes *= 2) {
+    const more = runtime.alloc(megabytes * MB);
+    runtime.floats(more, (megabytes * MB) / 4).fill(megabytes);
+    assert.equal(runtime.floats(at, n), before);
+  }
+  assert.ok(runtime.usage().held > held);
+});
+
+test('all views show the same memory', () => {
+  const runtime = new Runtime();
+  const at = runtime.alloc(8);
+  runtime.floats(at, 2).set([1, -0]);
+  assert.equal([...runtime.words(at, 2)], [0x3f800000, 0x80000000]);
+  assert.equal([...runtime.ints(at, 2)], [0x3f800000, -(2 ** 31)]);
+  assert.equal([...runtime.bytes(at, 8)], [0, 0, 0x80, 0x3f, 0, 0, 0, 0x80]);
+});
+
+test('two runtimes share nothing', () => {
+  const [a, b] = [new Runtime(), new Runtime()];
+  const at = a.zeros(4);
+  assert.is(b.zeros(4), at);
+  a.floats(at, 1)[0] = 1;
+  assert.is(b.floats(at, 1)[0], 0);
+});
+
+test('views and kernels reach what lies above 2 GB', () => {
+  const runtime = new Runtime();
+  runtime.alloc(2 ** 31);
+  const at = runtime.zeros(16);
+  assert.ok(at >= 2 ** 31);
+  runtime.kernels.u32_random(at, 4, 1, 2, 3);
+  assert.is(runtime.words(at, 4).byteOffset, at);
+  assert.is(runtime.floats(at, 4).byteOffset, at);
+  assert.ok(runtime.words(at, 4).some((word) => word !== 0));
+});
+
+for (const bytes of [2 ** 32, 2 ** 40]) {
+  test(`${bytes / 2 ** 30} GB are refused by name, and nothing is lost`, () => {
+    const runtime = new Runtime();
+    const at = runtime.alloc(40);
+    runtime.floats(at, 10).fill(7);
+    const before = runtime.usage();
+    assert.throws(
+      () => runtime.alloc(bytes),
+      (error: unknown) =>
+        error instanceof RangeError && /out of memory/.test(error.message) && /4096 MB/.test(error.message),
+    );
+    assert.equal(runtime.usage(), before);
+    assert.ok(runtime.floats(at, 10).every((v) => v === 7));
+    assert.is(runtime.floats(at, 10).length, 10);
+    assert.ok(runtime.alloc(100) > at);
+  });
+}
+
+test.run();
