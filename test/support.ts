@@ -15,6 +15,8 @@ export const U64 = 2 ** -53;
 
 export const runtime = new Runtime();
 
+export const twins: Record<KernelName, (...args: never[]) => unknown> = { ...reference };
+
 // ---- arguments
 
 /** An array that the kernel writes: what it holds before. Given twice in a call, it is one array. */
@@ -81,48 +83,65 @@ const bytesOf = (argument: Argument) => {
 
 /**
  * Calls a kernel. Its arrays lie as badly aligned as is allowed, among bytes of NaN: what is read beside an array shows in the
- * result, and all that is no output must be unchanged afterwards.
+ * result, and all that is no output must be unchanged afterwards. One of them, by lot, ends where the memory ends.
  */
 export function runKernel(name: KernelName, args: readonly Argument[]): Result {
   const mark = runtime.mark();
+  const arrays = [...new Set(args)].filter((argument) => argument !== null && typeof argument === 'object');
+  const drawn = arrays[whole(1, arrays.length)[0]];
+  const last = drawn instanceof Workspace ? undefined : drawn;
   const places = new Map<Argument, Pointer>();
-  for (const argument of args) {
-    if (argument === null || typeof argument !== 'object' || places.has(argument)) continue;
+  for (const argument of arrays) {
+    if (argument === last) continue;
     const offset = argument instanceof Workspace ? 0 : 4;
     places.set(argument, runtime.alloc(GUARD + offset + bytesOf(argument) + GUARD) + GUARD + offset);
   }
   const size = runtime.mark() - mark;
+  if (last) {
+    runtime.alloc(bytesOf(last));
+    places.set(last, runtime.usage().held - bytesOf(last));
+  }
   runtime.bytes(mark, size).fill(0xff);
-  for (const [argument, at] of places) {
+  for (const argument of arrays) {
     if (argument instanceof Workspace) continue;
-    const data = argument instanceof Written ? argument.start : (argument as Float32Array);
-    runtime.bytes(at, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const { buffer, byteOffset, byteLength } = argument instanceof Written ? argument.start : argument;
+    runtime.bytes(places.get(argument)!, byteLength).set(new Uint8Array(buffer, byteOffset, byteLength));
   }
   const before = runtime.bytes(mark, size).slice();
-  const kernel = runtime.kernels[name] as (...args: unknown[]) => number | undefined;
-  const value = kernel(...args.map((a) => (a === null ? 0 : typeof a === 'object' ? places.get(a) : rounded(a))));
+  const value = call(name, args, places);
   const after = runtime.bytes(mark, size).slice();
   const outputs: ArrayLike<number>[] = [];
-  for (const [argument, at] of places) {
+  for (const argument of arrays) {
     if (!(argument instanceof Written || argument instanceof Workspace)) continue;
-    const [from, to] = [at - mark, at - mark + bytesOf(argument)];
+    const at = places.get(argument)!;
     if (argument instanceof Written) {
       const type = argument.start.constructor as Float32ArrayConstructor;
-      outputs.push(new type(after.slice(from, to).buffer));
+      outputs.push(new type(runtime.bytes(at, bytesOf(argument)).slice().buffer));
     }
-    before.fill(0, from, to);
-    after.fill(0, from, to);
+    if (argument === last) continue;
+    before.fill(0, at - mark, at - mark + bytesOf(argument));
+    after.fill(0, at - mark, at - mark + bytesOf(argument));
   }
   runtime.release(mark);
   if (Buffer.compare(before, after) !== 0) {
     const at = mark + after.findIndex((byte, i) => byte !== before[i]);
     const [nearest] = [...places].sort(([a, p], [b, q]) => distance(at, p, bytesOf(a)) - distance(at, q, bytesOf(b)));
-    const position = args.indexOf(nearest[0]);
-    assert.unreachable(
-      `${describe(name, args)} wrote byte ${at - nearest[1]} of argument ${position}, of ${bytesOf(nearest[0])} bytes`,
-    );
+    const place = `byte ${at - nearest[1]} of argument ${args.indexOf(nearest[0])}, of ${bytesOf(nearest[0])} bytes`;
+    assert.unreachable(`${describe(name, args)} wrote ${place}`);
   }
   return { value, outputs };
+}
+
+function call(name: KernelName, args: readonly Argument[], places: Map<Argument, Pointer>): number | undefined {
+  const kernel = runtime.kernels[name] as (...args: unknown[]) => number | undefined;
+  try {
+    return kernel(...args.map((a) => (a === null ? 0 : typeof a === 'object' ? places.get(a) : rounded(a))));
+  } catch (error) {
+    const ends = runtime.usage().held;
+    const last = args.findIndex((a) => places.has(a) && places.get(a)! + bytesOf(a) === ends);
+    assert.unreachable(`${describe(name, args)}, argument ${last} at the end of the memory: ${error}`);
+    throw error;
+  }
 }
 
 const distance = (at: Pointer, start: Pointer, bytes: number) => Math.max(start - at, at - (start + bytes - 1));
@@ -136,7 +155,7 @@ export function runTwin(name: KernelName, args: readonly Argument[], absolute = 
     if (!arrays.has(argument)) arrays.set(argument, Float64Array.from(data, absolute ? Math.abs : undefined!));
     return arrays.get(argument);
   };
-  const twin = reference[name] as (...args: unknown[]) => number | undefined;
+  const twin = twins[name] as (...args: unknown[]) => number | undefined;
   const value = twin(
     ...args
       .filter((a) => !(a instanceof Workspace))

@@ -33,8 +33,8 @@ const STRUCTURE_SHARE = 0.25;
 /**
  * Divides the budget of M N / compression parameters.
  *
- * - kron: the factor shapes with the most parameters within the budget; doped-kron: those with the fewest of all. Among equals, m2 a multiple of
- *   8 (whole SIMD registers), then the cheapest product.
+ * - kron: the factor shapes with the most parameters within the budget; doped-kron: those with the fewest of all. Among equals, the squarest
+ *   factors, then m2 a multiple of 8 (whole SIMD registers), then the cheapest product.
  * - lmf: the largest rank within the budget; doped-lmf: within a quarter of it, at least 1.
  * - hmd: half the budget in free rows, the largest rank within the rest; doped-hmd: the same within a quarter, at least one row and rank 1.
  * - The dopants get what is left; pruned: everything.
@@ -119,11 +119,13 @@ function structureSize(M: number, N: number, structure: Structure | undefined): 
 function kronFactors(M: number, N: number, budget: number): KronShape {
   const size = ([m1, n1, m2, n2]: KronShape) => m1 * n1 + m2 * n2;
   const cost = ([m1, n1, m2, n2]: KronShape) => Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
+  const elongation = ([m1, n1, m2, n2]: KronShape) => Math.max(m1 / n1, n1 / m1) * Math.max(m2 / n2, n2 / m2);
   const aligned = ([, , m2]: KronShape) => (m2 % 8 === 0 ? 1 : 0);
   const fits = (shape: KronShape) => size(shape) <= budget;
   const better = (a: KronShape, b: KronShape): boolean => {
     if (fits(a) !== fits(b)) return fits(a);
     if (size(a) !== size(b)) return fits(a) ? size(a) > size(b) : size(a) < size(b);
+    if (elongation(a) !== elongation(b)) return elongation(a) < elongation(b);
     if (aligned(a) !== aligned(b)) return aligned(a) > aligned(b);
     return cost(a) < cost(b);
   };

@@ -72,7 +72,7 @@ export class LanguageModelTraining {
   constructor(
     readonly model: LanguageModel,
     readonly options: LanguageModelOptions,
-    private readonly corpus: EncodedCorpus,
+    readonly corpus: EncodedCorpus,
   ) {
     const { batch, bptt, epochs, dropout } = options;
     if (!(dropout >= 0 && dropout < 1)) {
@@ -160,6 +160,42 @@ export class LanguageModelTraining {
       this.records.push({ kind: 'valid', step: trainer.stepsDone, epoch, perplexity });
     }
     return loss;
+  }
+
+  /** Every array of floats that the next step depends on, by name. */
+  *arrays(): Generator<{ name: string; at: Pointer; size: number }> {
+    const { model, options, trainer, state } = this;
+    for (const [name, parameter] of model.parameters()) {
+      const { value, size } = parameter;
+      yield { name: `value.${name}`, at: value, size };
+      for (const [moment, at] of Object.entries(trainer.optimizer.moments(parameter))) {
+        yield { name: `${moment}.${name}`, at, size };
+      }
+    }
+    const size = options.batch * options.hidden;
+    for (const [l, { h, c }] of state.entries()) {
+      yield { name: `state.${l}.h`, at: h, size };
+      yield { name: `state.${l}.c`, at: c, size };
+    }
+  }
+
+  /** The masks of the weights that can be pruned, bytes of 0 and 1. */
+  *masks(): Generator<{ name: string; at: Pointer; size: number }> {
+    for (const [name, { mask, size }] of this.model.parameters()) {
+      if (mask) yield { name: `mask.${name}`, at: mask, size };
+    }
+  }
+
+  /** Takes up a position, once arrays() and masks() hold what they held there. */
+  restore(
+    { epoch, piece, steps, lossSum, lossCount }: Record<'epoch' | 'piece' | 'steps' | 'lossSum' | 'lossCount', number>,
+    records: readonly TrainRecord[],
+  ): void {
+    const { trainer } = this;
+    Object.assign(this, { epoch, piece, lossSum, lossCount });
+    trainer.optimizer.steps = steps;
+    trainer.records.push(...records);
+    trainer.afterPruning();
   }
 
   /** Perplexity of a text under the model as it is, with no masks. */

@@ -219,3 +219,24 @@ function isToken(token: string, level: Level): boolean {
 function shown(value: unknown): string {
   return typeof value === 'string' ? `'${value}'` : Array.isArray(value) ? 'an array' : String(value);
 }
+
+/**
+ * Texts with about `maxTokens` tokens in all: whole ones at regular distances, so that a corpus in order of time, or of
+ * subject, is sampled over all of it. The first is always there; it, or the last, may hold more than is wanted.
+ */
+export function sampleTexts(texts: readonly string[], level: Level, maxTokens: number): string[] {
+  const lengths = texts.map((text) => {
+    let length = 0;
+    readTokens(text, level, () => length++);
+    return length;
+  });
+  const share = maxTokens / lengths.reduce((sum, length) => sum + length, 0);
+  let seen = 0;
+  let kept = 0;
+  return texts.filter((_, i) => {
+    const keep = kept <= share * seen;
+    seen += lengths[i];
+    if (keep) kept += lengths[i];
+    return keep;
+  });
+}

@@ -58,7 +58,7 @@ export class SparsityAnnealing {
       keptAt(this.progress(step), sparse, this.final(sparse, nonzeros)),
     );
     if (this.options.threshold === 'matrix') {
-      this.matrices.forEach(({ sparse }, i) => Sparse.prune([sparse], keeps[i]));
+      for (const [i, { sparse }] of this.matrices.entries()) Sparse.prune([sparse], keeps[i]);
     } else {
       Sparse.prune(
         this.matrices.map(({ sparse }) => sparse),

@@ -1,0 +1,157 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { MultiBar } from 'cli-progress';
+import { Tape } from '../autograd/tape';
+import { writeFileAtomically } from '../io/files';
+import type { LanguageModel } from '../nn/language-model';
+import type { Method } from '../operators/budget';
+import { generate } from '../tasks/generate';
+import { defaultOptions } from '../tasks/language-model';
+import type { DemoJob, DemoMessage } from './demo-worker';
+import { loadModel } from './model';
+import { formatDuration } from './progress';
+import { renderReport } from './report';
+import { formatTable, resultTable } from './table';
+import type { StepReport } from './training';
+
+const COMPRESSION = 25;
+// A size at which both trainings end within a few minutes, side by side on two cores.
+const SOURCE = { data: 'sotu', level: 'word', vocab: 4000, maxTokens: 120_000 } as const;
+const SETTINGS = { hidden: 128, epochs: 5 } as const;
+const METHODS: readonly Method[] = ['dense', 'doped-kron'];
+const PROMPT = 'the people of the united states';
+
+/** Trains a dense and a doped language model side by side, compares them, and leaves both and a page with the curves in the folder. */
+export async function demo(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const start = performance.now();
+  process.stderr.write(
+    `Training a dense and a ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
+  );
+  const show = progressBars();
+  const outcomes = await Promise.all(
+    METHODS.map((method, i) => {
+      const options = { ...defaultOptions('word'), ...SETTINGS, method, compression: COMPRESSION };
+      const places = { checkpointEvery: 60, out: join(folder, `${method}.safetensors`) };
+      return runJob({ source: SOURCE, options, places }, (report) => show.update(i, report));
+    }),
+  );
+  show.stop();
+
+  const models = await Promise.all(outcomes.map(({ result }) => loadModel(result.out)));
+  const times = timeSteps(models);
+  const bytes = await Promise.all(outcomes.map(async ({ result }) => (await stat(result.out)).size));
+  const table = resultTable(outcomes.map(({ result }) => result));
+  table.columns.push('bytes in file', 'LSTM step, us', 'whole token, us');
+  for (const [i, row] of table.rows.entries()) row.push(bytes[i], times[i].lstm.toFixed(1), times[i].token.toFixed(1));
+  const samples = models.map((model, i) => ({ name: METHODS[i], text: sample(model) }));
+
+  const page = join(folder, 'training.html');
+  const duration = formatDuration(Math.round((performance.now() - start) / 1000));
+  const title = 'dopant: a dense and a doped LSTM side by side';
+  const subtitle = `Word-level language models, ${SETTINGS.hidden} units, two layers, ${SOURCE.maxTokens} words of the State of the Union addresses, ${SETTINGS.epochs} epochs; ${duration}.`;
+  const runs = outcomes.map(({ result, records }) => ({ name: result.method, records }));
+  await writeFileAtomically(page, renderReport({ title, subtitle, table, samples, runs }));
+
+  process.stdout.write(`\n${formatTable(table)}\n`);
+  for (const { name, text } of samples) process.stdout.write(`\n${name}:\n${text.replace(/^/gm, '  ')}\n`);
+  process.stdout.write(
+    `\n${duration} in all. Models and curves: ${METHODS.map((m) => join(folder, `${m}.safetensors`)).join(', ')}, ${page}\n`,
+  );
+}
+
+function runJob(job: DemoJob, onStep: (report: StepReport) => void) {
+  type Outcome = Extract<DemoMessage, { kind: 'done' }>['outcome'];
+  return new Promise<Outcome>((resolve, reject) => {
+    const worker = new Worker(new URL('./demo-worker.js', import.meta.url), { workerData: job });
+    worker.on('message', (message: DemoMessage) => {
+      if (message.kind === 'step') onStep(message.report);
+      else resolve(message.outcome);
+    });
+    worker.on('error', reject);
+    worker.on('exit', (code) => reject(new Error(`a training ended early, with code ${code}`)));
+  });
+}
+
+/** One bar a training on a terminal; elsewhere a line for both every ten seconds. */
+function progressBars(): { update(job: number, report: StepReport): void; stop(): void } {
+  const describe = ({ done, total, tokensPerSecond, loss, sparsity }: StepReport) => ({
+    text: `${Math.round(tokensPerSecond)} tokens/s | perplexity ${Math.exp(loss).toFixed(0)} | sparsity ${(100 * sparsity).toFixed(1)}%`,
+    left: formatDuration(Math.round(((total - done) * (20 * 35)) / tokensPerSecond)),
+  });
+  if (process.stderr.isTTY) {
+    const bars = new MultiBar({
+      format: '{name} {bar} {percentage}% | {text} | {left} left',
+      stream: process.stderr,
+      hideCursor: true,
+      barsize: 20,
+    });
+    const lines = METHODS.map((name) => bars.create(1, 0, { name: name.padEnd(10), text: '', left: '?' }));
+    return {
+      update(job, report) {
+        lines[job].setTotal(report.total);
+        lines[job].update(report.done, describe(report));
+      },
+      stop: () => bars.stop(),
+    };
+  }
+  const latest: StepReport[] = [];
+  const timer = setInterval(() => {
+    const parts = latest.map((report, i) => {
+      const { text, left } = describe(report);
+      return `${METHODS[i]} ${Math.floor((100 * report.done) / report.total)}% | ${text} | ${left} left`;
+    });
+    process.stderr.write(`${parts.join('; ')}\n`);
+  }, 10_000);
+  return {
+    update(job, report) {
+      latest[job] = report;
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+const ROUNDS = 60;
+const STEPS_A_ROUND = 10;
+
+/** Medians, in microseconds, of one step at batch 1: the LSTM layers alone, and with embedding and softmax head. The models take turns. */
+function timeSteps(models: readonly LanguageModel[]): { lstm: number; token: number }[] {
+  const runs = models.map((model) => {
+    const { runtime } = model;
+    const state = model.newState(1);
+    const id = runtime.zeros(4);
+    const timed = (step: (tape: Tape) => void) => {
+      const start = performance.now();
+      for (let i = 0; i < STEPS_A_ROUND; i++) {
+        const mark = runtime.mark();
+        step(new Tape(runtime, false));
+        runtime.release(mark);
+      }
+      return ((performance.now() - start) / STEPS_A_ROUND) * 1000;
+    };
+    return {
+      lstm: () => timed((tape) => model.layersForward(tape, id, 1, 1, state)),
+      token: () => timed((tape) => model.forward(tape, id, 1, 1, state)),
+    };
+  });
+  const times = models.map(() => ({ lstm: [] as number[], token: [] as number[] }));
+  for (let round = 0; round < ROUNDS; round++) {
+    runs.forEach(({ lstm, token }, i) => {
+      times[i].lstm.push(lstm());
+      times[i].token.push(token());
+    });
+  }
+  const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
+  return times.map(({ lstm, token }) => ({ lstm: median(lstm), token: median(token) }));
+}
+
+function sample(model: LanguageModel): string {
+  const { vocabulary } = model;
+  const ids = [...vocabulary.encode(PROMPT)];
+  for (const id of generate(model, ids, { temperature: 0.7, seed: 1 })) {
+    ids.push(id);
+    if (ids.length >= 60) break;
+  }
+  return vocabulary.decode(ids);
+}

@@ -1,0 +1,28 @@
+import { Evaluation } from '../tasks/language-model';
+import { readCorpus } from './corpus';
+import { loadModel } from './model';
+import { startProgress } from './progress';
+import { encodeTexts } from './training';
+
+// Streams side by side: enough that the kernels work on whole batches.
+const BATCH = 20;
+const STEPS = 35;
+
+export async function evaluate(
+  path: string,
+  { data, split, json }: { data: string; split: 'valid' | 'test'; json?: boolean },
+): Promise<void> {
+  const model = await loadModel(path);
+  const ids = encodeTexts((await readCorpus(data))[split], model.vocabulary);
+  const progress = startProgress(`evaluating ${split}`, 100);
+  const { loss, tokens } = new Evaluation(model, BATCH, STEPS).meanLoss(ids, (share) =>
+    progress.update(Math.floor(100 * share), `${ids.length} tokens`),
+  );
+  progress.stop();
+  const result = { split, perplexity: Math.exp(loss), bitsPerToken: loss / Math.LN2, tokens };
+  process.stdout.write(
+    json
+      ? `${JSON.stringify(result)}\n`
+      : `${split}: perplexity ${result.perplexity.toFixed(2)}, ${result.bitsPerToken.toFixed(3)} bits a token, ${tokens} tokens\n`,
+  );
+}

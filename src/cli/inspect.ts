@@ -1,0 +1,22 @@
+import { takeInventory } from '../io/inventory';
+import { loadModel } from './model';
+import { formatTable } from './table';
+
+export async function inspect(path: string, { json }: { json?: boolean }): Promise<void> {
+  const model = await loadModel(path);
+  const { method, compression, parameters, tensors } = takeInventory(model);
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ method, compression, tensors })}\n`);
+    return;
+  }
+  const { hidden, layers } = model.config;
+  const { level, size } = model.vocabulary;
+  const rows = tensors.map(({ name, kind, shape, nnz, bytes }) => [name, kind, shape.join(' x '), nnz, bytes]);
+  process.stdout.write(
+    `${path}: ${method} language model, ${layers} layers of ${hidden} units, ${size} ${level === 'word' ? 'words' : 'characters'}
+LSTM matrices: ${parameters.lstm} parameters of ${parameters.total} in all; compressed ${compression.parameters.toFixed(2)}x in parameters, ${compression.bytes.toFixed(2)}x in bytes
+
+${formatTable({ columns: ['name', 'kind', 'shape', 'nonzeros', 'bytes'], rows })}
+`,
+  );
+}

@@ -1,0 +1,194 @@
+#!/usr/bin/env node
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import packageJson from '../../package.json';
+import { InputError } from '../errors';
+import { METHODS } from '../operators/budget';
+
+// Exit codes: 0 good, 1 failed, 2 used wrongly.
+
+const number = (text: string) => {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (Number.isNaN(value)) throw new InvalidArgumentError('A number is wanted.');
+  return value;
+};
+
+const whole = (least: number) => (text: string) => {
+  const value = number(text);
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new InvalidArgumentError(`A whole number of at least ${least} is wanted.`);
+  }
+  return value;
+};
+
+const program = new Command('dopant')
+  .description('Compressed LSTMs: a small structured matrix plus a few free entries, the dopants.')
+  .version(packageJson.version)
+  .showHelpAfterError('(--help tells the options)')
+  .exitOverride();
+
+const data = () =>
+  new Option(
+    '--data <path>',
+    "text file, folder of .txt files, folder with ptb.{train,valid,test}.txt, or 'sotu', the State of the Union addresses",
+  );
+const json = () => new Option('--json', 'print one JSON object as the last line of stdout');
+
+const train = program.command('train').description('train a model');
+
+train
+  .command('lm')
+  .description('train a language model on text, its LSTM compressed')
+  .addOption(data())
+  .addOption(new Option('--level <level>', 'tokens are words or characters').choices(['word', 'char']).default('word'))
+  .addOption(
+    new Option('--vocab <n>', 'most frequent tokens kept (default: 10000 words, 256 characters)').argParser(whole(2)),
+  )
+  .addOption(new Option('--hidden <n>', 'units of a layer (default: 200)').argParser(whole(1)))
+  .addOption(new Option('--layers <n>', 'LSTM layers (default: 2)').argParser(whole(1)))
+  .addOption(new Option('--method <name>', `one of ${METHODS.join(', ')} (default: doped-kron)`))
+  .addOption(
+    new Option(
+      '--compression <factor>',
+      'parameters of the dense LSTM matrices over those kept (default: 25)',
+    ).argParser(number),
+  )
+  .addOption(new Option('--cmr <p>', 'co-matrix row dropout of both matrices (default: 0)').argParser(number))
+  .addOption(new Option('--optimizer <name>', 'sgd or adam (default: adam)'))
+  .addOption(
+    new Option('--lr <x>', 'learning rate (default: adam 0.006 for words, 0.004 for characters; sgd 1)').argParser(
+      number,
+    ),
+  )
+  .addOption(
+    new Option('--dropout <p>', 'dropout between layers (default: 0.3 for words, 0 for characters)').argParser(number),
+  )
+  .addOption(new Option('--batch <n>', 'parallel streams of text (default: 20)').argParser(whole(1)))
+  .addOption(
+    new Option('--bptt <n>', 'steps of backpropagation through time (default: 35 words, 64 characters)').argParser(
+      whole(1),
+    ),
+  )
+  .addOption(
+    new Option('--epochs <n>', 'passes over the text (default: 6 for words, 1 for characters)').argParser(whole(1)),
+  )
+  .addOption(
+    new Option('--max-tokens <n>', 'train on about so many tokens, taken from all over the corpus').argParser(whole(1)),
+  )
+  .addOption(new Option('--seed <n>', 'the same seed gives the same model (default: 1)').argParser(whole(0)))
+  .addOption(new Option('--checkpoint <dir>', 'write checkpoints here, to go on from after any stop'))
+  .addOption(new Option('--resume <dir>', 'go on from the checkpoint here, with the settings it was started with'))
+  .addOption(new Option('--out <file>', 'the model (default: model.safetensors)'))
+  .addOption(json())
+  .optionsGroup('Fine tuning:')
+  .addOption(
+    new Option('--kron <shapes>', 'Kronecker factors B and C, as 40x10,20x20 (default: the fewest parameters)'),
+  )
+  .addOption(new Option('--clip <x>', 'largest norm of the gradient, 0 for none (default: 5)').argParser(number))
+  .addOption(
+    new Option('--schedule <name>', 'learning rate: constant, cosine (default of adam) or decay (default of sgd)'),
+  )
+  .addOption(
+    new Option('--decay <after,by>', 'decay: epochs at the full rate, then the divisor an epoch (default: 4,1.5)'),
+  )
+  .addOption(
+    new Option('--anneal <start,end>', 'shares of training between which the dopants are pruned (default: 0.1,0.6)'),
+  )
+  .addOption(new Option('--prune-every <n>', 'steps between two prunings (default: 20)').argParser(whole(1)))
+  .addOption(new Option('--threshold <scope>', 'prune by one threshold, global, or one a matrix (default: global)'))
+  .addOption(
+    new Option(
+      '--final-sparsity <s>',
+      'sparsity of the dopants in the end (default: what --compression asks)',
+    ).argParser(number),
+  )
+  .addOption(
+    new Option(
+      '--free-rate <scale,power>',
+      'free weights learn at min(1, scale density^-power) of the rate (default: adam 0.1,1 for words, 0.3,1 for characters; sgd 1,0)',
+    ),
+  )
+  .addOption(new Option('--cmr-rates <s,m>', 'co-matrix row dropout of the structure and of the dopants'))
+  .addOption(new Option('--cmr-hold', 'hold each CMR mask over the sequence instead of one step'))
+  .addOption(
+    new Option('--cmr-until <share>', 'share of training after which CMR is off (default: 1)').argParser(number),
+  )
+  .addOption(
+    new Option(
+      '--alternate <n>',
+      'block coordinate descent: train structure and dopants in turn, n steps each',
+    ).argParser(whole(0)),
+  )
+  .optionsGroup('Output:')
+  .addOption(new Option('--checkpoint-every <seconds>', 'time between two checkpoints (default: 60)').argParser(number))
+  .addOption(new Option('--records <file>', 'write the training records as JSON: loss, perplexity, sparsity, CMA'))
+  .addOption(new Option('--report <file>', 'write the curves of the training as an HTML page'))
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ dopant train lm --data sotu --vocab 5000 --max-tokens 300000 --out doped.safetensors
+  $ dopant train lm --data book.txt --level char --method dense --out dense.safetensors
+  $ dopant train lm --data sotu --checkpoint run1     (Ctrl-C stops; then:)
+  $ dopant train lm --resume run1`,
+  )
+  .action(async (options, command: Command) => (await import('./train')).trainLm(options, command));
+
+program
+  .command('eval')
+  .description('perplexity of a model on text')
+  .argument('<model>', 'model file')
+  .addOption(data().makeOptionMandatory())
+  .addOption(new Option('--split <name>', 'part of the corpus').choices(['valid', 'test']).default('test'))
+  .addOption(json())
+  .addHelpText('after', '\nExample:\n  $ dopant eval model.safetensors --data sotu --split valid')
+  .action(async (model, options) => (await import('./eval')).evaluate(model, options));
+
+program
+  .command('generate')
+  .description('text from a model')
+  .argument('<model>', 'model file')
+  .addOption(new Option('--prompt <text>', 'text to go on from').default(''))
+  .addOption(new Option('--tokens <n>', 'tokens to write').argParser(whole(1)).default(100))
+  .addOption(
+    new Option('--temperature <x>', '0: always the likeliest; 1: as the model says').argParser(number).default(0.8),
+  )
+  .addOption(new Option('--seed <n>', 'the same seed gives the same text').argParser(whole(0)).default(1))
+  .addHelpText('after', '\nExample:\n  $ dopant generate model.safetensors --prompt "the union of" --tokens 50')
+  .action(async (model, options) => (await import('./generate')).generateText(model, options));
+
+program
+  .command('inspect')
+  .description('what a model file holds, and how far it is compressed')
+  .argument('<model>', 'model file')
+  .addOption(json())
+  .addHelpText('after', '\nExample:\n  $ dopant inspect model.safetensors')
+  .action(async (model, options) => (await import('./inspect')).inspect(model, options));
+
+program
+  .command('demo')
+  .description('train a dense and a doped model side by side, and compare them')
+  .addArgument(new Argument('[folder]', 'where the models and the page go').default('models'))
+  .action(async (folder) => (await import('./demo')).demo(folder));
+
+// A reader that closes the pipe early, as head does, is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = explain(error);
+}
+
+function explain(error: unknown): number {
+  // Commander has said what was wrong; asking for help or the version is no error.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const { name, message, stack } = error as Error;
+  const known = error instanceof InputError || ['FileFormatError', 'TrainingError', 'Interrupted'].includes(name);
+  // What the machine refuses, such as a full disk, has a code; the rest is a mistake of ours, and wants its stack.
+  const expected = known || (error as { cause?: { code?: string } }).cause?.code !== undefined;
+  process.stderr.write(`dopant: ${expected ? message : stack}\n`);
+  return error instanceof InputError ? 2 : 1;
+}

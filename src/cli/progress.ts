@@ -1,0 +1,61 @@
+import { SingleBar } from 'cli-progress';
+
+export interface Progress {
+  update(done: number, text: string): void;
+  stop(): void;
+}
+
+/** A bar with time left on a terminal; elsewhere a line every ten seconds. Both on stderr: stdout is for results. */
+export function startProgress(label: string, total: number): Progress {
+  return process.stderr.isTTY ? startBar(label, total) : startLines(label, total);
+}
+
+function startBar(label: string, total: number): Progress {
+  const bar = new SingleBar({
+    format: `${label} {bar} {percentage}% | {text} | {left} left`,
+    stream: process.stderr,
+    hideCursor: true,
+    fps: 5,
+    barsize: 20,
+    clearOnComplete: true,
+  });
+  const left = timeLeft(total);
+  bar.start(total, 0, { text: '', left: '?' });
+  return {
+    update: (done, text) => bar.update(done, { text, left: left(done) }),
+    stop: () => bar.stop(),
+  };
+}
+
+const QUIET_MS = 10_000;
+
+function startLines(label: string, total: number): Progress {
+  let said = Date.now();
+  const left = timeLeft(total);
+  return {
+    update(done, text) {
+      const remaining = left(done);
+      if (Date.now() - said < QUIET_MS) return;
+      said = Date.now();
+      process.stderr.write(`${label} ${Math.floor((100 * done) / total)}% | ${text} | ${remaining} left\n`);
+    },
+    stop: () => {},
+  };
+}
+
+/** From the speed since the first update: what a resumed run had done before does not count. */
+function timeLeft(total: number): (done: number) => string {
+  let first: { done: number; at: number } | undefined;
+  return (done) => {
+    first ??= { done, at: Date.now() };
+    if (done <= first.done) return '?';
+    const seconds = Math.round((((Date.now() - first.at) / 1000) * (total - done)) / (done - first.done));
+    return formatDuration(seconds);
+  };
+}
+
+export function formatDuration(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

@@ -1,0 +1,212 @@
+import { InputError } from '../errors';
+import { writeFileAtomically } from '../io/files';
+import type { Method } from '../operators/budget';
+import type { KronShape } from '../operators/factories';
+import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model';
+import type { Level } from '../tasks/text';
+import type { AnnealingOptions } from '../train/annealing';
+import type { OptimizerName } from '../train/optimizers';
+import type { Schedule } from '../train/schedule';
+import { formatDuration, type Progress, startProgress } from './progress';
+import { renderReport } from './report';
+import { resultTable } from './table';
+import { type RunPlaces, type RunSource, readCheckpoint, resumeTraining, runTraining } from './training';
+
+/** The options as Commander gives them; undefined where they were not given. */
+interface TrainArguments {
+  data?: string;
+  level: Level;
+  vocab?: number;
+  hidden?: number;
+  layers?: number;
+  method?: string;
+  compression?: number;
+  cmr?: number;
+  optimizer?: string;
+  lr?: number;
+  dropout?: number;
+  batch?: number;
+  bptt?: number;
+  epochs?: number;
+  maxTokens?: number;
+  seed?: number;
+  checkpoint?: string;
+  resume?: string;
+  out?: string;
+  json?: boolean;
+  kron?: string;
+  clip?: number;
+  schedule?: string;
+  decay?: string;
+  anneal?: string;
+  pruneEvery?: number;
+  threshold?: string;
+  finalSparsity?: number;
+  freeRate?: string;
+  cmrRates?: string;
+  cmrHold?: boolean;
+  cmrUntil?: number;
+  alternate?: number;
+  checkpointEvery?: number;
+  records?: string;
+  report?: string;
+}
+
+/** Those that may stand beside --resume: the others are the checkpoint's. */
+const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
+
+export async function trainLm(
+  given: TrainArguments,
+  command: { getOptionValueSource(name: string): string | undefined },
+): Promise<void> {
+  const { resume } = given;
+  const checkpointEvery = given.checkpointEvery ?? 60;
+  const watcher = new TerminalWatcher();
+  process.on('SIGINT', watcher.interrupt);
+  try {
+    let outcome: Awaited<ReturnType<typeof runTraining>>;
+    if (resume !== undefined) {
+      const other = Object.keys(given).find(
+        (name) => !FREE_WHEN_RESUMING.includes(name) && command.getOptionValueSource(name) === 'cli',
+      );
+      if (other) {
+        const flag = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+        throw new InputError(
+          `--${flag} does not go with --resume: the run goes on with the settings it was started with`,
+        );
+      }
+      const checkpoint = await readCheckpoint(resume);
+      const places = { checkpoint: given.checkpoint ?? resume, checkpointEvery, out: given.out ?? checkpoint.run.out };
+      outcome = await resumeTraining(checkpoint, places, watcher);
+    } else {
+      const { data, level, vocab, maxTokens, checkpoint } = given;
+      if (data === undefined) {
+        throw new InputError(
+          "--data is missing: a text file, a folder, or 'sotu'; or --resume DIR to go on with a run",
+        );
+      }
+      const source: RunSource = { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) };
+      const places: RunPlaces = {
+        checkpointEvery,
+        out: given.out ?? 'model.safetensors',
+        ...(checkpoint && { checkpoint }),
+      };
+      outcome = await runTraining(source, trainingOptions(given), places, watcher);
+    }
+    watcher.stop();
+    const { result, records } = outcome;
+    const table = resultTable([result]);
+    if (given.records) await writeFileAtomically(given.records, `${JSON.stringify(records)}\n`);
+    if (given.report) {
+      const runs = [{ name: result.method, records }];
+      const subtitle = `seed ${result.seed}, ${formatDuration(Math.round(result.seconds))}`;
+      await writeFileAtomically(given.report, renderReport({ title: result.out, subtitle, table, samples: [], runs }));
+    }
+    process.stdout.write(
+      given.json
+        ? `${JSON.stringify(result)}\n`
+        : `${table.columns.map((column, i) => `${column}: ${table.rows[0][i]}`).join('\n')}\nwritten to ${result.out}\n`,
+    );
+  } finally {
+    watcher.stop();
+    process.off('SIGINT', watcher.interrupt);
+  }
+}
+
+/** Shows progress on the terminal, and notes a Ctrl-C; a second one ends the process at once. */
+class TerminalWatcher {
+  private progress: Progress | undefined;
+  private wanted = false;
+
+  readonly interrupt = () => {
+    if (this.wanted) process.exit(1);
+    this.wanted = true;
+  };
+
+  announce(text: string): void {
+    process.stderr.write(`${text}\n`);
+  }
+
+  step({ done, total, tokensPerSecond, loss, sparsity }: import('./training').StepReport): void {
+    this.progress ??= startProgress('training', total);
+    const percent = (100 * sparsity).toFixed(1);
+    this.progress.update(
+      done,
+      `${Math.round(tokensPerSecond)} tokens/s | loss ${loss.toFixed(3)} | perplexity ${Math.exp(loss).toFixed(1)} | sparsity ${percent}%`,
+    );
+  }
+
+  interrupted(): boolean {
+    return this.wanted;
+  }
+
+  stop(): void {
+    this.progress?.stop();
+  }
+}
+
+function trainingOptions(given: TrainArguments): LanguageModelOptions {
+  const defaults = defaultOptions(given.level, (given.optimizer ?? 'adam') as OptimizerName);
+  const [start, end] = given.anneal ? pair('anneal', given.anneal) : [defaults.annealing.start, defaults.annealing.end];
+  const annealing: AnnealingOptions = {
+    start,
+    end,
+    every: given.pruneEvery ?? defaults.annealing.every,
+    threshold: (given.threshold ?? defaults.annealing.threshold) as AnnealingOptions['threshold'],
+    ...(given.finalSparsity !== undefined && { finalSparsity: given.finalSparsity }),
+  };
+  const cmr = given.cmr ?? 0;
+  if (given.cmr !== undefined && given.cmrRates)
+    throw new InputError('--cmr and --cmr-rates say the same thing; give one');
+  const [structure, dopants] = given.cmrRates ? pair('cmr-rates', given.cmrRates) : [cmr, cmr];
+  const [scale, power] = given.freeRate
+    ? pair('free-rate', given.freeRate)
+    : [defaults.freeRate.scale, defaults.freeRate.power];
+  return {
+    ...defaults,
+    hidden: given.hidden ?? defaults.hidden,
+    layers: given.layers ?? defaults.layers,
+    method: (given.method ?? defaults.method) as Method,
+    compression: given.compression ?? defaults.compression,
+    learningRate: given.lr ?? defaults.learningRate,
+    dropout: given.dropout ?? defaults.dropout,
+    batch: given.batch ?? defaults.batch,
+    bptt: given.bptt ?? defaults.bptt,
+    epochs: given.epochs ?? defaults.epochs,
+    seed: given.seed ?? defaults.seed,
+    clip: given.clip ?? defaults.clip,
+    alternate: given.alternate ?? defaults.alternate,
+    schedule: scheduleOf(given, defaults.schedule),
+    annealing,
+    freeRate: { scale, power },
+    coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
+    ...(given.kron && { kron: kronShape(given.kron) }),
+  };
+}
+
+function scheduleOf({ schedule, decay }: TrainArguments, standard: Schedule): Schedule {
+  const kind = (schedule ?? (decay ? 'decay' : standard.kind)) as Schedule['kind'];
+  if (kind !== 'decay') {
+    if (decay) throw new InputError(`--decay goes with --schedule decay, not ${kind}`);
+    return { kind };
+  }
+  if (decay) {
+    const [after, by] = pair('decay', decay);
+    return { kind, after, by };
+  }
+  return standard.kind === 'decay' ? standard : { kind, after: 4, by: 1.5 };
+}
+
+function pair(flag: string, text: string): [number, number] {
+  const numbers = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (numbers.length !== 2 || numbers.some(Number.isNaN)) {
+    throw new InputError(`--${flag}: '${text}' was given; two numbers with a comma between are wanted`);
+  }
+  return numbers as [number, number];
+}
+
+function kronShape(text: string): KronShape {
+  const match = /^(\d+)x(\d+),(\d+)x(\d+)$/.exec(text.trim());
+  if (!match) throw new InputError(`--kron: '${text}' was given; two shapes are wanted, such as 40x10,20x20`);
+  return match.slice(1).map(Number) as unknown as KronShape;
+}

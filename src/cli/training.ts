@@ -1,0 +1,188 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { InputError } from '../errors';
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint';
+import { readFileBytes, writeFileAtomically } from '../io/files';
+import { type Inventory, takeInventory } from '../io/inventory';
+import { encodeLanguageModel } from '../io/model-file';
+import { matrixPlan } from '../nn/language-model';
+import { describePlan } from '../operators/budget';
+import { type LanguageModelOptions, LanguageModelTraining } from '../tasks/language-model';
+import { type Level, sampleTexts, Vocabulary } from '../tasks/text';
+import type { TrainRecord } from '../train/records';
+import { Runtime } from '../wasm/runtime';
+import { type Corpus, readCorpus } from './corpus';
+
+/** What a run reads, besides the options of the training itself. */
+export interface RunSource {
+  data: string;
+  level: Level;
+  vocab?: number;
+  maxTokens?: number;
+}
+
+export interface RunPlaces {
+  /** Folder for checkpoints; none are written without it. */
+  checkpoint?: string;
+  /** Seconds between two checkpoints. */
+  checkpointEvery: number;
+  out: string;
+}
+
+export interface RunWatcher {
+  /** What is about to be trained, in words. */
+  announce(text: string): void;
+  step(now: StepReport): void;
+  /** Asked between steps: whether to write a checkpoint and stop. */
+  interrupted(): boolean;
+}
+
+export interface StepReport {
+  done: number;
+  total: number;
+  tokensPerSecond: number;
+  loss: number;
+  sparsity: number;
+}
+
+/** What `train` prints with --json. */
+export interface TrainResult {
+  method: string;
+  seed: number;
+  compression: Inventory['compression'];
+  parameters: Inventory['parameters'];
+  valid: { perplexity: number };
+  test: { perplexity: number };
+  tokensPerSecond: number;
+  seconds: number;
+  out: string;
+}
+
+export class Interrupted extends Error {
+  override name = 'Interrupted';
+}
+
+const CHECKPOINT_FILE = 'checkpoint.safetensors';
+
+/** Starts a run, or takes one up from `resume`, and sees it through: train, evaluate, write the model. */
+export async function runTraining(
+  source: RunSource,
+  options: LanguageModelOptions,
+  places: RunPlaces,
+  watcher: RunWatcher,
+): Promise<{ result: TrainResult; records: TrainRecord[] }> {
+  const { checkpoint } = places;
+  await checkPlaces(places);
+  if (checkpoint && (await exists(join(checkpoint, CHECKPOINT_FILE)))) {
+    throw new InputError(
+      `checkpoint: ${checkpoint} already holds a checkpoint; go on with it by --resume ${checkpoint}, or name another folder`,
+    );
+  }
+  const corpus = await readCorpus(source.data);
+  const texts = trainingTexts(corpus, source);
+  const vocabulary = Vocabulary.build(texts, source.level, source.vocab);
+  const training = LanguageModelTraining.create(
+    new Runtime(),
+    vocabulary,
+    options,
+    encode(corpus, texts, vocabulary, source),
+  );
+  return finish(training, corpus, source, places, watcher);
+}
+
+export async function readCheckpoint(folder: string): Promise<Checkpoint & { run: RunSource & { out: string } }> {
+  const checkpoint = decodeCheckpoint(await readFileBytes(join(folder, CHECKPOINT_FILE)));
+  return { ...checkpoint, run: checkpoint.run as RunSource & { out: string } };
+}
+
+/** The same for a run that a checkpoint holds. */
+export async function resumeTraining(
+  { run, vocabulary, resume }: Checkpoint & { run: RunSource },
+  places: RunPlaces,
+  watcher: RunWatcher,
+): Promise<{ result: TrainResult; records: TrainRecord[] }> {
+  await checkPlaces(places);
+  const corpus = await readCorpus(run.data);
+  const texts = trainingTexts(corpus, run);
+  const training = resume(new Runtime(), encode(corpus, texts, vocabulary, run));
+  return finish(training, corpus, run, places, watcher);
+}
+
+function trainingTexts(corpus: Corpus, { level, maxTokens }: RunSource): string[] {
+  return maxTokens === undefined ? corpus.train : sampleTexts(corpus.train, level, maxTokens);
+}
+
+/** One stream of tokens from many texts, with a line break between: at word level it ends a sentence that has no end of its own or is nothing. */
+export function encodeTexts(texts: readonly string[], vocabulary: Vocabulary): Int32Array {
+  return vocabulary.encode(texts.join('\n'));
+}
+
+function encode(corpus: Corpus, texts: readonly string[], vocabulary: Vocabulary, { maxTokens }: RunSource) {
+  const train = encodeTexts(texts, vocabulary);
+  return { train: train.slice(0, maxTokens), valid: encodeTexts(corpus.valid, vocabulary) };
+}
+
+async function finish(
+  training: LanguageModelTraining,
+  corpus: Corpus,
+  source: RunSource,
+  places: RunPlaces,
+  watcher: RunWatcher,
+): Promise<{ result: TrainResult; records: TrainRecord[] }> {
+  const { model, options, totalSteps, tokensPerStep, trainer } = training;
+  const { out, checkpoint, checkpointEvery } = places;
+  const save = async () => {
+    if (!checkpoint) return;
+    await mkdir(checkpoint, { recursive: true });
+    await writeFileAtomically(join(checkpoint, CHECKPOINT_FILE), encodeCheckpoint(training, { ...source, out }));
+  };
+  watcher.announce(
+    `${corpus.name}: ${training.corpus.train.length} training tokens, vocabulary ${model.vocabulary.size}; ${2 * options.layers} LSTM matrices of ${describePlan(matrixPlan(options))} each`,
+  );
+  const start = performance.now();
+  const seconds = () => (performance.now() - start) / 1000;
+  const stepsBefore = trainer.stepsDone;
+  const speed = () => ((trainer.stepsDone - stepsBefore) * tokensPerStep) / seconds();
+  let saved = seconds();
+  let smooth: number | undefined; // the loss, smoothed for show
+  while (!training.done) {
+    const loss = training.step();
+    smooth = smooth === undefined ? loss : 0.95 * smooth + 0.05 * loss;
+    const { sparsity, stepsDone: done } = trainer;
+    watcher.step({ done, total: totalSteps, tokensPerSecond: speed(), loss: smooth, sparsity });
+    if (seconds() - saved >= checkpointEvery) {
+      await save();
+      saved = seconds();
+    }
+    await new Promise(setImmediate); // lets a signal through
+    if (watcher.interrupted() && !training.done) {
+      await save();
+      throw new Interrupted(
+        checkpoint
+          ? `stopped at step ${done} of ${totalSteps}; go on with: dopant train lm --resume ${checkpoint}`
+          : `stopped at step ${done} of ${totalSteps}; without --checkpoint nothing was kept`,
+      );
+    }
+  }
+  await save();
+  const tokensPerSecond = trainer.stepsDone > stepsBefore ? speed() : 0;
+  const perplexity = (texts: readonly string[]) => training.perplexity(encodeTexts(texts, model.vocabulary));
+  const valid = { perplexity: perplexity(corpus.valid) };
+  const test = { perplexity: perplexity(corpus.test) };
+  const { method, compression, parameters } = takeInventory(model);
+  await writeFileAtomically(out, encodeLanguageModel(model));
+  const { seed } = options;
+  const result = { method, seed, compression, parameters, valid, test, tokensPerSecond, seconds: seconds(), out };
+  return { result, records: training.records };
+}
+
+/** Says at once, not after hours, that the results cannot be written. */
+async function checkPlaces({ out }: RunPlaces): Promise<void> {
+  const folder = dirname(out);
+  const found = await stat(folder).catch(() => undefined);
+  if (!found?.isDirectory()) throw new InputError(`out: there is no folder ${folder} to write ${out} into`);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}

@@ -1,0 +1,60 @@
+import type { LanguageModel } from '../nn/language-model';
+import { Dense } from '../operators/dense';
+import { walk } from '../operators/operator';
+import { Sparse } from '../operators/sparse';
+import { leafTensors } from './tensors';
+
+/** One matrix or vector of a model as its file holds it. */
+export interface InventoryEntry {
+  name: string;
+  kind: 'dense' | 'sparse' | 'vector';
+  shape: number[];
+  nnz: number;
+  bytes: number;
+}
+
+/** What a model is made of, and how far its LSTM's matrices are compressed. */
+export interface Inventory {
+  method: string;
+  compression: {
+    /** Parameters of the dense LSTM matrices / parameters and nonzeros there are; biases left out on both sides. */
+    parameters: number;
+    /** Bytes of the dense f32 LSTM matrices / bytes stored for them, indices included. */
+    bytes: number;
+  };
+  parameters: { lstm: number; total: number };
+  tensors: InventoryEntry[];
+}
+
+export function takeInventory(model: LanguageModel): Inventory {
+  const leaves = new Map<string, InventoryEntry>();
+  for (const [name, operator] of model.operators()) {
+    for (const [path, leaf] of walk(operator, name)) {
+      const bytes = [...leafTensors(leaf, path).values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+      const shape = [leaf.M, leaf.N];
+      if (leaf instanceof Sparse) leaves.set(path, { name: path, kind: 'sparse', shape, nnz: leaf.nonzeros, bytes });
+      else if (leaf instanceof Dense)
+        leaves.set(path, { name: path, kind: 'dense', shape, nnz: leaf.weight.size, bytes });
+    }
+  }
+  const vectors = model.loose().map(
+    ([name, { shape, size }]): InventoryEntry => ({
+      name,
+      kind: shape.length === 1 ? 'vector' : 'dense',
+      shape: [...shape],
+      nnz: size,
+      bytes: 4 * size,
+    }),
+  );
+  const tensors = [...vectors, ...leaves.values()];
+  const lstm = [...leaves.values()].filter(({ name }) => name.startsWith('lstm.'));
+  const sum = (entries: InventoryEntry[], key: 'nnz' | 'bytes') =>
+    entries.reduce((total, entry) => total + entry[key], 0);
+  const dense = model.matrices().reduce((total, [, { M, N }]) => total + M * N, 0);
+  return {
+    method: model.config.method,
+    compression: { parameters: dense / sum(lstm, 'nnz'), bytes: (4 * dense) / sum(lstm, 'bytes') },
+    parameters: { lstm: sum(lstm, 'nnz'), total: sum(tensors, 'nnz') },
+    tensors,
+  };
+}

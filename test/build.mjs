@@ -1,0 +1,23 @@
+// Bundles every test for Node: `node test/build.mjs`. Fresh each time, so that no deleted test lingers.
+
+import { readFileSync, rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+const { dependencies, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+rmSync('build/test', { recursive: true, force: true });
+await build({
+  entryPoints: ['test/**/*.test.ts'],
+  outbase: 'test',
+  outdir: 'build/test',
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20', // later ones decode binary files with what Node 20 does not have
+  sourcemap: true,
+  // uplot is no program here but a text that goes into a report.
+  external: Object.keys({ ...dependencies, ...devDependencies }).filter((name) => name !== 'uplot'),
+  loader: { '.wasm': 'binary', '.iife.min.js': 'text', '.min.css': 'text' },
+  logLevel: 'warning',
+});
