@@ -238,7 +238,7 @@ function elementCount(shape: readonly number[]): number {
 }
 
 /** A value as a message may print it: short, however long or deep it is. */
-function show(value: unknown): string {
+export function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (isObject(value)) return 'an object';
   const text = Array.isArray(value) ? showList(value) : typeof value === 'string' ? JSON.stringify(value) : `${value}`;

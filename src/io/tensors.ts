@@ -8,7 +8,7 @@ import { Sparse } from '../operators/sparse';
 import { Sum } from '../operators/sum';
 import { VStack } from '../operators/vstack';
 import type { Runtime } from '../wasm/runtime';
-import type { NamedTensor } from './safetensors';
+import { type NamedTensor, show } from './safetensors';
 
 // Operators and parameters as named tensors. A dense leaf is `NAME.weight`; a sparse one is `NAME.values`, `NAME.columns` and
 // `NAME.starts`, the integers in 16 bits where they fit.
@@ -144,7 +144,7 @@ export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec
     if (!Array.isArray(sides) || sides.length !== 2) return refuse(`its ${key} is not a pair of numbers`);
     for (const side of sides) {
       if (!Number.isInteger(side) || side < 1 || side > LARGEST_SIDE) {
-        return refuse(`its ${key} holds ${JSON.stringify(side)}; 1 to ${LARGEST_SIDE} is wanted`);
+        return refuse(`its ${key} holds ${show(side)}; 1 to ${LARGEST_SIDE} is wanted`);
       }
     }
     return sides as [number, number];
@@ -161,7 +161,7 @@ export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec
       const { nonzeros } = spec;
       const [M, N] = shape('shape');
       if (!Number.isInteger(nonzeros) || (nonzeros as number) < 0 || (nonzeros as number) > M * N) {
-        return refuse(`its nonzeros are ${JSON.stringify(nonzeros)}; 0 to ${M * N} is wanted`);
+        return refuse(`its nonzeros are ${show(nonzeros)}; 0 to ${M * N} is wanted`);
       }
       return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number };
     }
@@ -178,8 +178,6 @@ export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec
     case 'sum':
       return { type: 'sum', terms: list('terms') };
     default:
-      return refuse(
-        `its type is ${JSON.stringify(spec.type)}; dense, sparse, kronecker, product, vstack or sum is wanted`,
-      );
+      return refuse(`its type is ${show(spec.type)}; dense, sparse, kronecker, product, vstack or sum is wanted`);
   }
 }

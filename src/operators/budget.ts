@@ -58,11 +58,13 @@ export function planMatrix(M: number, N: number, method: Method, compression: nu
   };
   if (method === 'dense') return { ...plan(undefined), parameters: total, compression: 1 };
 
-  const budget = Math.floor(total / compression);
+  // The last bits are forgiven: 28 / 1.12 is 25, although the nearest double to 1.12 is a little more.
+  const budget = Math.floor((total / compression) * (1 + 2 * Number.EPSILON));
   const impossible = (fewest: number): never => {
-    const nearest = Math.floor((total / fewest) * 100) / 100;
+    const nearest = Math.floor((100 * total) / fewest) / 100;
+    const way = nearest < 1 ? 'no compression will do' : `the nearest possible compression is ${nearest}`;
     throw new InputError(
-      `compression: ${compression} leaves ${budget} parameters for a matrix of ${M} x ${N}, too few for method '${method}', which needs ${fewest}; the nearest possible compression is ${nearest}`,
+      `compression: ${compression} leaves ${budget} parameters for a matrix of ${M} x ${N}, too few for method '${method}', which needs ${fewest}; ${way}`,
     );
   };
   if (method === 'pruned') return budget < 1 ? impossible(1) : plan(undefined, budget);

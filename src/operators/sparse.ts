@@ -259,6 +259,9 @@ function checkCsr(M: number, N: number, { values, columns, starts }: CsrArrays):
   for (let i = 0; i < M; i++) {
     if (starts[i + 1] < starts[i])
       refuse(`row start ${i + 1} is ${starts[i + 1]}, before row start ${i}, ${starts[i]}`);
+  }
+  // Ascending and ending where they should, all starts are within the arrays: only now can they be followed.
+  for (let i = 0; i < M; i++) {
     for (let k = starts[i]; k < starts[i + 1]; k++) {
       if (columns[k] >= N) refuse(`column index ${columns[k]} in row ${i} is out of range; it must be below ${N}`);
       if (k > starts[i] && columns[k] <= columns[k - 1]) refuse(`column indices of row ${i} do not ascend`);

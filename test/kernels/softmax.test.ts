@@ -58,6 +58,17 @@ test('no logit is too large: the loss of equal ones is log(V)', () => {
   }
 });
 
+test('a logit far above the others is certain, wherever it stands', () => {
+  for (let n = 1; n <= 9; n++) {
+    for (let at = 0; at < n; at++) {
+      const row = new Float32Array(n);
+      row[at] = 1000;
+      const { lse, losses } = crossEntropy(row, Int32Array.of(at));
+      assert.equal([lse[0], losses[0]], [1000, 0], `${at} of ${n}`);
+    }
+  }
+});
+
 test('a NaN among the logits is a NaN in the loss, wherever it stands', () => {
   for (let at = 0; at < V; at++) {
     const spoilt = x.slice(0, V);

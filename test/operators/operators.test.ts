@@ -594,10 +594,10 @@ test('CSR arrays that do not describe a matrix are refused before memory is take
     [{ starts: [1, 2, 2, 3] }, /run from 1 to 3/],
     [{ starts: [0, 2, 2, 2] }, /run from 0 to 2, not from 0 to the number of values, 3/],
     [{ starts: [0, 2, 2, 4] }, /run from 0 to 4/],
-    [{ starts: [0, 2, 1, 3] }, /row start 2 is 1/],
-    [{ starts: [0, 4, 4, 3] }, /row start/],
+    [{ starts: [0, 2, 1, 3] }, /row start 2 is 1, before row start 1, 2/],
+    [{ columns: [0, 1, 2], starts: [0, 4, 4, 3] }, /row start 3 is 3/],
     // Not to be believed even as far as counting to it.
-    [{ starts: [0, 2 ** 32 - 1, 2 ** 32 - 1, 3] }, /row start/],
+    [{ columns: [0, 1, 2], starts: [0, 2 ** 32 - 1, 2 ** 32 - 1, 3] }, /row start 3 is 3/],
   ];
   scoped(() => {
     const mark = runtime.mark();
@@ -724,7 +724,11 @@ test('checkSpec survives what is made to break it', () => {
   ]) {
     assert.not(checksOut(value));
   }
-  const nested = (depth: number): unknown => (depth ? { type: 'sum', terms: [nested(depth - 1)] } : dense);
+  const nested = (depth: number): unknown => {
+    let spec: unknown = dense;
+    for (let i = 0; i < depth; i++) spec = { type: 'sum', terms: [spec] };
+    return spec;
+  };
   assert.ok(checksOut(nested(16)));
   assert.not(checksOut(nested(17)));
   assert.not(checksOut(nested(50_000)));
