@@ -4,10 +4,6 @@ import { loadModel } from './model';
 import { startProgress } from './progress';
 import { encodeTexts } from './training';
 
-// Streams side by side: enough that the kernels work on whole batches.
-const BATCH = 20;
-const STEPS = 35;
-
 export async function evaluate(
   path: string,
   { data, split, json }: { data: string; split: 'valid' | 'test'; json?: boolean },
@@ -15,7 +11,7 @@ export async function evaluate(
   const model = await loadModel(path);
   const ids = encodeTexts((await readCorpus(data))[split], model.vocabulary);
   const progress = startProgress(`evaluating ${split}`, 100);
-  const { loss, tokens } = new Evaluation(model, BATCH, STEPS).meanLoss(ids, (share) =>
+  const { loss, tokens } = new Evaluation(model).meanLoss(ids, (share) =>
     progress.update(Math.floor(100 * share), `${ids.length} tokens`),
   );
   progress.stop();

@@ -10,15 +10,15 @@ export async function generateText(
   const start = vocabulary.encode(prompt);
   const unknown = start.filter((id) => id === vocabulary.unknown).length;
   if (unknown) process.stderr.write(`${unknown} of the prompt's ${start.length} tokens are not in the vocabulary\n`);
-  const ids = [...start];
-  let written = '';
+  let before = [...start];
+  let left = tokens;
   for (const id of generate(model, start, { temperature, seed })) {
-    ids.push(id);
-    // Decoded whole each time, since how a token is shown depends on the one before.
-    const text = vocabulary.decode(ids);
-    process.stdout.write(text.slice(written.length));
-    written = text;
-    if (ids.length === start.length + tokens) break;
+    // How a token is shown depends on the one before.
+    const shown = left === tokens ? '' : vocabulary.decode(before);
+    process.stdout.write(vocabulary.decode([...before, id]).slice(shown.length));
+    before = [id];
+    if (--left === 0) break;
+    await new Promise(setImmediate); // lets the end of a closed pipe through
   }
   process.stdout.write('\n');
 }

@@ -7,8 +7,13 @@ import { Runtime } from '../wasm/runtime';
 /** The model of a file; errors name the file. */
 export async function loadModel(path: string): Promise<LanguageModel> {
   const bytes = await readFileBytes(path);
+  return naming(path, () => decodeLanguageModel(new Runtime(), bytes));
+}
+
+/** What is wrong with the contents of a file is told with its name. */
+export function naming<T>(path: string, read: () => T): T {
   try {
-    return decodeLanguageModel(new Runtime(), bytes);
+    return read();
   } catch (error) {
     if (error instanceof FileFormatError) throw new FileFormatError(`${path}: ${error.message}`, { cause: error });
     throw error;

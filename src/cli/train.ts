@@ -10,7 +10,7 @@ import type { Schedule } from '../train/schedule';
 import { formatDuration, type Progress, startProgress } from './progress';
 import { renderReport } from './report';
 import { resultTable } from './table';
-import { type RunPlaces, type RunSource, readCheckpoint, resumeTraining, runTraining } from './training';
+import { checkOutput, type RunPlaces, type RunSource, readCheckpoint, resumeTraining, runTraining } from './training';
 
 /** The options as Commander gives them; undefined where they were not given. */
 interface TrainArguments {
@@ -64,6 +64,10 @@ export async function trainLm(
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
   try {
+    for (const name of ['records', 'report'] as const) {
+      const path = given[name];
+      if (path !== undefined) await checkOutput(name, path);
+    }
     let outcome: Awaited<ReturnType<typeof runTraining>>;
     if (resume !== undefined) {
       const other = Object.keys(given).find(

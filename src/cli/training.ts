@@ -1,10 +1,10 @@
 import { mkdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { InputError } from '../errors';
+import { dirname, join, resolve } from 'node:path';
+import { FileFormatError, InputError } from '../errors';
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint';
 import { readFileBytes, writeFileAtomically } from '../io/files';
 import { type Inventory, takeInventory } from '../io/inventory';
-import { encodeLanguageModel } from '../io/model-file';
+import { asObject, encodeLanguageModel } from '../io/model-file';
 import { matrixPlan } from '../nn/language-model';
 import { describePlan } from '../operators/budget';
 import { type LanguageModelOptions, LanguageModelTraining } from '../tasks/language-model';
@@ -12,6 +12,7 @@ import { type Level, sampleTexts, Vocabulary } from '../tasks/text';
 import type { TrainRecord } from '../train/records';
 import { Runtime } from '../wasm/runtime';
 import { type Corpus, readCorpus } from './corpus';
+import { naming } from './model';
 
 /** What a run reads, besides the options of the training itself. */
 export interface RunSource {
@@ -71,13 +72,7 @@ export async function runTraining(
   places: RunPlaces,
   watcher: RunWatcher,
 ): Promise<{ result: TrainResult; records: TrainRecord[] }> {
-  const { checkpoint } = places;
   await checkPlaces(places);
-  if (checkpoint && (await exists(join(checkpoint, CHECKPOINT_FILE)))) {
-    throw new InputError(
-      `checkpoint: ${checkpoint} already holds a checkpoint; go on with it by --resume ${checkpoint}, or name another folder`,
-    );
-  }
   const corpus = await readCorpus(source.data);
   const texts = trainingTexts(corpus, source);
   const vocabulary = Vocabulary.build(texts, source.level, source.vocab);
@@ -90,18 +85,39 @@ export async function runTraining(
   return finish(training, corpus, source, places, watcher);
 }
 
-export async function readCheckpoint(folder: string): Promise<Checkpoint & { run: RunSource & { out: string } }> {
-  const checkpoint = decodeCheckpoint(await readFileBytes(join(folder, CHECKPOINT_FILE)));
-  return { ...checkpoint, run: checkpoint.run as RunSource & { out: string } };
+/** The checkpoint in a folder; errors name the file. */
+export async function readCheckpoint(folder: string): Promise<RunCheckpoint> {
+  const path = join(folder, CHECKPOINT_FILE);
+  const bytes = await readFileBytes(path);
+  const { run, resume, ...rest } = naming(path, () => {
+    const checkpoint = decodeCheckpoint(bytes);
+    return { ...checkpoint, run: checkRun(checkpoint.run) };
+  });
+  return { ...rest, folder, run, resume: (...args) => naming(path, () => resume(...args)) };
+}
+
+interface RunCheckpoint extends Checkpoint {
+  folder: string;
+  run: RunSource & { out: string };
+}
+
+function checkRun(value: unknown): RunCheckpoint['run'] {
+  const { data, level, vocab, maxTokens, out } = asObject(value, 'run');
+  const text = (field: unknown) => typeof field === 'string' && field !== '';
+  const whole = (field: unknown) => field === undefined || Number.isSafeInteger(field);
+  if (text(data) && text(out) && (level === 'word' || level === 'char') && whole(vocab) && whole(maxTokens)) {
+    return value as RunCheckpoint['run'];
+  }
+  throw new FileFormatError("'run' in the file's metadata is not what dopant train writes there");
 }
 
 /** The same for a run that a checkpoint holds. */
 export async function resumeTraining(
-  { run, vocabulary, resume }: Checkpoint & { run: RunSource },
+  { folder, run, vocabulary, resume }: RunCheckpoint,
   places: RunPlaces,
   watcher: RunWatcher,
 ): Promise<{ result: TrainResult; records: TrainRecord[] }> {
-  await checkPlaces(places);
+  await checkPlaces(places, folder);
   const corpus = await readCorpus(run.data);
   const texts = trainingTexts(corpus, run);
   const training = resume(new Runtime(), encode(corpus, texts, vocabulary, run));
@@ -131,11 +147,14 @@ async function finish(
 ): Promise<{ result: TrainResult; records: TrainRecord[] }> {
   const { model, options, totalSteps, tokensPerStep, trainer } = training;
   const { out, checkpoint, checkpointEvery } = places;
+  const [valid, test] = [corpus.valid, corpus.test].map((texts) => encodeTexts(texts, model.vocabulary));
+  if (test.length < 2) throw new InputError('the test text has no token to predict; it needs at least 2');
   const save = async () => {
     if (!checkpoint) return;
-    await mkdir(checkpoint, { recursive: true });
+    training.checkFinite();
     await writeFileAtomically(join(checkpoint, CHECKPOINT_FILE), encodeCheckpoint(training, { ...source, out }));
   };
+  if (checkpoint) await makeFolder(checkpoint);
   watcher.announce(
     `${corpus.name}: ${training.corpus.train.length} training tokens, vocabulary ${model.vocabulary.size}; ${2 * options.layers} LSTM matrices of ${describePlan(matrixPlan(options))} each`,
   );
@@ -164,25 +183,44 @@ async function finish(
       );
     }
   }
+  training.checkFinite();
   await save();
   const tokensPerSecond = trainer.stepsDone > stepsBefore ? speed() : 0;
-  const perplexity = (texts: readonly string[]) => training.perplexity(encodeTexts(texts, model.vocabulary));
-  const valid = { perplexity: perplexity(corpus.valid) };
-  const test = { perplexity: perplexity(corpus.test) };
+  const perplexities = {
+    valid: { perplexity: training.perplexity(valid) },
+    test: { perplexity: training.perplexity(test) },
+  };
   const { method, compression, parameters } = takeInventory(model);
   await writeFileAtomically(out, encodeLanguageModel(model));
   const { seed } = options;
-  const result = { method, seed, compression, parameters, valid, test, tokensPerSecond, seconds: seconds(), out };
+  const result = { method, seed, compression, parameters, ...perplexities, tokensPerSecond, seconds: seconds(), out };
   return { result, records: training.records };
 }
 
-/** Says at once, not after hours, that the results cannot be written. */
-async function checkPlaces({ out }: RunPlaces): Promise<void> {
-  const folder = dirname(out);
-  const found = await stat(folder).catch(() => undefined);
-  if (!found?.isDirectory()) throw new InputError(`out: there is no folder ${folder} to write ${out} into`);
+/** A checkpoint is written over only by the run that it was taken up for, that in the folder `resumed`. */
+async function checkPlaces({ out, checkpoint }: RunPlaces, resumed?: string): Promise<void> {
+  await checkOutput('out', out);
+  if (!checkpoint || (resumed && resolve(checkpoint) === resolve(resumed))) return;
+  if (await find(join(checkpoint, CHECKPOINT_FILE))) {
+    throw new InputError(
+      `checkpoint: ${checkpoint} already holds a checkpoint; go on with it by --resume ${checkpoint}, or name another folder`,
+    );
+  }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
+/** Says at once, not after hours, that a result cannot be written. */
+export async function checkOutput(option: string, path: string): Promise<void> {
+  const folder = dirname(path);
+  if (!(await find(folder))?.isDirectory()) {
+    throw new InputError(`${option}: there is no folder ${folder} to write ${path} into`);
+  }
+  if ((await find(path))?.isDirectory()) throw new InputError(`${option}: ${path} is a folder; a file is wanted`);
 }
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: Error) => {
+    throw new InputError(`checkpoint: the folder ${path} cannot be made (${cause.message})`, { cause });
+  });
+}
+
+const find = (path: string) => stat(path).catch(() => undefined);

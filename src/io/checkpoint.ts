@@ -1,12 +1,17 @@
 import { FileFormatError, InputError } from '../errors';
-import type { EncodedCorpus, LanguageModelOptions } from '../tasks/language-model';
-import { LanguageModelTraining } from '../tasks/language-model';
+import { matrixPlan } from '../nn/language-model';
+import {
+  defaultOptions,
+  type EncodedCorpus,
+  type LanguageModelOptions,
+  LanguageModelTraining,
+} from '../tasks/language-model';
 import { Vocabulary } from '../tasks/text';
 import type { TrainRecord } from '../train/records';
 import type { Pointer } from '../wasm/kernels';
 import type { Runtime } from '../wasm/runtime';
-import { asObject, checkFormat, parseField } from './model-file';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors';
+import { asObject, checkConfig, checkFormat, parseField } from './model-file';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors';
 import { TensorSource } from './tensors';
 
 // A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME`, `mask.NAME` and the optimiser's moments of every parameter,
@@ -22,6 +27,12 @@ interface Position {
   steps: number;
   lossSum: number;
   lossCount: number;
+}
+
+interface Fingerprint {
+  train: number;
+  valid: number;
+  hash: number;
 }
 
 /** `run` is the caller's: whatever else is needed to take the training up again, as JSON. */
@@ -59,12 +70,13 @@ export interface Checkpoint {
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const { tensors, metadata } = decodeSafetensors(bytes);
   checkFormat(metadata, FORMAT, VERSION, 'a checkpoint of dopant');
-  const options = asObject(parseField(metadata, 'options'), 'options') as unknown as LanguageModelOptions;
+  const options = checkOptions(parseField(metadata, 'options'));
   const vocabulary = Vocabulary.fromJSON(parseField(metadata, 'vocabulary'));
   const position = checkPosition(parseField(metadata, 'position'));
-  const records = parseField(metadata, 'records');
-  if (!Array.isArray(records)) throw new FileFormatError("'records' in the file's metadata is not a list");
-  const saved = parseField(metadata, 'corpus');
+  // JSON writes null for a perplexity too large for a number.
+  const infinite = (_: string, value: unknown) => (value === null ? Number.POSITIVE_INFINITY : value);
+  const records = checkRecords(parseField(metadata, 'records', infinite));
+  const saved = checkFingerprint(parseField(metadata, 'corpus'));
 
   const resume = (runtime: Runtime, corpus: EncodedCorpus): LanguageModelTraining => {
     const now = fingerprint(corpus);
@@ -75,11 +87,19 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     }
     let training: LanguageModelTraining;
     try {
+      checkSize(tensors, options, vocabulary.size);
       training = LanguageModelTraining.create(runtime, vocabulary, options, corpus);
     } catch (error) {
       if (error instanceof InputError)
         throw new FileFormatError(`the checkpoint's options: ${error.message}`, { cause: error });
       throw error;
+    }
+    const { epoch, piece, steps } = position;
+    const pieces = training.totalSteps / options.epochs;
+    if (epoch > options.epochs || piece >= pieces || steps !== epoch * pieces + piece) {
+      throw new FileFormatError(
+        `position: ${steps} steps at piece ${piece} of epoch ${epoch}; ${options.epochs} epochs have ${pieces} pieces each`,
+      );
     }
     const source = new TensorSource(tensors);
     const copies: [Pointer, Float32Array | Uint8Array][] = [];
@@ -90,7 +110,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
       if (data instanceof Uint8Array) runtime.bytes(at, data.length).set(data);
       else runtime.floats(at, data.length).set(data);
     }
-    training.restore(position, records as TrainRecord[]);
+    training.restore(position, records);
     return training;
   };
   return { options, vocabulary, run: parseField(metadata, 'run'), resume };
@@ -100,15 +120,80 @@ function checkPosition(value: unknown): Position {
   const position = asObject(value, 'position') as unknown as Position;
   for (const key of ['epoch', 'piece', 'steps', 'lossCount'] as const) {
     if (!Number.isSafeInteger(position[key]) || position[key] < 0) {
-      throw new FileFormatError(`position: ${key} is ${JSON.stringify(position[key])}; a whole number is wanted`);
+      throw new FileFormatError(`position: ${key} is ${show(position[key])}; a whole number is wanted`);
     }
   }
   if (!Number.isFinite(position.lossSum)) throw new FileFormatError('position: lossSum is not a number');
   return position;
 }
 
+/** The types alone: what range they must be in, those who use them check. */
+function checkOptions(value: unknown): LanguageModelOptions {
+  const config = checkConfig(value);
+  checkTypes(value, defaultOptions('word'), 'options');
+  return { ...(value as LanguageModelOptions), ...config };
+}
+
+/** A record of every kind. */
+const RECORDS = {
+  step: { step: 0, epoch: 0, loss: 0, learningRate: 0, sparsity: 0 },
+  valid: { step: 0, epoch: 0, perplexity: 0 },
+  prune: { step: 0, sparsity: 0, before: 0, after: 0 },
+  cma: {
+    step: 0,
+    sparsity: 0,
+    structureOnly: 0,
+    dopantsOnly: 0,
+    matrices: [{ name: '', structureNorm: 0, dopantsNorm: 0, cosine: 0 }],
+  },
+};
+
+function checkRecords(value: unknown): TrainRecord[] {
+  if (!Array.isArray(value)) throw new FileFormatError("'records' in the file's metadata is not a list");
+  for (const [i, record] of value.entries()) {
+    const { kind } = asObject(record, `records.${i}`);
+    const sample = Object.entries(RECORDS).find(([name]) => name === kind)?.[1];
+    if (!sample) throw new FileFormatError(`records.${i}: kind is ${show(kind)}; ${Object.keys(RECORDS)} are known`);
+    checkTypes(record, sample, `records.${i}`);
+  }
+  return value;
+}
+
+/** A value from JSON must have all that the sample has, of the same types; of a list, every element all that the sample's first has. */
+function checkTypes(value: unknown, sample: unknown, name: string): void {
+  if (Array.isArray(sample)) {
+    if (!Array.isArray(value)) throw new FileFormatError(`'${name}' in the file's metadata is not a list`);
+    for (const [i, element] of value.entries()) checkTypes(element, sample[0], `${name}.${i}`);
+  } else if (typeof sample === 'object' && sample !== null) {
+    const object = asObject(value, name);
+    for (const [key, inner] of Object.entries(sample)) checkTypes(object[key], inner, `${name}.${key}`);
+  } else if (typeof value !== typeof sample) {
+    throw new FileFormatError(`'${name}' in the file's metadata is ${show(value)}; a ${typeof sample} is wanted`);
+  }
+}
+
+/** The parameters must be as many as the options call for, before room is made for so many. */
+function checkSize(tensors: ReadonlyMap<string, NamedTensor>, options: LanguageModelOptions, V: number): void {
+  const { hidden: H, layers } = options;
+  const { M, N, parameters, nonzeros } = matrixPlan(options);
+  // The sparse matrices are whole while they are trained.
+  const matrix = nonzeros === undefined ? parameters : parameters - nonzeros + M * N;
+  const wanted = 2 * V * H + V + layers * (2 * matrix + 8 * H);
+  let held = 0;
+  for (const [name, { data }] of tensors) if (name.startsWith('value.')) held += data.length;
+  if (held !== wanted) {
+    throw new FileFormatError(`the file has ${held} parameters, but its options call for ${wanted}`);
+  }
+}
+
+function checkFingerprint(value: unknown): Fingerprint {
+  checkTypes(value, { train: 0, valid: 0, hash: 0 }, 'corpus');
+  const { train, valid, hash } = value as Fingerprint;
+  return { train, valid, hash };
+}
+
 /** Lengths and a 32-bit FNV-1a hash of the tokens. */
-function fingerprint({ train, valid }: EncodedCorpus): { train: number; valid: number; hash: number } {
+function fingerprint({ train, valid }: EncodedCorpus): Fingerprint {
   let hash = 0x811c9dc5;
   for (const ids of [train, valid]) {
     for (const id of ids) hash = Math.imul(hash ^ id, 0x01000193);

@@ -1,12 +1,13 @@
 import { FileFormatError, InputError } from '../errors';
-import { LanguageModel, type LanguageModelConfig } from '../nn/language-model';
+import { LARGEST_HIDDEN, LanguageModel, type LanguageModelConfig, MOST_LAYERS } from '../nn/language-model';
 import { LstmLayer } from '../nn/lstm';
 import { METHODS } from '../operators/budget';
+import type { KronShape } from '../operators/factories';
 import type { Operator } from '../operators/operator';
 import { Parameter } from '../operators/parameter';
 import { Vocabulary } from '../tasks/text';
 import type { Runtime } from '../wasm/runtime';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors';
 import { checkSpec, loadOperator, operatorTensors, parameterTensor, TensorSource } from './tensors';
 
 // A model file is a safetensors file. Its metadata hold `format`, `version`, and as JSON `config`, `vocabulary` and `operators`, which says how the tensors
@@ -78,22 +79,24 @@ export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): Langua
 
 export function checkFormat(metadata: Record<string, string>, format: string, version: string, what: string): void {
   if (metadata.format !== format) {
-    throw new FileFormatError(
-      `the file is not ${what}: its format is ${JSON.stringify(metadata.format ?? null)}; '${format}' is wanted`,
-    );
+    throw new FileFormatError(`the file is not ${what}: its format is ${show(metadata.format)}; '${format}' is wanted`);
   }
   if (metadata.version !== version) {
     throw new FileFormatError(
-      `the file is of version ${JSON.stringify(metadata.version ?? null)}; this release reads version ${version}`,
+      `the file is of version ${show(metadata.version)}; this release reads version ${version}`,
     );
   }
 }
 
-export function parseField(metadata: Record<string, string>, field: string): unknown {
+export function parseField(
+  metadata: Record<string, string>,
+  field: string,
+  reviver?: (key: string, value: unknown) => unknown,
+): unknown {
   const text = metadata[field];
   if (text === undefined) throw new FileFormatError(`the file has no '${field}' in its metadata`);
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, reviver);
   } catch (cause) {
     throw new FileFormatError(`'${field}' in the file's metadata is not JSON`, { cause });
   }
@@ -106,35 +109,28 @@ export function asObject(value: unknown, what: string): Record<string, unknown> 
   return value as Record<string, unknown>;
 }
 
-const LARGEST_HIDDEN = 2 ** 16;
-const MOST_LAYERS = 64;
-
-function checkConfig(value: unknown): LanguageModelConfig {
+/** The configuration as read from JSON, without whatever else is there. */
+export function checkConfig(value: unknown): LanguageModelConfig {
   const { hidden, layers, method, compression, kron } = asObject(value, 'config');
   const whole = (name: string, n: unknown, most: number): number => {
     if (!Number.isInteger(n) || (n as number) < 1 || (n as number) > most) {
-      throw new FileFormatError(`config: ${name} is ${JSON.stringify(n)}; 1 to ${most} is wanted`);
+      throw new FileFormatError(`config: ${name} is ${show(n)}; 1 to ${most} is wanted`);
     }
     return n as number;
   };
   const known = METHODS.find((name) => name === method);
-  if (!known) throw new FileFormatError(`config: method is ${JSON.stringify(method)}; ${METHODS.join(', ')} are known`);
-  if (typeof compression !== 'number' || !(compression >= 1)) {
-    throw new FileFormatError(`config: compression is ${JSON.stringify(compression)}; at least 1 is wanted`);
+  if (!known) throw new FileFormatError(`config: method is ${show(method)}; ${METHODS.join(', ')} are known`);
+  if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
+    throw new FileFormatError(`config: compression is ${show(compression)}; at least 1 is wanted`);
+  }
+  if (kron !== undefined && !(Array.isArray(kron) && kron.length === 4)) {
+    throw new FileFormatError(`config: kron is ${show(kron)}; four numbers are wanted`);
   }
   return {
     hidden: whole('hidden', hidden, LARGEST_HIDDEN),
     layers: whole('layers', layers, MOST_LAYERS),
     method: known,
     compression,
-    ...(Array.isArray(kron) &&
-      kron.length === 4 && {
-        kron: [
-          whole('kron', kron[0], LARGEST_HIDDEN),
-          whole('kron', kron[1], LARGEST_HIDDEN),
-          whole('kron', kron[2], LARGEST_HIDDEN),
-          whole('kron', kron[3], LARGEST_HIDDEN),
-        ],
-      }),
+    ...(kron && { kron: kron.map((side) => whole('kron', side, 4 * LARGEST_HIDDEN)) as unknown as KronShape }),
   };
 }

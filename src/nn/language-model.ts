@@ -24,6 +24,10 @@ export interface LanguageModelConfig {
   kron?: KronShape;
 }
 
+/** Larger models are neither made nor read from files, so that what is made can be read. */
+export const LARGEST_HIDDEN = 2 ** 16;
+export const MOST_LAYERS = 64;
+
 /** Everything that a language model is made of: what files hold. */
 export interface LanguageModelParts {
   embedding: Parameter; // [V,H]
@@ -46,9 +50,12 @@ export class LanguageModel {
   /** A new model, its weights drawn from the seed. */
   static create(runtime: Runtime, config: LanguageModelConfig, vocabulary: Vocabulary, seed: number): LanguageModel {
     const { hidden: H, layers: L } = config;
-    for (const [name, value] of Object.entries({ hidden: H, layers: L })) {
-      if (!Number.isInteger(value) || value < 1) {
-        throw new InputError(`${name}: ${value} was given; it must be a whole number of at least 1`);
+    for (const [name, value, most] of [
+      ['hidden', H, LARGEST_HIDDEN],
+      ['layers', L, MOST_LAYERS],
+    ] as const) {
+      if (!Number.isInteger(value) || value < 1 || value > most) {
+        throw new InputError(`${name}: ${value} was given; it must be a whole number from 1 to ${most}`);
       }
     }
     const plan = matrixPlan(config);

@@ -121,7 +121,8 @@ function structureSize(M: number, N: number, structure: Structure | undefined): 
 function kronFactors(M: number, N: number, budget: number): KronShape {
   const size = ([m1, n1, m2, n2]: KronShape) => m1 * n1 + m2 * n2;
   const cost = ([m1, n1, m2, n2]: KronShape) => Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
-  const elongation = ([m1, n1, m2, n2]: KronShape) => Math.max(m1 / n1, n1 / m1) * Math.max(m2 / n2, n2 / m2);
+  // The product of the long sides orders shapes as that of the ratios of sides does, M N being the same for all, and without rounding.
+  const elongation = ([m1, n1, m2, n2]: KronShape) => Math.max(m1, n1) * Math.max(m2, n2);
   const aligned = ([, , m2]: KronShape) => (m2 % 8 === 0 ? 1 : 0);
   const fits = (shape: KronShape) => size(shape) <= budget;
   const better = (a: KronShape, b: KronShape): boolean => {

@@ -6,7 +6,7 @@ import { defaultAnnealing } from '../train/annealing';
 import { noCoMatrixDropout } from '../train/comatrix';
 import type { OptimizerName } from '../train/optimizers';
 import type { TrainRecord } from '../train/records';
-import { Trainer, type TrainerOptions } from '../train/trainer';
+import { diverged, Trainer, type TrainerOptions } from '../train/trainer';
 import type { Pointer } from '../wasm/kernels';
 import type { Runtime } from '../wasm/runtime';
 import { Streams } from './batches';
@@ -64,6 +64,7 @@ export class LanguageModelTraining {
   private readonly inputs: Pointer; // i32[bptt batch]
   private readonly targets: Pointer;
   private readonly evaluation: Evaluation;
+  private readonly probe: Evaluation;
   private readonly probeIds: Int32Array;
   /** Sum and number of the losses since the last step record. */
   lossSum = 0;
@@ -89,7 +90,8 @@ export class LanguageModelTraining {
     this.state = model.newState(batch);
     this.inputs = runtime.zeros(4 * bptt * batch);
     this.targets = runtime.zeros(4 * bptt * batch);
-    this.evaluation = new Evaluation(model, batch, bptt);
+    this.evaluation = new Evaluation(model);
+    this.probe = new Evaluation(model, batch, bptt);
     this.probeIds = corpus.valid.subarray(0, 2 * batch * bptt + 1);
   }
 
@@ -139,7 +141,7 @@ export class LanguageModelTraining {
         const { sum, count } = crossEntropy(tape, logits, targets);
         return sum / count;
       },
-      () => this.evaluation.meanLoss(this.probeIds).loss,
+      () => this.probe.meanLoss(this.probeIds).loss,
     );
     this.lossSum += loss;
     this.lossCount++;
@@ -155,7 +157,7 @@ export class LanguageModelTraining {
     if (epochOver) {
       this.piece = 0;
       this.epoch++;
-      trainer.measureAdaptation(() => this.evaluation.meanLoss(this.probeIds).loss);
+      trainer.measureAdaptation(() => this.probe.meanLoss(this.probeIds).loss);
       const perplexity = this.perplexity(this.corpus.valid);
       this.records.push({ kind: 'valid', step: trainer.stepsDone, epoch, perplexity });
     }
@@ -198,13 +200,35 @@ export class LanguageModelTraining {
     trainer.afterPruning();
   }
 
-  /** Perplexity of a text under the model as it is, with no masks. */
+  /** Perplexity of a text under the model as it is, with no masks. Throws TrainingError when it is no finite number. */
   perplexity(ids: Int32Array): number {
-    return Math.exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids).loss));
+    const perplexity = Math.exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids).loss));
+    this.checkNumber('perplexity', perplexity);
+    return perplexity;
+  }
+
+  /** Throws TrainingError when a weight or a moment is no finite number: what holds it could be written, but not read again. */
+  checkFinite(): void {
+    for (const { name, at, size } of this.arrays()) {
+      const bad = this.model.runtime.floats(at, size).find((value) => !Number.isFinite(value));
+      if (bad !== undefined) this.checkNumber(`array '${name}'`, bad);
+    }
+  }
+
+  private checkNumber(what: string, value: number): void {
+    if (Number.isFinite(value)) return;
+    const last = this.trainer.stepsDone - 1;
+    throw diverged(what, value, last, Math.floor(last / this.streams.pieces));
   }
 }
 
-/** Forward passes over texts, every token but the first predicted once. */
+/** Streams side by side, and steps at a time: enough that the kernels work on whole batches. */
+const EVALUATION = { batch: 20, steps: 35 };
+
+/**
+ * Forward passes over texts, every token but the first predicted once. A stream starts with no past, so perplexity depends on how many there
+ * are: everything that is to be compared is measured with as many.
+ */
 export class Evaluation {
   private readonly state: State;
   private readonly inputs: Pointer; // i32[steps batch]
@@ -212,8 +236,8 @@ export class Evaluation {
 
   constructor(
     private readonly model: LanguageModel,
-    private readonly batch: number,
-    private readonly steps: number,
+    private readonly batch = EVALUATION.batch,
+    private readonly steps = EVALUATION.steps,
   ) {
     this.state = model.newState(batch);
     this.inputs = model.runtime.zeros(4 * batch * steps);

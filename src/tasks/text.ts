@@ -217,7 +217,8 @@ function isToken(token: string, level: Level): boolean {
 }
 
 function shown(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : Array.isArray(value) ? 'an array' : String(value);
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return typeof value === 'string' ? `'${value}'` : String(value);
 }
 
 /**

@@ -39,7 +39,7 @@ export class SparsityAnnealing {
     if (threshold !== 'global' && threshold !== 'matrix') {
       throw new InputError(`annealing: threshold '${threshold}'; it must be global or matrix`);
     }
-    if (finalSparsity !== undefined && !(finalSparsity >= 0 && finalSparsity <= 1)) {
+    if (finalSparsity !== undefined && !(Number.isFinite(finalSparsity) && finalSparsity >= 0 && finalSparsity <= 1)) {
       throw new InputError(`annealing: final sparsity ${finalSparsity}; it must be from 0 to 1`);
     }
     this.first = Math.floor(start * totalSteps);

@@ -8,6 +8,21 @@ export type Schedule =
   /** The full rate for `after` epochs, then divided by `by` at every epoch (Zaremba et al., 2014). */
   | { kind: 'decay'; after: number; by: number };
 
+/** Throws InputError for a schedule that is none, or whose numbers make no rate. */
+export function checkSchedule(schedule: Schedule): void {
+  const { kind } = schedule;
+  if (kind !== 'constant' && kind !== 'cosine' && kind !== 'decay') {
+    throw new InputError(`schedule: '${kind}' was given; it must be constant, cosine or decay`);
+  }
+  if (kind !== 'decay') return;
+  const { after, by } = schedule;
+  if (!(Number.isFinite(after) && after >= 0 && Number.isFinite(by) && by > 0)) {
+    throw new InputError(
+      `schedule: decay after ${after} epochs by ${by}; at least 0 epochs and a divisor above 0 are wanted`,
+    );
+  }
+}
+
 export function scheduledRate(
   schedule: Schedule,
   rate: number,
@@ -25,10 +40,6 @@ export function scheduledRate(
       for (let e = schedule.after; e <= epoch; e++) result /= schedule.by;
       return result;
     }
-    default:
-      throw new InputError(
-        `schedule: '${(schedule as { kind: string }).kind}' was given; it must be constant, cosine or decay`,
-      );
   }
 }
 

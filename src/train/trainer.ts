@@ -18,13 +18,13 @@ import {
 } from './comatrix';
 import { createOptimizer, type Optimizer, type OptimizerName } from './optimizers';
 import type { TrainRecord } from './records';
-import { type Schedule, scheduledRate } from './schedule';
+import { checkSchedule, type Schedule, scheduledRate } from './schedule';
 
 export interface TrainerOptions {
   optimizer: OptimizerName;
   learningRate: number;
   schedule: Schedule;
-  /** The gradient's norm over all parameters is kept below this; Infinity: not at all. */
+  /** The gradient's norm over all parameters is kept below this; 0: not at all. */
   clip: number;
   seed: number;
   annealing: AnnealingOptions;
@@ -76,10 +76,11 @@ export class Trainer {
       .flatMap(([name, operator]) => [...walk(operator, name)])
       .map(([, operator]) => operator)
       .filter((operator) => operator instanceof Sparse);
-    if (finalNonzeros !== undefined && this.sparse.length) {
-      const targets = this.sparse.map((sparse) => ({ sparse, nonzeros: finalNonzeros }));
-      this.annealing = new SparsityAnnealing(targets, options.annealing, totalSteps);
-    }
+    const targets =
+      finalNonzeros === undefined ? [] : this.sparse.map((sparse) => ({ sparse, nonzeros: finalNonzeros }));
+    // Made in any case: wrong options are refused whether or not there is anything to prune.
+    const annealing = new SparsityAnnealing(targets, options.annealing, totalSteps);
+    if (targets.length) this.annealing = annealing;
     this.afterPruning();
   }
 
@@ -119,7 +120,7 @@ export class Trainer {
     }
     const norm = Math.sqrt(squares);
     if (!Number.isFinite(norm)) throw diverged("gradient's norm", norm, step, epoch);
-    this.optimizer.step(this.learningRate(epoch), norm > options.clip ? options.clip / norm : 1);
+    this.optimizer.step(this.learningRate(epoch), options.clip && norm > options.clip ? options.clip / norm : 1);
     return mean;
   }
 
@@ -179,7 +180,7 @@ export class Trainer {
   }
 }
 
-function diverged(what: string, value: number, step: number, epoch: number): TrainingError {
+export function diverged(what: string, value: number, step: number, epoch: number): TrainingError {
   return new TrainingError(
     `the ${what} became ${value} at step ${step + 1} (epoch ${epoch + 1}); training stops, and the last checkpoint is kept as it is. A smaller learning rate or stronger clipping may help`,
   );
@@ -187,6 +188,7 @@ function diverged(what: string, value: number, step: number, epoch: number): Tra
 
 function checkOptions({
   learningRate,
+  schedule,
   clip,
   coMatrixDropout,
   alternate,
@@ -198,16 +200,22 @@ function checkOptions({
     if (!good) throw new InputError(`${name}: ${value} was given; it must be ${wanted}`);
   };
   check('lr', learningRate, learningRate > 0 && Number.isFinite(learningRate), 'a positive number');
-  check('clip', clip, clip > 0, 'a positive number');
+  check('clip', clip, clip >= 0 && Number.isFinite(clip), 'at least 0, which is no clipping');
   check('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0');
   check('alternate', alternate, Number.isInteger(alternate) && alternate >= 0, 'a whole number of steps, or 0');
-  check('free rate scale', freeRate.scale, freeRate.scale > 0, 'a positive number');
-  check('free rate power', freeRate.power, freeRate.power >= 0, 'at least 0');
+  check('free rate scale', freeRate.scale, freeRate.scale > 0 && Number.isFinite(freeRate.scale), 'a positive number');
+  check(
+    'free rate power',
+    freeRate.power,
+    freeRate.power >= 0 && Number.isFinite(freeRate.power),
+    'a number of at least 0',
+  );
   check(
     'measureEvery',
     measureEvery,
     Number.isInteger(measureEvery) && measureEvery >= 1,
     'a whole number of at least 1',
   );
+  checkSchedule(schedule);
   checkCoMatrixDropout(coMatrixDropout);
 }

@@ -3,6 +3,7 @@ import bytes from '../../build/dopant.wasm';
 import type { Kernels, Pointer } from './kernels';
 
 const PAGE = 65536;
+const MAX_PAGES = 65535;
 const ALIGNMENT = 64; // bytes: a cache line
 
 /**
@@ -40,18 +41,18 @@ export class Runtime {
   }
 
   private grow(end: number): void {
+    const have = this.memory.buffer.byteLength;
     // A quarter more than asked, so that many small requests do not each move the memory.
-    const wanted = Math.ceil((end + this.memory.buffer.byteLength / 4) / PAGE);
-    const have = this.memory.buffer.byteLength / PAGE;
+    const wanted = Math.min(MAX_PAGES, Math.ceil((end + have / 4) / PAGE));
     try {
-      this.memory.grow(Math.min(65535, wanted) - have);
+      if (end > MAX_PAGES * PAGE) throw new RangeError('more than WebAssembly can address');
+      this.memory.grow(wanted - have / PAGE);
     } catch (cause) {
       throw new RangeError(
         `out of memory: ${Math.ceil(end / 2 ** 20)} MB wanted; WebAssembly has at most 4096 MB, this host perhaps less. Use a smaller model, batch or bptt`,
         { cause },
       );
     }
-    if (end > this.memory.buffer.byteLength) throw new RangeError('out of memory: more than 4096 MB wanted');
     this.f32 = new Float32Array(this.memory.buffer);
   }
 
@@ -72,7 +73,7 @@ export class Runtime {
   // Views. Growing the memory detaches them, so take one, use it, and do not keep it across an alloc().
 
   floats(at: Pointer, n: number): Float32Array {
-    return this.f32.subarray(at >> 2, (at >> 2) + n);
+    return this.f32.subarray(at >>> 2, (at >>> 2) + n);
   }
 
   ints(at: Pointer, n: number): Int32Array {

@@ -2,7 +2,7 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Stream, seedWords } from '../../src/random';
+import { philox, Stream, seedWords } from '../../src/random';
 import { runKernel, Written, written } from '../support';
 
 const n = 2 ** 16;
@@ -89,6 +89,12 @@ test('dropout keeps 1 - rate of the elements, and their sum in the mean', () => 
 
 test('dropout of rate 0 changes nothing', () => {
   assert.ok(dropout(100, 3, 0, 0, 0).every((v) => v === 1));
+});
+
+test('dropout keeps the numbers from the rate on, in steps of 2^-24', () => {
+  const drawn = philox([0, 0, 0, 1], seeds[0])[0] >>> 8;
+  assert.not.equal(dropout(1, 1, 0, 0, drawn / 2 ** 24)[0], 0);
+  assert.equal(dropout(1, 1, 0, 0, (drawn + 1) / 2 ** 24)[0], 0);
 });
 
 test('a row of dropout depends on its place, not on the call', () => {

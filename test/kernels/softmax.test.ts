@@ -22,7 +22,8 @@ function equal(got: ArrayLike<number>, wanted: number[], allowed: (i: number) =>
 
 const crossEntropy = (logits: Float32Array, targets: Int32Array) => {
   const rows = targets.length;
-  const { outputs } = runKernel('f32_cross_entropy', [logits, targets, written(rows), written(rows), rows, V]);
+  const sizes = [rows, logits.length / rows];
+  const { outputs } = runKernel('f32_cross_entropy', [logits, targets, written(rows), written(rows), ...sizes]);
   return { lse: Float32Array.from(outputs[0]), losses: outputs[1] };
 };
 

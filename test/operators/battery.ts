@@ -85,15 +85,15 @@ function callVerb(outputs: readonly (readonly [Pointer, number])[], verb: () => 
 export type Numbers = (parameter: Parameter) => ArrayLike<number>;
 
 export const asTheyAre: Numbers = ({ data }) => data;
-export const magnitudes: Numbers = ({ data }) => data.map(Math.abs);
+export const magnitudes: Numbers = ({ data }) => data.map((value) => Math.abs(value));
 
 /** W in f64, formed from the definition of each operator. */
 export function denseOf(operator: Operator, numbers: Numbers = asTheyAre): Float64Array {
   const { M, N } = operator;
-  if (operator instanceof Dense) return Float64Array.from(numbers(operator.weight));
+  if (operator instanceof Dense) return new Float64Array(numbers(operator.weight));
   if (operator instanceof Sparse) {
     const weight = numbers(operator.weight);
-    if (operator.weight.mask) return Float64Array.from(operator.mask(), (alive, i) => (alive ? weight[i] : 0));
+    if (operator.weight.mask) return new Float64Array(operator.mask()).map((alive, i) => (alive ? weight[i] : 0));
     const { columns, starts } = operator.entries();
     return reference.csrToDense(weight, columns, starts, M, N);
   }
@@ -225,8 +225,8 @@ export function checkGradients(
       const along = (numbers: ArrayLike<number>) => reference.f32_dot(direction, numbers, size);
       const moved = (sign: number, absolute: boolean) => {
         const numbers = absolute ? magnitudes : asTheyAre;
-        const step = (i: number) => (absolute ? Math.abs(direction[i]) : direction[i]);
-        const there = Float64Array.from(numbers(parameter), (value, i) => value + sign * step(i));
+        const there = new Float64Array(numbers(parameter));
+        for (let i = 0; i < size; i++) there[i] += sign * (absolute ? Math.abs(direction[i]) : direction[i]);
         return loss((other) => (other === parameter ? there : numbers(other)), absolute);
       };
       const difference = (absolute: boolean) => (moved(1, absolute) - moved(-1, absolute)) / 2;

@@ -186,7 +186,7 @@ test('battery: random trees of operators', () => {
       fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 40 })),
       (tree, R) => battery((rt) => grow(rt, tree), [R]),
     ),
-    { seed: 1, numRuns: 60 },
+    { seed: 1, numRuns: 100 },
   );
 });
 

@@ -1,0 +1,135 @@
+// Kernels at the shapes of a training step, beside the limit of 128-bit SIMD measured in the same run and, where that ends in time, their slow twins:
+//   npm run bench
+
+import peakBytes from '../build/peak.wasm';
+import { formatTable } from '../src/cli/table';
+import { kron } from '../src/operators/factories';
+import { Sparse } from '../src/operators/sparse';
+import { uniform } from '../src/random';
+import * as reference from '../src/reference';
+import { Runtime } from '../src/wasm/runtime';
+import { alternate, type Task } from './harness';
+
+const runtime = new Runtime();
+const { kernels } = runtime;
+
+interface Case extends Task {
+  flops: number; // of one repeat
+  twin?: () => void;
+}
+
+function noise(n: number): number {
+  const at = runtime.alloc(4 * n);
+  kernels.f32_uniform(at, n, -1, 1, 1, 0, 0);
+  return at;
+}
+
+const repeatsFor = (flops: number) => Math.max(1, Math.round(2e6 / flops));
+
+function kernelCase(name: string, flops: number, output: number, run: () => void, twin?: () => void): Case {
+  const repeats = repeatsFor(flops);
+  return {
+    name,
+    flops,
+    repeats,
+    run() {
+      for (let i = 0; i < repeats; i++) run();
+      return runtime.floats(output, 1)[0];
+    },
+    ...(twin && { twin }),
+  };
+}
+
+/** A gemm; `count` is how often a dense training step of the setting below calls it. */
+function gemmCase(kind: 'nn' | 'nt' | 'tn', M: number, N: number, K: number): Case {
+  const a = noise(M * K);
+  const b = noise(N * K);
+  const c = runtime.alloc(4 * M * N);
+  const scratch = runtime.alloc(kernels.F32_GEMM_SCRATCH.value + 32 * Math.ceil(N / 8) * K);
+  const name = `f32_gemm_${kind}` as const;
+  const flops = 2 * M * N * K;
+  const copy = (at: number, n: number) => Float64Array.from(runtime.floats(at, n));
+  const slow = { nn: reference.f32_gemm_nn, nt: reference.f32_gemm_nt, tn: reference.f32_gemm_tn }[kind];
+  const twin = () => slow(copy(a, M * K), copy(b, N * K), new Float64Array(M * N), M, N, K, false);
+  const run = () => kernels[name](a, b, c, M, N, K, false, scratch);
+  return kernelCase(`${name} ${M} x ${N} x ${K}`, flops, c, run, flops < 1e8 ? twin : undefined);
+}
+
+// The gemms of one dense training step: two layers of H units, batch B, T steps, V words.
+const H = 200;
+const B = 32;
+const T = 35;
+const V = 10_000;
+const step: { count: number; task: Case }[] = [
+  { count: 2, task: gemmCase('nt', T * B, 4 * H, H) }, // W_ih x
+  { count: 2 * T, task: gemmCase('nt', B, 4 * H, H) }, // W_hh h
+  { count: 1, task: gemmCase('nt', T * B, V, H) }, // head
+  { count: 1, task: gemmCase('nn', T * B, H, V) }, // its transpose
+  { count: 1, task: gemmCase('tn', V, H, T * B) }, // its gradient
+  { count: 2 * T, task: gemmCase('nn', B, H, 4 * H) }, // W_hh^T
+  { count: 2, task: gemmCase('nn', T * B, H, 4 * H) }, // W_ih^T
+  { count: 4, task: gemmCase('tn', 4 * H, H, T * B) }, // gradients of W_ih and W_hh
+];
+
+const M = 2600;
+const N = 650;
+const x = noise(T * N);
+const y = runtime.alloc(4 * T * M);
+const w = noise(M * N);
+const factors = kron(runtime, [50, 26, 52, 25]);
+const nonzeros = Math.round(M * N * 0.04);
+const dopants = new Sparse(runtime, M, N, evenlySpread(M, N, nonzeros));
+const gates = noise(4 * N);
+const cell = noise(N);
+
+const others: Case[] = [
+  kernelCase(`f32_gemv ${M} x ${N}`, 2 * M * N, y, () => kernels.f32_gemv(w, x, y, M, N, false)),
+  kernelCase(`Kronecker 50x26 (x) 52x25, 1 row`, 2 * (50 * 25 * 26 + 50 * 25 * 52), y, () => factors.matmul(x, y, 1)),
+  kernelCase(`Kronecker 50x26 (x) 52x25, ${T} rows`, 2 * T * (50 * 25 * 26 + 50 * 25 * 52), y, () =>
+    factors.matmul(x, y, T),
+  ),
+  kernelCase(`CSR ${M} x ${N} at 4 %, 1 row`, 2 * nonzeros, y, () => dopants.matmul(x, y, 1)),
+  kernelCase(`CSR ${M} x ${N} at 4 %, ${T} rows`, 2 * T * nonzeros, y, () => dopants.matmul(x, y, T)),
+  kernelCase(`f32_lstm_cell ${N} units`, 40 * N, y, () => kernels.f32_lstm_cell(gates, cell, y, y, y, 1, N)),
+];
+
+const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(peakBytes)), { env: { abort() {} } });
+const peak = instance.exports.peak as (n: number) => number;
+const PEAK = 'limit: multiply and add in registers';
+const limit: Case = { name: PEAK, flops: 96 * 20_000, repeats: 1, run: () => peak(20_000) };
+
+const cases = [limit, ...step.map(({ task }) => task), ...others];
+const times = alternate(cases);
+const rate = ({ name, flops }: Case) => flops / times.get(name)! / 1000; // GF
+const rows = cases.map((task) => {
+  const us = times.get(task.name)!;
+  let twin = '';
+  if (task.twin) {
+    const start = performance.now();
+    task.twin();
+    twin = `${(((performance.now() - start) * 1000) / us).toFixed(0)}x`;
+  }
+  return [task.name, us.toFixed(1), rate(task).toFixed(1), `${((100 * rate(task)) / rate(limit)).toFixed(0)} %`, twin];
+});
+console.log(formatTable({ columns: ['kernel', 'us', 'GF', 'share of limit', 'faster than its twin'], rows }));
+
+const work = step.reduce((sum, { count, task }) => sum + count * task.flops, 0);
+const spent = step.reduce((sum, { count, task }) => sum + count * times.get(task.name)!, 0);
+const all = work / spent / 1000;
+console.log(
+  `\nAll gemms of a dense training step (2 x ${H} units, batch ${B}, BPTT ${T}, ${V} words): ${all.toFixed(1)} GF, ${((100 * all) / rate(limit)).toFixed(0)} % of the limit of ${rate(limit).toFixed(1)} GF`,
+);
+
+function evenlySpread(rows: number, cols: number, count: number) {
+  const places = new Set<number>();
+  for (let i = 0; places.size < count; i++) places.add(Math.floor(uniform(1, 1, i) * rows * cols));
+  const sorted = [...places].sort((a, b) => a - b);
+  const starts = new Uint32Array(rows + 1);
+  for (const place of sorted) starts[Math.floor(place / cols) + 1]++;
+  for (let i = 0; i < rows; i++) starts[i + 1] += starts[i];
+  return {
+    values: Float32Array.from(sorted, (_, i) => uniform(1, 2, i)),
+    columns: Uint32Array.from(sorted, (place) => place % cols),
+    starts,
+  };
+}

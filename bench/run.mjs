@@ -1,0 +1,15 @@
+// Bundles a benchmark and runs it: `node bench/run.mjs`.
+import { build } from 'esbuild';
+
+await build({
+  entryPoints: ['bench/kernels.ts'],
+  outdir: 'build/bench',
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  packages: 'external',
+  loader: { '.wasm': 'binary' },
+  logLevel: 'warning',
+});
+await import('../build/bench/kernels.js');

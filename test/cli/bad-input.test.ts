@@ -1,0 +1,349 @@
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { TrainResult } from '../../src/cli/training';
+import { contents, digest, dopant, end, json, MAIN, makeFolder, makeText, start, succeed } from './command';
+
+const folder = makeFolder();
+const path = (name: string) => join(folder, name);
+const SMALL = 'train lm --data text.txt --hidden 8 --compression 5 --batch 4 --bptt 8 --epochs 1';
+const CHECKPOINT = 'checkpoint.safetensors';
+
+// A picture of one pixel.
+const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+
+test.before(async () => {
+  const files: Record<string, string | Uint8Array> = {
+    'text.txt': makeText(2000),
+    'empty.txt': '',
+    'blank.txt': ' \n\t \n',
+    'word.txt': 'word',
+    'few.txt': makeText(60),
+    'marks.txt': `${'... !!! '.repeat(100)}`,
+    'ends.txt': `${makeText(300)} ${'!!! '.repeat(150)}`,
+    'latin1.txt': Buffer.from('Größe '.repeat(100), 'latin1'),
+    'image.png': Buffer.from(PNG, 'base64'),
+    'nothing.safetensors': '',
+  };
+  for (const [name, data] of Object.entries(files)) writeFileSync(path(name), data);
+  for (const name of ['texts', 'no-checkpoint', 'corrupt', 'image', 'model-for-checkpoint']) mkdirSync(path(name));
+  await succeed(folder, `${SMALL} --out good.safetensors --checkpoint run`);
+  const good = readFileSync(path('good.safetensors'));
+  writeFileSync(path('cut.safetensors'), good.subarray(0, good.length - 1));
+  writeFileSync(path('short.safetensors'), good.subarray(0, 5));
+  // The default place for what is trained.
+  writeFileSync(path('model.safetensors'), 'an older model');
+  cpSync(path('good.safetensors'), path(`model-for-checkpoint/${CHECKPOINT}`));
+  cpSync(path('image.png'), path(`image/${CHECKPOINT}`));
+  const checkpoint = readFileSync(path(`run/${CHECKPOINT}`));
+  writeFileSync(path(`corrupt/${CHECKPOINT}`), checkpoint.subarray(0, checkpoint.length >> 1));
+});
+
+/** Refused: with this exit code, with words that name the thing and with no stack, and everything is as it was. */
+async function refuse(code: 1 | 2, message: RegExp, line: string, ...rest: string[]): Promise<string> {
+  const before = contents(folder);
+  const outcome = await dopant(folder, line, ...rest);
+  const { stdout, stderr } = outcome;
+  assert.match(stderr, message, `dopant ${line}: ${stderr}`);
+  assert.is(outcome.code, code, stderr);
+  assert.is(stdout, '');
+  assert.not.match(stderr, /\n {4}at /, 'a stack is for mistakes of the program');
+  assert.equal(contents(folder), before, 'nothing written, nothing lost');
+  return stderr;
+}
+
+test('a text that is not there, or no text', async () => {
+  const data = (name: string) => SMALL.replace('text.txt', name);
+  await refuse(2, /data: no such file or folder: 'nowhere\.txt'; give 'sotu', a text file/, data('nowhere.txt'));
+  await refuse(2, /data: no such file or folder: 'text\.txt\/inside'/, data('text.txt/inside'));
+  await refuse(2, /data: no \.txt file in the folder texts/, data('texts'));
+  await refuse(2, /data: empty\.txt is empty/, data('empty.txt'));
+  await refuse(2, /data: blank\.txt is empty/, data('blank.txt'));
+  await refuse(2, /data: word\.txt is too short to split, 4 characters/, data('word.txt'));
+  await refuse(2, /data: latin1\.txt is not UTF-8/, data('latin1.txt'));
+  await refuse(2, /data: image\.png is not UTF-8/, data('image.png'));
+  await refuse(2, /no word in them/, data('marks.txt'));
+  await refuse(2, /data: no such file or folder: 'nowhere\.txt'/, 'eval good.safetensors --data nowhere.txt');
+  await refuse(2, /data: empty\.txt is empty/, 'eval good.safetensors --data empty.txt');
+});
+
+test('too little text for a batch, or to measure on', async () => {
+  await refuse(
+    2,
+    /the training text has \d+ tokens, fewer than one batch: 20 streams of 35 steps need 720/,
+    'train lm --data few.txt --hidden 8 --compression 5',
+  );
+  await refuse(2, /training text has 30 tokens, fewer than one batch: 4 streams of 8/, `${SMALL} --max-tokens 30`);
+  // Punctuation alone, where the text for validation and for the test should be.
+  await refuse(2, /validation text has no token to predict/, SMALL.replace('text.txt', 'ends.txt'));
+  await refuse(
+    2,
+    /the text has \d tokens?; at least 2 are needed/,
+    'eval good.safetensors --data ends.txt --split test',
+  );
+});
+
+test('a vocabulary larger than the text names what is possible, which is accepted', async () => {
+  const message = await refuse(2, /vocab: 1000 given; at most \d+ is possible/, `${SMALL} --vocab 1000`);
+  const [, most] = /at most (\d+)/.exec(message)!;
+  await succeed(folder, `${SMALL} --out vocabulary.safetensors --vocab ${most}`);
+  await refuse(2, /at most/, `${SMALL} --vocab ${Number(most) + 1}`);
+});
+
+test('a compression that is none', async () => {
+  const compression = (value: string) => `${SMALL.replace('--compression 5', '')} --compression ${value}`;
+  for (const value of ['0.99', '0', '-5']) {
+    await refuse(2, new RegExp(`compression: ${value} was given; it must be .* at least 1`), compression(value));
+  }
+  await refuse(2, /compression: Infinity was given/, compression('Infinity'));
+  for (const value of ['NaN', 'much', '5x']) {
+    await refuse(
+      2,
+      new RegExp(`'--compression <factor>' argument '${value}' is invalid. A number`),
+      compression(value),
+    );
+  }
+});
+
+test('an impossible compression names the nearest possible one, which is accepted', async () => {
+  for (const method of ['pruned', 'kron', 'lmf', 'hmd', 'doped-kron', 'doped-lmf', 'doped-hmd']) {
+    const line = `${SMALL} --method ${method} --compression`;
+    const message = await refuse(
+      2,
+      new RegExp(
+        `compression: 1000 leaves 0 parameters for .* 32 x 8.* method '${method}'.* nearest possible compression is`,
+      ),
+      `${line} 1000`,
+    );
+    const [, nearest] = /nearest possible compression is ([\d.]+)\n/.exec(message)!;
+    const result = await json<TrainResult>(folder, `${line} ${nearest} --out nearest-${method}.safetensors`);
+    assert.ok(result.compression.parameters >= Number(nearest));
+    // A little more, and it is impossible again: it was the nearest.
+    await refuse(2, /nearest possible compression/, `${line} ${Number(nearest) + 0.01}`);
+  }
+  await refuse(2, /method 'lmf', which needs 5; no compression will do/, `${SMALL} --method lmf --hidden 1`);
+});
+
+test('choices that there are not', async () => {
+  await refuse(2, /method: unknown method 'magic'; it must be one of dense, pruned/, `${SMALL} --method magic`);
+  await refuse(2, /optimizer: 'magic' was given; it must be sgd or adam/, `${SMALL} --optimizer magic`);
+  await refuse(2, /schedule: 'magic' was given; it must be constant, cosine or decay/, `${SMALL} --schedule magic`);
+  await refuse(2, /'--level <level>' argument 'magic' is invalid. .*word, char/, `${SMALL} --level magic`);
+  await refuse(
+    2,
+    /'--split <name>' argument 'train' is invalid/,
+    'eval good.safetensors --data text.txt --split train',
+  );
+  await refuse(2, /threshold 'magic'; it must be global or matrix/, `${SMALL} --threshold magic`);
+  // Whether or not the method has any use for it.
+  await refuse(2, /threshold 'magic'/, `${SMALL} --method dense --threshold magic`);
+  await refuse(2, /unknown command 'magic'/, 'magic');
+  await refuse(2, /unknown command 'magic'/, 'train magic');
+  await refuse(2, /unknown option '--magic'/, `${SMALL} --magic`);
+  await refuse(2, /unknown option '--magic'/, 'inspect good.safetensors --magic');
+});
+
+test('numbers out of range', async () => {
+  for (const [option, message] of [
+    ['--hidden 0', /'--hidden <n>' argument '0' is invalid. A whole number of at least 1/],
+    ['--hidden 2.5', /'--hidden <n>' argument '2.5'/],
+    ['--hidden 100000', /hidden: 100000 was given; .* from 1 to 65536/],
+    ['--layers 65', /layers: 65 was given; .* from 1 to 64/],
+    ['--vocab 1', /'--vocab <n>' argument '1' is invalid. A whole number of at least 2/],
+    ['--batch -1', /'--batch <n>' argument '-1'/],
+    ['--seed 1e300', /'--seed <n>' argument '1e300'/],
+    ['--dropout 1', /dropout: 1 was given; .* below 1/],
+    ['--cmr 1', /cmr: rate 1 /],
+    ['--cmr 0.1 --cmr-rates 0.1,0.1', /--cmr and --cmr-rates/],
+    ['--cmr-rates 0.1', /--cmr-rates: '0.1' was given; two numbers/],
+    ['--cmr-until 2', /cmr: until 2/],
+    ['--lr 0', /lr: 0 was given; .* positive/],
+    ['--lr Infinity', /lr: Infinity was given/],
+    ['--clip -1', /clip: -1 was given; .* at least 0/],
+    ['--clip Infinity', /clip: Infinity was given/],
+    ['--decay 4,0', /schedule: decay after 4 epochs by 0; .* above 0/],
+    ['--decay 4,1.5 --schedule cosine', /--decay goes with --schedule decay, not cosine/],
+    ['--anneal 0.6,0.1', /annealing: it starts at 0.6 and ends at 0.1/],
+    ['--anneal 0,1', /annealing: it starts at 0 and ends at 1/],
+    ['--final-sparsity 1.1', /final sparsity 1.1/],
+    ['--free-rate 0,1', /free rate scale: 0 was given/],
+    ['--free-rate 1,Infinity', /free rate power: Infinity was given/],
+    ['--kron 8x4', /--kron: '8x4' was given; two shapes/],
+    ['--kron 8x4,4x3', /kron: 8x4 and 4x3 make 32 x 12; the matrix is 32 x 8/],
+    ['--kron 8x4,4x2 --method lmf', /kron: .* method 'lmf' has no Kronecker factors/],
+  ] as const) {
+    await refuse(2, message, `${SMALL} ${option}`);
+  }
+  const generate = 'generate good.safetensors';
+  await refuse(2, /temperature: -1 was given; it must be at least 0/, `${generate} --temperature -1`);
+  await refuse(2, /'--tokens <n>' argument '0'/, `${generate} --tokens 0`);
+});
+
+test('arguments that are missing, or too many', async () => {
+  await refuse(2, /Usage: dopant/, '');
+  await refuse(2, /Usage: dopant train/, 'train');
+  await refuse(2, /--data is missing/, 'train lm');
+  await refuse(2, /option '--data <path>' argument missing/, 'train lm --data');
+  await refuse(2, /required option '--data <path>' not specified/, 'eval good.safetensors');
+  for (const command of ['eval --data text.txt', 'generate', 'inspect']) {
+    await refuse(2, /missing required argument 'model'/, command);
+  }
+  await refuse(2, /too many arguments for 'inspect'. Expected 1 argument but got 2/, 'inspect good.safetensors two');
+});
+
+test('a model file that is none', async () => {
+  for (const [command, options] of [
+    ['eval', '--data text.txt'],
+    ['generate', ''],
+    ['inspect', ''],
+  ]) {
+    const model = (name: string) => `${command} ${name} ${options}`;
+    await refuse(2, /cannot read nowhere\.safetensors: there is no such file/, model('nowhere.safetensors'));
+    await refuse(2, /cannot read texts: it is a folder/, model('texts'));
+    await refuse(1, /^dopant: nothing\.safetensors: too short/, model('nothing.safetensors'));
+    await refuse(1, /^dopant: short\.safetensors: too short/, model('short.safetensors'));
+    await refuse(1, /^dopant: image\.png: not a safetensors file/, model('image.png'));
+    await refuse(1, /^dopant: text\.txt: not a safetensors file/, model('text.txt'));
+    await refuse(1, /^dopant: cut\.safetensors: tensor ".*": data_offsets/, model('cut.safetensors'));
+    await refuse(1, /checkpoint\.safetensors: the file is not a model of dopant/, model(`run/${CHECKPOINT}`));
+  }
+});
+
+test('results that could not be written are refused before the training', async () => {
+  await refuse(2, /out: there is no folder nowhere to write nowhere\/a into/, `${SMALL} --out nowhere/a`);
+  await refuse(2, /out: there is no folder text\.txt /, `${SMALL} --out text.txt/a`);
+  await refuse(2, /out: texts is a folder/, `${SMALL} --out texts`);
+  await refuse(2, /records: there is no folder nowhere /, `${SMALL} --records nowhere/a`);
+  await refuse(2, /report: texts is a folder/, `${SMALL} --report texts`);
+  await refuse(2, /checkpoint: the folder text\.txt\/a cannot be made/, `${SMALL} --checkpoint text.txt/a`);
+  await refuse(2, /out: there is no folder nowhere /, 'train lm --resume run --out nowhere/a');
+});
+
+test('a model too large for the memory', async () => {
+  await refuse(1, /out of memory: .* Use a smaller model, batch or bptt/, `${SMALL} --method dense --hidden 20000`);
+});
+
+test('checkpoints that are none', async () => {
+  await refuse(2, /cannot read nowhere\/checkpoint\.safetensors: there is no such file/, 'train lm --resume nowhere');
+  await refuse(2, /cannot read no-checkpoint\/checkpoint\.safetensors: there is/, 'train lm --resume no-checkpoint');
+  await refuse(1, /image\/checkpoint\.safetensors: not a safetensors file/, 'train lm --resume image');
+  await refuse(1, /corrupt\/checkpoint\.safetensors: tensor ".*": data_offsets/, 'train lm --resume corrupt');
+  await refuse(
+    1,
+    /model-for-checkpoint\/checkpoint\.safetensors: the file is not a checkpoint of dopant/,
+    'train lm --resume model-for-checkpoint',
+  );
+});
+
+/** The number of steps that a checkpoint's run had made. */
+function stepsOf(checkpoint: string): number {
+  const [, steps] = /\\"steps\\":(\d+)/.exec(readFileSync(path(`${checkpoint}/${CHECKPOINT}`), 'latin1'))!;
+  return Number(steps);
+}
+
+test('a loss that is no number stops the training; the last good checkpoint stays, and can be taken up', async () => {
+  // Steps so long that weights leave the range of floats, after how many depends on the rate.
+  for (const rate of ['1e30', '1e38', '1e10', '1e5']) {
+    const line = `${SMALL} --optimizer sgd --clip 0 --lr ${rate} --checkpoint run${rate} --checkpoint-every 0`;
+    const out = digest(path('model.safetensors'));
+    const { code, stdout, stderr } = await dopant(folder, line);
+    assert.is(code, 1, stderr);
+    assert.is(stdout, '');
+    const [, step] = /^dopant: the .+ became (?:NaN|-?Infinity) at step (\d+) \(epoch 1\); training stops/m.exec(
+      stderr,
+    )!;
+    assert.is(digest(path('model.safetensors')), out, 'no model is written');
+
+    if (Number(step) === 1) {
+      assert.equal(contents(path(`run${rate}`)), {}, 'there was no good step');
+      continue;
+    }
+    assert.equal(Object.keys(contents(path(`run${rate}`))), [CHECKPOINT]);
+    assert.is(stepsOf(`run${rate}`), Number(step) - 1);
+    // Taken up, it comes to where it was, and to the same end.
+    const again = await dopant(folder, `train lm --resume run${rate}`);
+    assert.is(again.code, 1);
+    assert.is(again.stderr, stderr);
+  }
+});
+
+test('a model whose last step ruined it is not written', async () => {
+  // One step is the whole epoch, so that no later loss can tell.
+  const line = `train lm --data text.txt --hidden 8 --method dense --batch 20 --bptt 80 --epochs 1 --optimizer sgd --clip 0`;
+  for (const rate of ['1e38', '1e39']) await refuse(1, /became (?:NaN|-?Infinity) at step 1 /, `${line} --lr ${rate}`);
+});
+
+test('a reader that closes the pipe early is no failure', async () => {
+  for (const line of ['generate good.safetensors --tokens 1000000000', 'inspect good.safetensors', '--help']) {
+    const child = start(folder, line);
+    const ended = end(child);
+    await once(child.stdout, 'data');
+    child.stdout.destroy();
+    const { code, signal, stderr } = await ended;
+    assert.is(stderr, '', line);
+    assert.is(signal, null);
+    assert.is(code, 0);
+  }
+});
+
+// A small disk, mounted where only the processes of one command see it. Root may write anything, and this too can be full.
+const onDisk = (options: string, script: string) =>
+  spawnSync(
+    'unshare',
+    ['--user', '--map-root-user', '--mount', 'sh', '-c', `mount -t tmpfs ${options} tmpfs disk && ${script}`],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+    },
+  );
+mkdirSync(path('disk'));
+const mountable = onDisk('', 'true').status === 0;
+const diskTest = mountable ? test : test.skip; // where no disk can be mounted
+
+const command = (line: string) => `"${process.execPath}" "${MAIN}" ${line}`;
+
+diskTest('a full disk: the older model stays, nothing half-written beside it', () => {
+  // Two pages, of which the older model takes one, and the new one wants more.
+  const { status, stdout, stderr } = onDisk(
+    '-o size=8k',
+    `printf old > disk/model && { ${command(`${SMALL} --hidden 16 --out disk/model`)}; code=$?; ls -A disk; cat disk/model; exit $code; }`,
+  );
+  assert.match(stderr, /dopant: cannot write disk\/model: the disk is full\n$/);
+  assert.is(stdout, 'model\nold');
+  assert.is(status, 1);
+});
+
+diskTest(
+  'a disk that is full while a checkpoint is written over: the one before stays, and the run goes on from it',
+  async () => {
+    const line = `${SMALL} --hidden 16 --seed 4`;
+    await succeed(folder, `${line} --out whole.safetensors --checkpoint whole`);
+    // Room for one and a half.
+    const size = Math.ceil((1.5 * readFileSync(path(`whole/${CHECKPOINT}`)).length) / 1024);
+    const { status, stdout, stderr } = onDisk(
+      `-o size=${size}k`,
+      `{ ${command(`${line} --out resumed.safetensors --checkpoint disk/run --checkpoint-every 0`)}; code=$?; ls -A disk/run; cp -r disk/run saved; exit $code; }`,
+    );
+    assert.match(stderr, /dopant: cannot write disk\/run\/checkpoint\.safetensors: the disk is full\n$/);
+    assert.is(stdout, `${CHECKPOINT}\n`);
+    assert.is(status, 1);
+    assert.is(stepsOf('saved'), 1);
+    await succeed(folder, 'train lm --resume saved');
+    assert.is(digest(path('resumed.safetensors')), digest(path('whole.safetensors')));
+  },
+);
+
+diskTest('a disk that is read-only', () => {
+  const { status, stdout, stderr } = onDisk(
+    '-o ro',
+    `{ ${command(`${SMALL} --out disk/model`)}; code=$?; ls -A disk; exit $code; }`,
+  );
+  assert.match(stderr, /dopant: cannot write disk\/model: the disk is read-only\n$/);
+  assert.is(stdout, '');
+  assert.is(status, 2);
+});
+
+test.run();

@@ -1,0 +1,94 @@
+// Runs the command line as its users do: in a process of its own, in a folder of its own.
+
+import * as childProcess from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import * as assert from 'uvu/assert';
+import { uniform } from '../../src/random';
+
+export const MAIN = resolve('dist/cli/main.js');
+
+export interface Outcome {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+const argumentsOf = (line: string, rest: readonly string[]) => [...line.split(' ').filter(Boolean), ...rest];
+
+/** Starts `dopant` with the arguments of a line, divided at spaces, and such as hold spaces after it. */
+export function start(folder: string, line: string, ...rest: string[]) {
+  const args = [MAIN, ...argumentsOf(line, rest)];
+  return childProcess.spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** What a started process comes to. */
+export function end(child: ReturnType<typeof start>): Promise<Outcome> {
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text;
+    });
+  }
+  return new Promise((done, fail) => {
+    child.on('error', fail);
+    child.on('close', (code, signal) => done({ code, signal, ...output }));
+  });
+}
+
+/** The same at one go. */
+export function dopant(folder: string, line: string, ...rest: string[]): Promise<Outcome> {
+  return end(start(folder, line, ...rest));
+}
+
+/** The same, which must succeed. */
+export async function succeed(folder: string, line: string, ...rest: string[]): Promise<Outcome> {
+  const outcome = await dopant(folder, line, ...rest);
+  assert.is(outcome.code, 0, `dopant ${line}: exit ${outcome.code}, ${outcome.stderr}`);
+  return outcome;
+}
+
+/** The object that --json puts on the last line of stdout, given here to any line. */
+export async function json<Result>(folder: string, line: string): Promise<Result> {
+  const { stdout } = await succeed(folder, `${line} --json`);
+  return JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as Result;
+}
+
+/** What a file holds, short enough to be printed when it is not what it should be. */
+export function digest(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+/** Every file below a folder with what it holds. */
+export function contents(folder: string): Record<string, string> {
+  const names = readdirSync(folder, { recursive: true }).map(String).sort();
+  const read = (name: string) => {
+    const path = join(folder, name);
+    return statSync(path).isDirectory() ? 'a folder' : digest(path);
+  };
+  return Object.fromEntries(names.map((name) => [name, read(name)]));
+}
+
+const WORDS =
+  'the quick brown fox jumps over a lazy dog while many small birds sing in tall green trees near our old river bank';
+
+/** Sentences in which a word mostly follows from the one before: something to learn, even for eight units. */
+export function makeText(words: number, seed = 1): string {
+  const list = WORDS.split(' ');
+  let word = 0;
+  return Array.from({ length: words }, (_, i) => {
+    const jump = uniform(seed, 0, i) < 0.1 ? Math.floor(uniform(seed, 1, i) * list.length) : 1;
+    word = (3 * word + jump) % list.length;
+    return list[word] + (i % 9 === 8 ? '.' : '');
+  }).join(' ');
+}
+
+/** A new folder, gone when the process ends. */
+export function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'dopant-cli-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}

@@ -1,0 +1,375 @@
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import packageJson from '../../package.json';
+import type { TrainResult } from '../../src/cli/training';
+import type { Inventory } from '../../src/io/inventory';
+import { decodeSafetensors } from '../../src/io/safetensors';
+import { METHODS } from '../../src/operators/budget';
+import { splitText, Vocabulary } from '../../src/tasks/text';
+import type { TrainRecord } from '../../src/train/records';
+import { digest, dopant, json, makeFolder, makeText, start, succeed } from './command';
+
+const folder = makeFolder();
+const path = (name: string) => join(folder, name);
+const text = makeText(3000);
+const { train, valid, test: held } = splitText(text);
+const vocabulary = Vocabulary.build([train], 'word');
+const tokens = { train: vocabulary.encode(train), valid: vocabulary.encode(valid), test: vocabulary.encode(held) };
+writeFileSync(path('text.txt'), text);
+
+const [HIDDEN, LAYERS, BATCH, BPTT] = [8, 2, 4, 8];
+const SMALL = `train lm --data text.txt --hidden ${HIDDEN} --layers ${LAYERS} --batch ${BATCH} --bptt ${BPTT} --epochs 1`;
+const MODEL = 'model.safetensors';
+
+interface Evaluated {
+  split: string;
+  perplexity: number;
+  bitsPerToken: number;
+  tokens: number;
+}
+type Inspected = Pick<Inventory, 'method' | 'compression' | 'tensors'>;
+
+let trained: TrainResult;
+let announced = '';
+test.before(async () => {
+  const { stdout, stderr } = await succeed(folder, `${SMALL} --epochs 2 --compression 5 --json`);
+  assert.is(stdout.split('\n').length, 2, 'one line and its end');
+  trained = JSON.parse(stdout);
+  announced = stderr;
+});
+
+/** The types of a value's parts: exactly these keys. */
+const typesOf = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null
+    ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, typesOf(inner)]))
+    : typeof value;
+
+/** The arrays of a model file as they lie there. */
+const stored = (name: string) => [...decodeSafetensors(readFileSync(path(name))).tensors];
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0);
+
+test('train prints one object of the promised form, and tells on stderr what it trains', () => {
+  assert.equal(typesOf(trained), {
+    method: 'string',
+    seed: 'number',
+    compression: { parameters: 'number', bytes: 'number' },
+    parameters: { lstm: 'number', total: 'number' },
+    valid: { perplexity: 'number' },
+    test: { perplexity: 'number' },
+    tokensPerSecond: 'number',
+    seconds: 'number',
+    out: 'string',
+  });
+  assert.is(trained.method, 'doped-kron');
+  assert.is(trained.seed, 1);
+  assert.is(trained.out, MODEL);
+  assert.ok(existsSync(path(MODEL)));
+  assert.ok(trained.compression.parameters >= 5);
+  assert.ok(trained.compression.parameters > trained.compression.bytes, 'indices take room');
+  assert.ok(trained.seconds > 0 && trained.tokensPerSecond > 0);
+  assert.match(announced, `text.txt: ${tokens.train.length} training tokens, vocabulary ${vocabulary.size}`);
+});
+
+test('something is learned: less perplexity than a draw among all words has', () => {
+  for (const { perplexity } of [trained.valid, trained.test]) {
+    assert.ok(perplexity >= 1 && perplexity < vocabulary.size, `${perplexity}`);
+  }
+});
+
+test('without --json the result is for people', async () => {
+  const { stdout } = await succeed(folder, `${SMALL} --compression 5 --out people.safetensors`);
+  assert.match(stdout, /^method: doped-kron\ntest perplexity: \d+\.\d\d\nvalid perplexity: /);
+  assert.match(stdout, /\nwritten to people\.safetensors\n$/);
+});
+
+// Training multiplies with whole matrices, a model from a file with its nonzeros alone: the same sums in another order. Each product of HIDDEN terms errs
+// by at most as many roundings of 2^-24, the cell's slopes are at most 1, and the state carries errors on: at most they add up over the products of a
+// step, two a layer and the head's, and over the steps of a stream, of which there are 20. Logits here are below 10.
+const steps = Math.ceil(tokens.valid.length / 20);
+const ROUNDING = 10 * 2 ** -24 * HIDDEN * (2 * LAYERS + 1) * steps;
+
+test('eval gives the perplexities that train gave, whatever batches it was trained in', async () => {
+  for (const split of ['valid', 'test'] as const) {
+    const got = await json<Evaluated>(folder, `eval ${MODEL} --data text.txt --split ${split}`);
+    assert.equal(typesOf(got), { split: 'string', perplexity: 'number', bitsPerToken: 'number', tokens: 'number' });
+    assert.is(got.split, split);
+    assert.is(got.tokens, tokens[split].length - 1);
+    const { perplexity } = trained[split];
+    assert.ok(Math.abs(got.perplexity / perplexity - 1) <= ROUNDING, `${got.perplexity}, ${perplexity} when trained`);
+    assert.ok(Math.abs(2 ** got.bitsPerToken / got.perplexity - 1) <= 8 * Number.EPSILON * got.bitsPerToken);
+  }
+  const { stdout } = await succeed(folder, `eval ${MODEL} --data text.txt`);
+  assert.match(stdout, /^test: perplexity \d+\.\d\d, \d+\.\d{3} bits a token, \d+ tokens\n$/);
+});
+
+test('inspect counts what the file holds, and that comes to the compression reported', async () => {
+  const got = await json<Inspected>(folder, `inspect ${MODEL}`);
+  assert.equal(Object.keys(got), ['method', 'compression', 'tensors']);
+  assert.is(got.method, trained.method);
+  assert.equal(got.compression, trained.compression);
+  for (const tensor of got.tensors) {
+    assert.equal(Object.keys(tensor), ['name', 'kind', 'shape', 'nnz', 'bytes']);
+    assert.ok(['dense', 'sparse', 'vector'].includes(tensor.kind));
+    const parts = ['', '.weight', '.values', '.columns', '.starts'].map((part) => tensor.name + part);
+    const arrays = stored(MODEL).filter(([name]) => parts.includes(name));
+    assert.is(tensor.bytes, sum(arrays.map(([, { data }]) => data.byteLength)), tensor.name);
+    assert.is(tensor.nnz, sum(arrays.map(([, { dtype, data }]) => (dtype === 'F32' ? data.length : 0))), tensor.name);
+  }
+  assert.is(sum(got.tensors.map(({ nnz }) => nnz)), trained.parameters.total);
+
+  const matrices = got.tensors.filter(({ name, kind }) => name.startsWith('lstm.') && kind !== 'vector');
+  const dense = 2 * LAYERS * 4 * HIDDEN * HIDDEN;
+  const nnz = sum(matrices.map((matrix) => matrix.nnz));
+  assert.is(nnz, trained.parameters.lstm);
+  assert.is(dense / nnz, trained.compression.parameters);
+  assert.is((4 * dense) / sum(matrices.map(({ bytes }) => bytes)), trained.compression.bytes);
+
+  const { stdout } = await succeed(folder, `inspect ${MODEL}`);
+  assert.match(stdout, `${MODEL}: doped-kron language model, ${LAYERS} layers of ${HIDDEN} units`);
+  for (const { name } of got.tensors) assert.ok(stdout.includes(`| ${name} `), name);
+});
+
+for (const method of METHODS) {
+  test(`--method ${method} trains a model that eval and inspect read`, async () => {
+    const out = `${method}.safetensors`;
+    const result = await json<TrainResult>(folder, `${SMALL} --method ${method} --compression 4 --out ${out}`);
+    assert.is(result.method, method);
+    assert.is(result.out, out);
+    if (method === 'dense') assert.equal(result.compression, { parameters: 1, bytes: 1 });
+    else assert.ok(result.compression.parameters >= 4, `${result.compression.parameters}`);
+
+    const inspected = await json<Inspected>(folder, `inspect ${out}`);
+    assert.is(inspected.method, method);
+    assert.equal(inspected.compression, result.compression);
+    const sparse = inspected.tensors.filter(({ kind }) => kind === 'sparse').length;
+    assert.is(sparse, method === 'pruned' || method.startsWith('doped') ? 2 * LAYERS : 0);
+
+    const { perplexity } = await json<Evaluated>(folder, `eval ${out} --data text.txt --split valid`);
+    const allowed = sparse ? ROUNDING : 0;
+    assert.ok(
+      Math.abs(perplexity / result.valid.perplexity - 1) <= allowed,
+      `${perplexity}, ${result.valid.perplexity} when trained`,
+    );
+  });
+}
+
+test('the shapes are those asked for', async () => {
+  const line = `${SMALL} --layers 1 --hidden 12 --vocab 15 --max-tokens 500 --seed 7 --method dense --out shapes.safetensors`;
+  const { stderr } = await succeed(folder, line);
+  assert.match(stderr, 'text.txt: 500 training tokens, vocabulary 15; 2 LSTM matrices of 48x12: dense');
+  const { tensors } = await json<Inspected>(folder, 'inspect shapes.safetensors');
+  const shapes = Object.fromEntries(tensors.map(({ name, shape }) => [name, shape]));
+  assert.equal(shapes, {
+    embedding: [15, 12],
+    'lstm.0.bias_ih': [48],
+    'lstm.0.bias_hh': [48],
+    'lstm.0.ih': [48, 12],
+    'lstm.0.hh': [48, 12],
+    head: [15, 12],
+    'head.bias': [15],
+  });
+});
+
+test('--kron gives the factors their shapes by hand', async () => {
+  const line = `${SMALL} --method kron --compression 4 --kron 8x4,4x2 --out factors.safetensors`;
+  await succeed(folder, line);
+  const { tensors } = await json<Inspected>(folder, 'inspect factors.safetensors');
+  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
+  for (const name of ['lstm.0.ih', 'lstm.0.hh', 'lstm.1.ih', 'lstm.1.hh']) {
+    assert.equal(shapes.get(`${name}.B`), [8, 4]);
+    assert.equal(shapes.get(`${name}.C`), [4, 2]);
+  }
+});
+
+test('every option of the training reaches it: each alone makes another model', async () => {
+  const changes = [
+    '',
+    '--level char',
+    '--vocab 20',
+    '--hidden 9',
+    '--layers 1',
+    '--method doped-lmf --compression 5',
+    '--compression 4',
+    '--cmr 0.3',
+    '--cmr 0.3 --cmr-hold',
+    '--cmr 0.3 --cmr-until 0.5',
+    '--cmr-rates 0.3,0',
+    '--optimizer sgd',
+    '--optimizer sgd --lr 0.5',
+    '--optimizer sgd --lr 0.5 --decay 0,2',
+    '--lr 0.01',
+    '--schedule constant',
+    '--dropout 0.1',
+    '--batch 5',
+    '--bptt 9',
+    '--epochs 2',
+    '--max-tokens 2000',
+    '--seed 2',
+    '--kron 8x4,4x2',
+    '--clip 0.1',
+    '--anneal 0.2,0.6',
+    '--anneal 0.1,0.5',
+    '--prune-every 7',
+    '--threshold matrix',
+    '--final-sparsity 0.5',
+    '--free-rate 0.5,1',
+    '--free-rate 0.1,0.5',
+    '--alternate 3',
+  ];
+  const made = new Map<string, string>();
+  for (const change of changes) {
+    await succeed(folder, `${SMALL} --compression 6 --out option.safetensors ${change}`);
+    const model = digest(path('option.safetensors'));
+    const same = made.get(model);
+    assert.is(same, undefined, `'${change}' makes the same model as '${same}'`);
+    made.set(model, change);
+  }
+});
+
+test('--level char: characters all the way', async () => {
+  const out = 'char.safetensors';
+  const result = await json<TrainResult>(folder, `${SMALL} --level char --compression 5 --out ${out}`);
+  const { tokens } = await json<Evaluated>(folder, `eval ${out} --data text.txt --split test`);
+  assert.is(tokens, held.length - 1);
+  assert.ok(result.valid.perplexity < new Set(train).size + 1);
+  const { stdout } = await succeed(folder, `generate ${out} --tokens 50 --prompt`, 'the quick');
+  assert.ok(stdout.startsWith('the quick'));
+  const drawn = stdout.slice('the quick'.length, -1);
+  assert.is(drawn.length, 50);
+  for (const char of drawn) assert.ok(train.includes(char), JSON.stringify(char));
+});
+
+test('generate writes as many words as asked for, all of them known', async () => {
+  const { stdout } = await succeed(folder, `generate ${MODEL} --tokens 60`);
+  assert.ok(stdout.endsWith('\n'));
+  const drawn = stdout.slice(0, -1);
+  const words = drawn.match(/[^ \n]+/g) ?? [];
+  const ends = drawn.match(/\n/g) ?? [];
+  assert.is(words.length + ends.length, 60);
+  for (const word of words) assert.ok(vocabulary.tokens.includes(word) && word !== '<unk>', word);
+  assert.not.match(drawn, / {2}| \n|\n /);
+});
+
+test('generate: one seed, one text; at temperature 0 every seed the same', async () => {
+  const text = async (options: string) => (await succeed(folder, `generate ${MODEL} --tokens 30 ${options}`)).stdout;
+  const first = await text('--temperature 1 --seed 5');
+  assert.is(await text('--temperature 1 --seed 5'), first);
+  assert.is.not(await text('--temperature 1 --seed 6'), first);
+  assert.is(await text(''), await text('--temperature 0.8 --seed 1'), 'the defaults');
+  const likeliest = await text('--temperature 0 --seed 5');
+  assert.is(await text('--temperature 0 --seed 6'), likeliest);
+  assert.is.not(likeliest, first);
+});
+
+test('generate goes on from the prompt, and tells which of its words mean nothing to it', async () => {
+  const { stdout, stderr } = await succeed(folder, `generate ${MODEL} --tokens 5 --prompt`, 'The quick.  brown');
+  assert.match(stdout, /^the quick\nbrown[ \n]/);
+  assert.is(stderr, '');
+  const odd = await succeed(folder, `generate ${MODEL} --tokens 5 --prompt`, 'quick zebra fox');
+  assert.match(odd.stdout, /^quick <unk> fox[ \n]/);
+  assert.match(odd.stderr, "1 of the prompt's 3 tokens are not in the vocabulary");
+});
+
+test('generate writes as it draws', async () => {
+  const child = start(folder, `generate ${MODEL} --tokens 1000000000`);
+  const [chunk] = await once(child.stdout, 'data');
+  assert.ok(chunk.length > 0);
+  assert.is(child.exitCode, null, 'such a text is not written to its end');
+  child.kill('SIGKILL');
+  await once(child, 'close');
+});
+
+test('--records writes what happened, with the numbers of the result', async () => {
+  const result = await json<TrainResult>(folder, `${SMALL} --epochs 2 --compression 5 --records records.json`);
+  const records: TrainRecord[] = JSON.parse(readFileSync(path('records.json'), 'utf8'));
+  const of = <K extends TrainRecord['kind']>(kind: K) =>
+    records.filter((record): record is Extract<TrainRecord, { kind: K }> => record.kind === kind);
+  assert.equal([...new Set(records.map(({ kind }) => kind))].sort(), ['cma', 'prune', 'step', 'valid']);
+
+  const pieces = Math.floor((Math.floor(tokens.train.length / BATCH) - 1) / BPTT);
+  assert.is(of('step').at(-1)!.step, 2 * pieces);
+  assert.equal(
+    of('valid').map(({ step, epoch }) => [step, epoch]),
+    [
+      [pieces, 0],
+      [2 * pieces, 1],
+    ],
+  );
+  assert.is(of('valid').at(-1)!.perplexity, result.valid.perplexity);
+
+  const { tensors } = await json<Inspected>(folder, `inspect ${MODEL}`);
+  const sparse = tensors.filter(({ kind }) => kind === 'sparse');
+  const alive = sum(sparse.map(({ nnz }) => nnz)) / sum(sparse.map(({ shape: [M, N] }) => M * N));
+  for (const { sparsity } of [of('prune').at(-1)!, of('step').at(-1)!, of('cma').at(-1)!]) {
+    assert.is(sparsity, 1 - alive);
+  }
+  assert.equal(
+    of('cma')[0].matrices.map(({ name }) => name),
+    ['lstm.0.ih', 'lstm.0.hh', 'lstm.1.ih', 'lstm.1.hh'],
+  );
+});
+
+test('--report writes a page with the curves of this run', async () => {
+  await succeed(folder, `${SMALL} --compression 5 --seed 3 --report page.html --out reported.safetensors`);
+  const page = readFileSync(path('page.html'), 'utf8');
+  assert.match(page, /^<!doctype html>/);
+  assert.match(page, /<h1>reported\.safetensors<\/h1>\n<p>seed 3, /);
+  const charts: { title: string }[] = JSON.parse(/id="charts">(.*?)<\/script>/s.exec(page)![1]);
+  for (const title of ['Training loss', 'Validation perplexity', 'Sparsity']) {
+    assert.ok(
+      charts.some((chart) => chart.title.startsWith(title)),
+      title,
+    );
+  }
+});
+
+test('--data sotu is a corpus that comes along', async () => {
+  const options = '--method kron --compression 5 --layers 1 --max-tokens 2000 --vocab 50 --out sotu.safetensors';
+  const result = await json<TrainResult>(folder, `${SMALL} ${options} --data sotu`);
+  const got = await json<Evaluated>(folder, 'eval sotu.safetensors --data sotu --split valid');
+  assert.is(got.perplexity, result.valid.perplexity);
+});
+
+const OPTIONS: Record<string, string> = {
+  'train lm':
+    'data level vocab hidden layers method compression cmr optimizer lr dropout batch bptt epochs max-tokens seed checkpoint resume out json',
+  eval: 'data split json',
+  generate: 'prompt tokens temperature seed',
+  inspect: 'json',
+};
+
+for (const [command, options] of Object.entries(OPTIONS)) {
+  test(`${command} --help tells every option, and gives examples that have no other`, async () => {
+    const { stdout, stderr } = await succeed(folder, `${command} --help`);
+    assert.is(stderr, '');
+    const [help, examples] = stdout.split(/^Examples?:$/m);
+    const told = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, flag]) => flag);
+    for (const option of options.split(' ')) assert.ok(told.includes(`--${option}`), option);
+    const lines = examples.trim().split('\n');
+    for (const line of lines) {
+      assert.match(line, new RegExp(`^ *\\$ dopant ${command} `));
+      for (const [flag] of line.matchAll(/--[a-z-]+/g)) assert.ok(told.includes(flag), `${flag} in: ${line}`);
+    }
+  });
+}
+
+test('help lists the commands, and --version is that of the package', async () => {
+  const { stdout } = await succeed(folder, '--help');
+  for (const command of ['train', 'eval', 'generate', 'inspect'])
+    assert.match(stdout, new RegExp(`^ {2}${command}\\b`, 'm'));
+  assert.is((await succeed(folder, 'help train')).stdout, (await succeed(folder, 'train --help')).stdout);
+  assert.is((await succeed(folder, '--version')).stdout, `${packageJson.version}\n`);
+});
+
+test('what is asked for help or version goes to stdout, what is wrong to stderr', async () => {
+  const nothing = await dopant(folder, '');
+  assert.is(nothing.code, 2);
+  assert.is(nothing.stdout, '');
+  assert.match(nothing.stderr, /Usage: dopant/);
+});
+
+test.run();

@@ -1,0 +1,177 @@
+import { once } from 'node:events';
+import { cpSync, existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { contents, digest, dopant, end, json, makeFolder, makeText, start, succeed } from './command';
+
+const folder = makeFolder();
+const path = (name: string) => join(folder, name);
+const bytes = (name: string) => digest(path(name));
+writeFileSync(path('text.txt'), makeText(4000));
+
+const SMALL = 'train lm --data text.txt --batch 4 --bptt 8 --compression 5';
+// Between them all that a step depends on: masks of every kind, both optimisers, factors, free rows, pruning in the middle, a rate that changes.
+const RUNS = {
+  kron: `${SMALL} --hidden 16 --epochs 3 --cmr 0.2 --dropout 0.2 --anneal 0.1,0.8`,
+  hmd: `${SMALL} --hidden 9 --epochs 4 --method doped-hmd --optimizer sgd --decay 0,1.2 --cmr 0.1 --cmr-hold --alternate 5`,
+};
+const CHECKPOINT = 'checkpoint.safetensors';
+
+test.before(async () => {
+  for (const [name, line] of Object.entries(RUNS)) {
+    await succeed(folder, `${line} --out ${name}.safetensors --records ${name}.json`);
+  }
+});
+
+/** The checkpoint of a run, as something that is another whenever it has been written anew. */
+function version(checkpoint: string): string {
+  const { ino = 0, mtimeMs = 0 } = statSync(join(path(checkpoint), CHECKPOINT), { throwIfNoEntry: false }) ?? {};
+  return `${ino} ${mtimeMs}`;
+}
+
+/** Starts a run that has a checkpoint after every step, and waits until it has written one more than there is. */
+async function startSaving(line: string, checkpoint: string) {
+  const before = version(checkpoint);
+  const child = start(folder, `${line} --checkpoint-every 0`);
+  const ended = end(child);
+  while (version(checkpoint) === before && child.exitCode === null) await sleep(1);
+  return { child, ended };
+}
+
+test('one seed, one model file, and the same records', async () => {
+  for (const [name, line] of Object.entries(RUNS)) {
+    await succeed(folder, `${line} --out again.safetensors --records again.json`);
+    assert.is(bytes('again.safetensors'), bytes(`${name}.safetensors`));
+    assert.is(bytes('again.json'), bytes(`${name}.json`));
+    await succeed(folder, `${line} --out other.safetensors --seed 2`);
+    assert.is.not(bytes('other.safetensors'), bytes(`${name}.safetensors`));
+  }
+});
+
+for (const [name, line] of Object.entries(RUNS)) {
+  test(`a run of ${name} that is killed time and again makes the same model as one that is not`, async () => {
+    const results = `--out killed-${name}.safetensors --records killed-${name}.json`;
+    let next = `${line} ${results} --checkpoint ${name}`;
+    for (let kills = 0; kills < 4; kills++) {
+      const { child, ended } = await startSaving(next, name);
+      await sleep(60 * Math.random());
+      child.kill('SIGKILL');
+      const { signal, stderr } = await ended;
+      assert.is(signal, 'SIGKILL', `it ended by itself after ${kills} kills: ${stderr}`);
+      assert.not.ok(existsSync(path(`killed-${name}.safetensors`)));
+      next = `train lm --resume ${name} ${results}`;
+    }
+    await succeed(folder, next);
+    assert.is(bytes(`killed-${name}.safetensors`), bytes(`${name}.safetensors`));
+    assert.is(bytes(`killed-${name}.json`), bytes(`${name}.json`));
+  });
+}
+
+test('Ctrl-C stops with a checkpoint and tells how to go on', async () => {
+  const { child, ended } = await startSaving(`${RUNS.kron} --out stopped.safetensors --checkpoint stopped`, 'stopped');
+  child.kill('SIGINT');
+  const { code, signal, stdout, stderr } = await ended;
+  assert.is(signal, null);
+  assert.is(code, 1, stderr);
+  assert.is(stdout, '');
+  const told = /stopped at step (\d+) of (\d+); go on with: dopant (train lm --resume stopped)\n$/.exec(stderr);
+  assert.ok(told, stderr);
+  const [, step, total, line] = told!;
+  assert.ok(Number(step) >= 1 && Number(step) < Number(total), stderr);
+  assert.equal(Object.keys(contents(path('stopped'))), [CHECKPOINT]);
+  assert.not.ok(existsSync(path('stopped.safetensors')));
+
+  // Just as told: where the model goes the checkpoint knows.
+  await succeed(folder, line);
+  assert.is(bytes('stopped.safetensors'), bytes('kron.safetensors'));
+});
+
+test('Ctrl-C without --checkpoint tells that nothing was kept', async () => {
+  const child = start(folder, `${RUNS.kron} --out lost.safetensors`);
+  const ended = end(child);
+  await once(child.stderr, 'data'); // what is trained is told before the first step
+  child.kill('SIGINT');
+  const { code, stderr } = await ended;
+  assert.is(code, 1, stderr);
+  assert.match(stderr, /stopped at step \d+ of \d+; without --checkpoint nothing was kept\n$/);
+  assert.not.ok(existsSync(path('lost.safetensors')));
+});
+
+/** A run that was stopped early, in a folder of its own. */
+async function stop(checkpoint: string): Promise<void> {
+  const { child, ended } = await startSaving(
+    `${RUNS.kron} --checkpoint ${checkpoint} --out ${checkpoint}.out`,
+    checkpoint,
+  );
+  child.kill('SIGINT');
+  assert.is((await ended).code, 1);
+}
+
+const refused = async (line: string, message: RegExp) => {
+  const before = contents(folder);
+  const { code, stdout, stderr } = await dopant(folder, line);
+  assert.match(stderr, message);
+  assert.is(code, 2, stderr);
+  assert.is(stdout, '');
+  assert.equal(contents(folder), before, 'nothing written, nothing lost');
+};
+
+test('a checkpoint is neither started over nor written over by another run', async () => {
+  await stop('first');
+  await stop('second');
+  const already = (name: string) => new RegExp(`checkpoint: ${name} already holds a checkpoint.*--resume ${name}`);
+  await refused(`${RUNS.kron} --checkpoint first`, already('first'));
+  await refused('train lm --resume first --checkpoint second', already('second'));
+});
+
+test('--resume goes with no option of the training, whatever it says', async () => {
+  await stop('fixed');
+  for (const option of [
+    '--data text.txt',
+    '--level word',
+    '--vocab 20',
+    '--hidden 9',
+    '--layers 3',
+    '--method kron',
+    '--compression 7',
+    '--cmr 0.5',
+    '--cmr-hold',
+    '--optimizer sgd',
+    '--lr 1',
+    '--batch 9',
+    '--epochs 9',
+    '--max-tokens 99',
+    '--seed 9',
+    '--kron 8x4,4x2',
+    '--final-sparsity 0.9',
+  ]) {
+    const [flag] = option.split(' ');
+    await refused(`train lm --resume fixed ${option}`, new RegExp(`^dopant: ${flag} does not go with --resume`));
+  }
+});
+
+test('another text than the run began with is refused', async () => {
+  await stop('moved');
+  cpSync(path('text.txt'), path('kept.txt'));
+  writeFileSync(path('text.txt'), makeText(4000, 2));
+  await refused('train lm --resume moved', /data: the text is not the one that the checkpoint was trained on/);
+  rmSync(path('text.txt'));
+  await refused('train lm --resume moved', /data: no such file or folder: 'text\.txt'/);
+  cpSync(path('kept.txt'), path('text.txt'));
+  await succeed(folder, 'train lm --resume moved');
+  assert.is(bytes('moved.out'), bytes('kron.safetensors'));
+});
+
+test('a run that is over writes its model again, elsewhere when asked', async () => {
+  const first = await json<object>(folder, `${RUNS.kron} --checkpoint over --out over.safetensors`);
+  rmSync(path('over.safetensors'));
+  const timeless = (result: object) => ({ ...result, tokensPerSecond: 0, seconds: 0 });
+  assert.equal(timeless(await json<object>(folder, 'train lm --resume over')), timeless(first));
+  assert.is(bytes('over.safetensors'), bytes('kron.safetensors'));
+  await succeed(folder, 'train lm --resume over --out elsewhere.safetensors');
+  assert.is(bytes('elsewhere.safetensors'), bytes('kron.safetensors'));
+});
+
+test.run();

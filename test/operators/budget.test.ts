@@ -1,0 +1,252 @@
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { InputError } from '../../src/errors';
+import { buildOperator, describePlan, METHODS, type Method, type Plan, planMatrix } from '../../src/operators/budget';
+import type { KronShape } from '../../src/operators/factories';
+import { parametersOf, walk } from '../../src/operators/operator';
+import { Sparse } from '../../src/operators/sparse';
+import { Runtime } from '../../src/wasm/runtime';
+
+const runtime = new Runtime();
+
+const refuses = (act: () => unknown, message: RegExp) =>
+  assert.throws(act, (error: unknown) => error instanceof InputError && message.test(error.message), `${message}`);
+
+const side = fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constantFrom(16, 24, 31, 36, 48, 60));
+const compressing = METHODS.filter((method) => method !== 'dense');
+const anyMethod = fc.constantFrom(...compressing);
+/** Fractions of whole numbers only: they meet a budget exactly or miss it clearly, never by a rounding. */
+const anyCompression = fc.oneof(
+  fc.constantFrom(1, 2, 5, 10, 25),
+  fc.tuple(fc.integer({ min: 1, max: 3600 }), fc.integer({ min: 1, max: 400 })).map(([a, b]) => Math.max(1, a / b)),
+  fc.integer({ min: 100, max: 500_000 }).map((hundredths) => hundredths / 100),
+);
+
+// total / compression and its inverse round once each, and a budget may be met but for that.
+const roundedDown = (compression: number) => compression * (1 - 4 * Number.EPSILON);
+
+/** Numbers that the operator of a plan has once its sparse matrix is pruned to the plan's nonzeros. */
+function countParameters(plan: Plan): number {
+  const mark = runtime.mark();
+  const operator = buildOperator(runtime, plan);
+  assert.equal([operator.M, operator.N], [plan.M, plan.N]);
+  const sparse = [...walk(operator, '')].map(([, inner]) => inner).filter((inner) => inner instanceof Sparse);
+  assert.is(sparse.length, plan.nonzeros === undefined ? 0 : 1);
+  if (plan.nonzeros !== undefined) Sparse.prune(sparse, plan.nonzeros);
+  let count = sparse.reduce((sum, { nonzeros }) => sum + nonzeros, 0);
+  for (const parameter of parametersOf(operator)) {
+    if (!sparse.some(({ weight }) => weight === parameter)) count += parameter.size;
+  }
+  runtime.release(mark);
+  return count;
+}
+
+/** A plan, or the message of its refusal. */
+function attempt(M: number, N: number, method: Method, compression: number, shape?: KronShape): Plan | string {
+  try {
+    return planMatrix(M, N, method, compression, shape);
+  } catch (error) {
+    assert.ok(error instanceof InputError, `${error}`);
+    return error.message;
+  }
+}
+
+test('a plan has the parameters it says, no more than asked, or is refused with the nearest compression that can be had', () => {
+  let planned = 0;
+  let refused = 0;
+  let hopeless = 0;
+  fc.assert(
+    fc.property(side, side, anyMethod, anyCompression, (M, N, method, compression) => {
+      const plan = attempt(M, N, method, compression);
+      if (typeof plan !== 'string') {
+        planned++;
+        assert.is(countParameters(plan), plan.parameters);
+        assert.is(plan.compression, (M * N) / plan.parameters);
+        assert.ok(plan.compression >= roundedDown(compression), `${plan.compression} of ${compression}`);
+        assert.is(plan.nonzeros !== undefined, method === 'pruned' || method.startsWith('doped-'));
+        assert.ok(plan.nonzeros === undefined || plan.nonzeros >= 1);
+        assert.is(plan.structure?.kind, method === 'pruned' ? undefined : method.replace('doped-', ''));
+        // Dopants take up what the structure leaves: not one parameter more would fit.
+        if (plan.nonzeros !== undefined) assert.ok((M * N) / (plan.parameters + 1) < compression);
+        return;
+      }
+      if (method.endsWith('hmd') && M === 1) {
+        assert.match(plan, /method: '.*hmd' needs a matrix of at least 2 rows/);
+        return;
+      }
+      assert.match(plan, new RegExp(`compression: .*${M} x ${N}.*'${method}'`));
+      const nearest = Number(/nearest possible compression is ([\d.]+)$/.exec(plan)?.[1]);
+      if (Number.isNaN(nearest)) {
+        hopeless++;
+        assert.match(plan, /no compression will do/);
+        assert.type(attempt(M, N, method, 1), 'string');
+        return;
+      }
+      refused++;
+      assert.ok(nearest < compression);
+      assert.type(attempt(M, N, method, nearest), 'object', `${nearest} was named and is refused`);
+      assert.type(attempt(M, N, method, nearest + 0.01), 'string', `${nearest} was named, yet more is possible`);
+    }),
+    { seed: 1, numRuns: 5000 },
+  );
+  for (const seen of [planned, refused, hopeless]) assert.ok(seen > 100, `${planned}, ${refused}, ${hopeless}`);
+});
+
+test('dense is the uncompressed baseline whatever compression is asked', () => {
+  for (const compression of [1, 20]) {
+    const plan = planMatrix(6, 7, 'dense', compression);
+    assert.is(plan.parameters, 42);
+    assert.is(plan.compression, 1);
+    assert.is(countParameters(plan), 42);
+  }
+});
+
+/** All factor shapes of an M x N matrix. */
+function kronShapes(M: number, N: number): KronShape[] {
+  const shapes: KronShape[] = [];
+  for (let m1 = 1; m1 <= M; m1++) {
+    for (let n1 = 1; n1 <= N; n1++) if (M % m1 === 0 && N % n1 === 0) shapes.push([m1, n1, M / m1, N / n1]);
+  }
+  return shapes;
+}
+
+const sizeOf = ([m1, n1, m2, n2]: KronShape) => m1 * n1 + m2 * n2;
+/** The product of each factor's longer side over its shorter one, times M N so that it is whole. */
+const elongationOf = ([m1, n1, m2, n2]: KronShape) =>
+  (Math.max(m1, n1) * Math.max(m2, n2) * m1 * n1 * m2 * n2) / (Math.min(m1, n1) * Math.min(m2, n2));
+/** Multiplications of the cheaper order of B X C^T. */
+const costOf = ([m1, n1, m2, n2]: KronShape) => Math.min(m1 * n1 * n2 + m1 * n2 * m2, n1 * n2 * m2 + m1 * n1 * m2);
+
+// Among equals the squarest factors, then whole SIMD registers, then the cheapest product.
+test('kron takes the most parameters that fit, doped-kron the fewest', () => {
+  let planned = 0;
+  fc.assert(
+    fc.property(side, side, fc.constantFrom('kron', 'doped-kron'), anyCompression, (M, N, method, compression) => {
+      const plan = attempt(M, N, method, compression);
+      if (typeof plan === 'string') return;
+      planned++;
+      assert.is(plan.structure?.kind, 'kron');
+      if (plan.structure?.kind !== 'kron') return;
+      let best = kronShapes(M, N).filter((shape) => (M * N) / sizeOf(shape) >= roundedDown(compression));
+      const keepLeast = (key: (shape: KronShape) => number) => {
+        const least = Math.min(...best.map(key));
+        best = best.filter((shape) => key(shape) === least);
+      };
+      keepLeast((shape) => (method === 'kron' ? -sizeOf(shape) : sizeOf(shape)));
+      keepLeast(elongationOf);
+      keepLeast(([, , m2]) => (m2 % 8 === 0 ? 0 : 1));
+      keepLeast(costOf);
+      const chosen = plan.structure.shape.join();
+      assert.ok(
+        best.some((shape) => shape.join() === chosen),
+        `${chosen}, not one of ${best.join(' or ')}`,
+      );
+    }),
+    { seed: 1, numRuns: 2000 },
+  );
+  assert.ok(planned > 500, `only ${planned} plans`);
+});
+
+test('lmf takes the largest rank within the budget, doped-lmf within a quarter of it, at least 1', () => {
+  fc.assert(
+    fc.property(side, side, fc.constantFrom('lmf', 'doped-lmf'), anyCompression, (M, N, method, compression) => {
+      const plan = attempt(M, N, method, compression);
+      if (typeof plan === 'string' || plan.structure?.kind !== 'lmf') return;
+      const { rank } = plan.structure;
+      const share = method === 'lmf' ? 1 : 4;
+      const fits = (r: number) => (M * N) / (share * r * (M + N)) >= roundedDown(compression);
+      assert.ok(rank === 1 || fits(rank), `rank ${rank} is too large`);
+      assert.not(fits(rank + 1), `rank ${rank + 1} would do`);
+    }),
+    { seed: 1, numRuns: 2000 },
+  );
+});
+
+test('hmd spends half of its share of the budget on free rows, the rest on rank, at least one of each', () => {
+  let regular = 0;
+  fc.assert(
+    fc.property(side, side, fc.constantFrom('hmd', 'doped-hmd'), anyCompression, (M, N, method, compression) => {
+      const plan = attempt(M, N, method, compression);
+      if (typeof plan === 'string' || plan.structure?.kind !== 'hmd') return;
+      const { rows, rank } = plan.structure;
+      assert.ok(rows >= 1 && rows < M && rank >= 1);
+      // One of each is also what is left when the rule asks for too much.
+      if (rows === 1 && rank === 1) return;
+      regular++;
+      const share = method === 'hmd' ? 1 : 4;
+      const fits = (parameters: number) => (M * N) / (share * parameters) >= roundedDown(compression);
+      assert.ok(rows === 1 || fits(2 * rows * N), `${rows} rows are too many`);
+      assert.ok(rows === M - 1 || !fits(2 * (rows + 1) * N), `${rows + 1} rows would do`);
+      assert.not(fits(rows * N + (rank + 1) * (M - rows + N)), `rank ${rank + 1} would do`);
+    }),
+    { seed: 1, numRuns: 4000 },
+  );
+  assert.ok(regular > 200, `only ${regular} plans`);
+});
+
+test('factor shapes given by hand are used, or refused by name', () => {
+  for (const method of ['kron', 'doped-kron'] as const) {
+    const plan = planMatrix(12, 10, method, 2, [3, 5, 4, 2]);
+    assert.equal(plan.structure, { kind: 'kron', shape: [3, 5, 4, 2] });
+    assert.is(plan.nonzeros, method === 'kron' ? undefined : 60 - 23);
+    assert.is(countParameters(plan), method === 'kron' ? 23 : 60);
+
+    for (const shape of [
+      [3, 5, 4, 3],
+      [3, 5, 5, 2],
+      [5, 3, 2, 4],
+      [-3, 5, -4, 2],
+      [1.5, 5, 8, 2],
+      [0, 5, 4, 2],
+      [Number.NaN, 5, 4, 2],
+      [Number.POSITIVE_INFINITY, 5, 4, 2],
+    ] as const) {
+      refuses(() => planMatrix(12, 10, method, 2, shape), /^kron: .*the matrix is 12 x 10/);
+    }
+    // They fit the matrix, not the budget.
+    refuses(() => planMatrix(12, 10, method, 10, [3, 5, 4, 2]), /^compression: 10 .*nearest possible/);
+  }
+  for (const method of METHODS.filter((name) => !name.endsWith('kron'))) {
+    refuses(() => planMatrix(12, 10, method, 2, [3, 5, 4, 2]), new RegExp(`^kron: .*'${method}' has no Kronecker`));
+  }
+});
+
+test('unknown methods and impossible compressions are refused by name', () => {
+  for (const method of ['', 'Kron', 'doped', 'doped-dense', 'toString']) {
+    refuses(() => planMatrix(8, 8, method as Method, 2), new RegExp(`^method: .*'${method}'.*doped-kron`));
+  }
+  for (const method of METHODS) {
+    for (const compression of [0.5, 0, -1, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      refuses(() => planMatrix(8, 8, method, compression), new RegExp(`^compression: ${compression} was given`));
+    }
+  }
+});
+
+test('describePlan names shape, parts, parameters and compression', () => {
+  const inWords = (method: Method, shape?: KronShape) => {
+    const plan = planMatrix(40, 30, method, 3, shape);
+    const text = describePlan(plan);
+    assert.match(text, /^40x30: /);
+    assert.match(text, new RegExp(` = ${plan.parameters} parameters, ${plan.compression.toFixed(2)}x$`));
+    assert.is(text.includes('nonzeros'), plan.nonzeros !== undefined);
+    if (plan.nonzeros !== undefined) assert.match(text, ` ${plan.nonzeros} nonzeros`);
+    return { text, structure: plan.structure };
+  };
+  assert.match(inWords('dense').text, ': dense =');
+  inWords('pruned');
+  for (const method of METHODS) {
+    const { text, structure } = inWords(method);
+    if (structure?.kind === 'kron') {
+      const [m1, n1, m2, n2] = structure.shape;
+      assert.match(text, `: ${m1}x${n1} (x) ${m2}x${n2} `);
+    } else if (structure?.kind === 'lmf') {
+      assert.match(text, `: rank ${structure.rank} `);
+    } else if (structure?.kind === 'hmd') {
+      assert.match(text, `: ${structure.rows} free rows + rank ${structure.rank} `);
+    }
+  }
+  assert.match(inWords('doped-kron', [8, 5, 5, 6]).text, ': 8x5 (x) 5x6 + ');
+});
+
+test.run();

@@ -1,0 +1,312 @@
+// Whole trainings: they learn, they are the same for the same seed, and a checkpoint is all that they need to go on.
+
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { FileFormatError, InputError, TrainingError } from '../../src/errors';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint';
+import { encodeLanguageModel } from '../../src/io/model-file';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors';
+import { matrixPlan } from '../../src/nn/language-model';
+import {
+  defaultOptions,
+  Evaluation,
+  type LanguageModelOptions,
+  LanguageModelTraining,
+} from '../../src/tasks/language-model';
+import { Vocabulary } from '../../src/tasks/text';
+import { defaultAnnealing } from '../../src/train/annealing';
+import { Runtime } from '../../src/wasm/runtime';
+import { sparseOf, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle';
+
+const corpus = { train: tokens(80, 1), valid: tokens(20, 2) };
+
+function create(changes: Partial<LanguageModelOptions> = {}): LanguageModelTraining {
+  return LanguageModelTraining.create(new Runtime(), vocabulary, tinyOptions(changes), corpus);
+}
+
+function finish(training: LanguageModelTraining): LanguageModelTraining {
+  while (!training.done) training.step();
+  return training;
+}
+
+// ---- learning
+
+const TEXT =
+  `we the people of the united states, in order to form a more perfect union, establish justice, insure domestic tranquility,
+provide for the common defense, promote the general welfare, and secure the blessings of liberty`.slice(0, 201);
+
+for (const method of ['doped-kron', 'doped-hmd'] as const) {
+  test(`${method} learns a text of 200 characters by heart`, () => {
+    const words = Vocabulary.build([TEXT], 'char');
+    const ids = words.encode(TEXT);
+    const options: LanguageModelOptions = {
+      ...defaultOptions('char'),
+      method,
+      compression: 5,
+      hidden: 32,
+      layers: 1,
+      learningRate: 0.025,
+      dropout: 0,
+      // One stream, so that every token is trained on but the first.
+      batch: 1,
+      bptt: 40,
+      epochs: 150,
+    };
+    assert.is((ids.length - 1) % options.bptt, 0);
+    const training = LanguageModelTraining.create(new Runtime(), words, options, { train: ids, valid: ids });
+    const perplexity = () => Math.exp(new Evaluation(training.model, 1, options.bptt).meanLoss(ids).loss);
+    assert.ok(perplexity() > words.size / 2, 'it knew the text before');
+    finish(training);
+    const alive = sparseOf(training.model).reduce((sum, { nonzeros }) => sum + nonzeros, 0);
+    assert.is(alive, 2 * matrixPlan(options).nonzeros!);
+    assert.ok(perplexity() < 1.1, `the perplexity is ${perplexity()}`);
+  });
+}
+
+// ---- the same bits
+
+const busy: Partial<LanguageModelOptions> = {
+  dropout: 0.3,
+  coMatrixDropout: { structure: 0.2, dopants: 0.3, hold: false, until: 0.8 },
+  annealing: { ...defaultAnnealing, every: 2 },
+};
+
+test('the same seed gives the same weights and records, another seed others', () => {
+  const [a, b, other] = [1, 1, 2].map((seed) => finish(create({ ...busy, seed })));
+  assert.ok(a.records.length > 8);
+  assert.equal(a.records, b.records);
+  assert.equal(encodeLanguageModel(a.model), encodeLanguageModel(b.model));
+  const weights = weightsOf(other.model);
+  for (const [name, numbers] of weightsOf(a.model)) assert.is.not(numbers, weights.get(name), name);
+  const losses = ({ records }: LanguageModelTraining) =>
+    records.map((record) => (record.kind === 'step' ? record.loss : 0));
+  assert.not.equal(losses(a), losses(other));
+});
+
+const trainings = fc.record({
+  method: fc.constantFrom('doped-kron' as const, 'doped-hmd' as const, 'pruned' as const, 'dense' as const),
+  optimizer: fc.constantFrom('sgd' as const, 'adam' as const),
+  learningRate: fc.constantFrom(0.01, 0.5),
+  schedule: fc.constantFrom(
+    { kind: 'constant' as const },
+    { kind: 'cosine' as const },
+    { kind: 'decay' as const, after: 1, by: 1.5 },
+  ),
+  clip: fc.constantFrom(0, 0.1),
+  dropout: fc.constantFrom(0, 0.3),
+  coMatrixDropout: fc.record({
+    structure: fc.constantFrom(0, 0.3),
+    dopants: fc.constantFrom(0, 0.4),
+    hold: fc.boolean(),
+    until: fc.constantFrom(0.5, 1),
+  }),
+  alternate: fc.constantFrom(0, 1, 3),
+  annealing: fc.record({
+    start: fc.constantFrom(0, 0.2),
+    end: fc.constantFrom(0.3, 0.9),
+    every: fc.constantFrom(1, 3),
+    threshold: fc.constantFrom('global' as const, 'matrix' as const),
+  }),
+  seed: fc.constantFrom(0, 1, 2 ** 53 - 1),
+  measureEvery: fc.constantFrom(1, 2),
+});
+
+test('a training that goes on from a checkpoint ends with the same bits as one that was never stopped', () => {
+  fc.assert(
+    fc.property(trainings, fc.nat(), (options, random) => {
+      const whole = create(options);
+      const stopAt = random % (whole.totalSteps + 1);
+      const run = { path: 'somewhere', n: random };
+      const checkpointAt = () => (whole.trainer.stepsDone === stopAt ? encodeCheckpoint(whole, run) : undefined);
+      let checkpoint = checkpointAt();
+      while (!whole.done) {
+        whole.step();
+        checkpoint ??= checkpointAt();
+      }
+      const decoded = decodeCheckpoint(checkpoint!);
+      assert.equal(decoded.run, run);
+      const runtime = new Runtime();
+      // Nothing may depend on where it lies, or on what was there.
+      runtime.bytes(runtime.alloc(100_000), 100_000).fill(255);
+      runtime.release(runtime.mark() - 99_000);
+      const resumed = decoded.resume(runtime, corpus);
+      assert.is(resumed.trainer.stepsDone, stopAt);
+      assert.equal(encodeCheckpoint(resumed, run), checkpoint);
+      finish(resumed);
+      assert.is(resumed.trainer.stepsDone, whole.totalSteps);
+      assert.equal(encodeLanguageModel(resumed.model), encodeLanguageModel(whole.model));
+      assert.equal(resumed.records, whole.records);
+      assert.equal(encodeCheckpoint(resumed, run), encodeCheckpoint(whole, run));
+    }),
+    { seed: 1, numRuns: 40 },
+  );
+});
+
+// ---- checkpoints that are not what they should be
+
+const refuses = (act: () => unknown, type: typeof InputError | typeof FileFormatError, message: RegExp) =>
+  assert.throws(act, (error: unknown) => error instanceof type && message.test(error.message), `${message} is wanted`);
+
+const refusesFile = (act: () => unknown, what: string) =>
+  assert.throws(act, (error: unknown) => error instanceof FileFormatError || error instanceof InputError, what);
+
+function halfWay(): Uint8Array {
+  const training = create(busy);
+  for (let step = 0; step < 7; step++) training.step();
+  return encodeCheckpoint(training, null);
+}
+
+const good = halfWay();
+const runtime = new Runtime();
+
+function resume(bytes: Uint8Array, other = corpus): LanguageModelTraining {
+  const mark = runtime.mark();
+  try {
+    return decodeCheckpoint(bytes).resume(runtime, other);
+  } finally {
+    runtime.release(mark);
+  }
+}
+
+test('a checkpoint is not resumed with another text', () => {
+  resume(good);
+  const changed = (ids: Int32Array, i: number) => ids.map((id, j) => (i === j ? (id + 1) % vocabulary.size : id));
+  const { train, valid } = corpus;
+  for (const other of [
+    { train: changed(train, 0), valid },
+    { train: changed(train, train.length - 1), valid },
+    { train, valid: changed(valid, 3) },
+    { train: train.subarray(1), valid },
+    { train, valid: valid.subarray(0, valid.length - 1) },
+    { train: Int32Array.of(...train, valid[0]), valid: valid.subarray(1) },
+  ]) {
+    refuses(() => resume(good, other), InputError, /^data: /);
+  }
+});
+
+test('a checkpoint that was cut short is refused', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: good.length - 1 }), (length) => {
+      refuses(() => resume(good.subarray(0, length)), FileFormatError, /./);
+    }),
+    { seed: 1 },
+  );
+});
+
+test('a checkpoint with a byte changed is refused by name, or is one that can be gone on with', () => {
+  const headerLength = Number(new DataView(good.buffer).getBigUint64(0, true));
+  // What is told in words is the more delicate part.
+  const places = fc.oneof(fc.nat({ max: 8 + headerLength }), fc.nat({ max: good.length - 1 }));
+  fc.assert(
+    fc.property(places, fc.integer({ min: 1, max: 255 }), (at, difference) => {
+      const bytes = good.slice();
+      bytes[at] ^= difference;
+      const mark = runtime.mark();
+      try {
+        decodeCheckpoint(bytes).resume(runtime, corpus).step();
+      } catch (error) {
+        // The text's own fingerprint may have been hit, or a weight have become too large to train.
+        const named = [FileFormatError, InputError, TrainingError].some((type) => error instanceof type);
+        assert.ok(named, `byte ${at}: ${error}`);
+      }
+      runtime.release(mark);
+    }),
+    { seed: 1, numRuns: 400 },
+  );
+});
+
+/** The checkpoint with other tensors or other metadata. */
+function rewritten(change: (tensors: Map<string, NamedTensor>, metadata: Record<string, string>) => void): Uint8Array {
+  const { tensors, metadata } = decodeSafetensors(good);
+  const copies = new Map(
+    [...tensors].map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() } as NamedTensor]),
+  );
+  change(copies, metadata);
+  return encodeSafetensors(copies, metadata);
+}
+
+test('every tensor and every field must be there', () => {
+  const { tensors, metadata } = decodeSafetensors(good);
+  assert.ok(tensors.size > 40);
+  resume(rewritten(() => {}));
+  for (const name of tensors.keys()) {
+    refuses(() => resume(rewritten((all) => all.delete(name))), FileFormatError, /./);
+  }
+  for (const field of Object.keys(metadata)) {
+    const without = rewritten((_, all) => {
+      delete all[field];
+    });
+    refuses(() => resume(without), FileFormatError, /./);
+    for (const text of ['', '{', '3', '[]', '{}', 'true', '"x"']) {
+      const other = rewritten((_, all) => {
+        all[field] = text;
+      });
+      // The caller's own may be any JSON, and there need not be records.
+      const fine = (field === 'run' && text !== '' && text !== '{') || (field === 'records' && text === '[]');
+      if (fine) resume(other);
+      else refusesFile(() => resume(other), `${field}: ${text}`);
+    }
+  }
+});
+
+test('every option must be there, and make sense', () => {
+  const { metadata } = decodeSafetensors(good);
+  const options = JSON.parse(metadata.options) as Record<string, unknown>;
+  const withOptions = (changed: Record<string, unknown>) =>
+    rewritten((_, all) => {
+      all.options = JSON.stringify(changed);
+    });
+  for (const key of Object.keys(options)) {
+    for (const value of [undefined, null, 'x', -1, {}]) {
+      refuses(() => resume(withOptions({ ...options, [key]: value })), FileFormatError, /./);
+    }
+  }
+});
+
+test('tensors of other sizes, types or contents are refused', () => {
+  const change = (name: RegExp, changed: (tensor: NamedTensor) => NamedTensor) =>
+    rewritten((all) => {
+      const found = [...all.keys()].find((key) => name.test(key))!;
+      all.set(found, changed(all.get(found)!));
+    });
+  const floats = (data: Float32Array): NamedTensor => ({ dtype: 'F32', shape: [data.length], data });
+  const flags = (data: Uint8Array): NamedTensor => ({ dtype: 'U8', shape: [data.length], data });
+  const bad: [Uint8Array, RegExp][] = [
+    [change(/^value\./, ({ data }) => floats(new Float32Array(data.length + 1))), /./],
+    [
+      change(/^value\./, ({ data }) => floats(new Float32Array(data.length).fill(Number.NaN))),
+      /^tensor 'value\..* NaN/,
+    ],
+    [change(/^m\./, ({ data }) => floats(new Float32Array(data.length).fill(-1 / 0))), /^tensor 'm\..* -Infinity/],
+    [change(/^v\./, ({ data }) => flags(new Uint8Array(data.length))), /^tensor 'v\..* U8; F32 is wanted/],
+    [change(/^state\./, ({ data }) => floats(new Float32Array(data.length - 1))), /^tensor 'state\..* shape/],
+    [change(/^mask\./, ({ data }) => flags(new Uint8Array(data.length).fill(2))), /^tensor 'mask\..* 2 /],
+    [change(/^mask\./, ({ data }) => floats(new Float32Array(data.length))), /^tensor 'mask\..* F32; U8 is wanted/],
+    [rewritten((all) => all.set('more', floats(new Float32Array(3)))), /^tensor 'more' /],
+  ];
+  for (const [bytes, message] of bad) refuses(() => resume(bytes), FileFormatError, message);
+});
+
+test('a position that the training cannot have been at is refused', () => {
+  const { metadata } = decodeSafetensors(good);
+  const position = JSON.parse(metadata.position) as Record<string, number>;
+  for (const changes of [
+    { epoch: -1 },
+    { epoch: 0.5 },
+    { epoch: position.epoch + 1 },
+    { piece: position.piece + 1 },
+    { piece: 10 ** 9, steps: 10 ** 9 },
+    { steps: position.steps + 1 },
+    { steps: null },
+    { lossSum: null },
+    { lossCount: -1 },
+  ]) {
+    const bytes = rewritten((_, all) => {
+      all.position = JSON.stringify({ ...position, ...changes });
+    });
+    refuses(() => resume(bytes), FileFormatError, /^position: /);
+  }
+});
+
+test.run();

@@ -1,0 +1,72 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { LanguageModelTraining } from '../../src/tasks/language-model';
+import { Runtime } from '../../src/wasm/runtime';
+import { sparseOf, tinyOptions, tokens, vocabulary } from '../nn/oracle';
+
+// Code that V8 compiles, optimises and throws away again on its own account lies in the same heap.
+for (const flag of ['--expose-gc', '--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode']) {
+  setFlagsFromString(flag);
+}
+const gc = runInNewContext('gc') as () => void;
+
+const WARM_UP = 500;
+const STEPS = 1000;
+
+/** More steps than are taken, pruned all the way, through many epochs with all that is measured at their ends. */
+function training(): LanguageModelTraining {
+  const options = tinyOptions({
+    batch: 2,
+    bptt: 4,
+    epochs: 80,
+    dropout: 0.2,
+    coMatrixDropout: { structure: 0.1, dopants: 0.1, hold: false, until: 1 },
+    annealing: { start: 0, end: 0.95, every: 3, threshold: 'global' },
+    measureEvery: 4,
+  });
+  const corpus = { train: tokens(2 * (4 * 20 + 1), 1), valid: tokens(50, 2) };
+  const result = LanguageModelTraining.create(new Runtime(), vocabulary, options, corpus);
+  assert.ok(result.totalSteps > WARM_UP + STEPS);
+  return result;
+}
+
+function take(training: LanguageModelTraining, steps: number): void {
+  for (let i = 0; i < steps; i++) training.step();
+}
+
+const alive = ({ model }: LanguageModelTraining) => sparseOf(model).reduce((sum, { nonzeros }) => sum + nonzeros, 0);
+
+test('a thousand steps, with pruning, take no more WebAssembly memory than the first few', () => {
+  const run = training();
+  const { runtime } = run.model;
+  // The first pruning, and the measurements of the first epoch's end.
+  take(run, 21);
+  assert.ok(run.epoch > 0 && run.records.some(({ kind }) => kind === 'cma'));
+  const before = runtime.usage();
+  const weights = alive(run);
+  for (let step = 0; step < STEPS; step++) {
+    run.step();
+    assert.equal(runtime.usage(), before);
+  }
+  assert.ok(alive(run) < weights / 2, 'pruning should have gone on');
+});
+
+test('nor do they leave anything in the JavaScript heap but their records', () => {
+  const run = training();
+  const heap = () => {
+    run.records.length = 0;
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  take(run, WARM_UP);
+  const before = heap();
+  take(run, STEPS);
+  // The least that a step can leave behind is a number or a reference in a list, of eight bytes.
+  const growth = (heap() - before) / STEPS;
+  console.log('G', growth);
+  assert.ok(growth < 8, `the heap grew by ${growth} bytes a step`);
+});
+
+test.run();
