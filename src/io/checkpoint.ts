@@ -96,7 +96,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     }
     const { epoch, piece, steps } = position;
     const pieces = training.totalSteps / options.epochs;
-    if (epoch > options.epochs || piece >= pieces || steps !== epoch * pieces + piece) {
+    if (piece >= pieces || steps !== epoch * pieces + piece || steps > training.totalSteps) {
       throw new FileFormatError(
         `position: ${steps} steps at piece ${piece} of epoch ${epoch}; ${options.epochs} epochs have ${pieces} pieces each`,
       );

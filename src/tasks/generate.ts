@@ -16,6 +16,7 @@ export function* generate(
     throw new InputError(`temperature: ${temperature} was given; it must be at least 0`);
   }
   const { runtime, vocabulary } = model;
+  vocabulary.check(prompt, 'prompt');
   const state = model.newState(1);
   const input = runtime.alloc(4);
   const logits = new Float32Array(vocabulary.size);

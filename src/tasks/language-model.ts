@@ -85,7 +85,9 @@ export class LanguageModelTraining {
     this.streams = new Streams(corpus.train, batch, bptt, 'the training text');
     if (corpus.valid.length < 2)
       throw new InputError('the validation text has no token to predict; it needs at least 2');
-    const { runtime } = model;
+    const { runtime, vocabulary } = model;
+    vocabulary.check(corpus.train, 'train');
+    vocabulary.check(corpus.valid, 'valid');
     this.trainer = new Trainer(model, options, epochs * this.streams.pieces, matrixPlan(options).nonzeros);
     this.state = model.newState(batch);
     this.inputs = runtime.zeros(4 * bptt * batch);
@@ -253,6 +255,7 @@ export class Evaluation {
     const { runtime } = model;
     const last = ids.length - 1;
     if (last < 1) throw new InputError(`the text has ${ids.length} tokens; at least 2 are needed to predict one`);
+    model.vocabulary.check(ids, 'ids');
     const length = Math.ceil(last / batch);
     const n = batch * steps;
     model.resetState(state, batch);

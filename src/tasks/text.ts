@@ -103,6 +103,16 @@ export class Vocabulary {
     return parts.join('');
   }
 
+  /** @throws InputError for an id that is no token's: kernels, which look it up, check nothing */
+  check(ids: ArrayLike<number>, what: string): void {
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i];
+      if (!(Number.isInteger(id) && id >= 0 && id < this.size)) {
+        throw new InputError(`${what}[${i}]: ${id} given; an integer from 0 to ${this.size - 1} is needed`);
+      }
+    }
+  }
+
   toJSON(): { level: Level; tokens: string[] } {
     return { level: this.level, tokens: [...this.tokens] };
   }

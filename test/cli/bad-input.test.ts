@@ -245,8 +245,9 @@ function stepsOf(checkpoint: string): number {
 }
 
 test('a loss that is no number stops the training; the last good checkpoint stays, and can be taken up', async () => {
-  // Steps so long that weights leave the range of floats, after how many depends on the rate.
-  for (const rate of ['1e30', '1e38', '1e10', '1e5']) {
+  // Steps so long that the loss, or already the weights, leave the range of floats, sooner or later.
+  let stopped = 0;
+  for (const rate of ['1e5', '1e30', '1e39']) {
     const line = `${SMALL} --optimizer sgd --clip 0 --lr ${rate} --checkpoint run${rate} --checkpoint-every 0`;
     const out = digest(path('model.safetensors'));
     const { code, stdout, stderr } = await dopant(folder, line);
@@ -261,6 +262,7 @@ test('a loss that is no number stops the training; the last good checkpoint stay
       assert.equal(contents(path(`run${rate}`)), {}, 'there was no good step');
       continue;
     }
+    stopped++;
     assert.equal(Object.keys(contents(path(`run${rate}`))), [CHECKPOINT]);
     assert.is(stepsOf(`run${rate}`), Number(step) - 1);
     // Taken up, it comes to where it was, and to the same end.
@@ -268,6 +270,7 @@ test('a loss that is no number stops the training; the last good checkpoint stay
     assert.is(again.code, 1);
     assert.is(again.stderr, stderr);
   }
+  assert.ok(stopped > 0, 'some run had a good step');
 });
 
 test('a model whose last step ruined it is not written', async () => {

@@ -356,6 +356,29 @@ test('a text without a token to predict is refused', () => {
   }
 });
 
+test('a token that is none is refused by name, before a kernel looks it up', () => {
+  const model = noisyModel('dense', 1);
+  const evaluation = new Evaluation(model, 2, 3);
+  const options = tinyOptions({ method: 'dense' });
+  const text = (token: number) => tokens(40).fill(token, 30, 31);
+  for (const token of [-1, V, 2 ** 31 - 1]) {
+    const create = (train: Int32Array, valid: Int32Array) => () =>
+      LanguageModelTraining.create(new Runtime(), vocabulary, options, { train, valid });
+    for (const [name, act] of [
+      ['ids', () => evaluation.meanLoss(text(token))],
+      ['train', create(text(token), tokens(40))],
+      ['valid', create(tokens(40), text(token))],
+    ] as const) {
+      assert.throws(
+        act,
+        (error: unknown) => error instanceof InputError && error.message.startsWith(`${name}[30]: ${token} given`),
+        `${name}: ${token}`,
+      );
+    }
+  }
+  evaluation.meanLoss(text(V - 1));
+});
+
 // ---- batches
 
 const streamSizes = fc.record({

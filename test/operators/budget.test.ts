@@ -52,6 +52,19 @@ function attempt(M: number, N: number, method: Method, compression: number, shap
   }
 }
 
+/** A refusal names the most that is possible, in hundredths, if anything is: whether it is. */
+function checkNearest(M: number, N: number, method: Method, message: string): boolean {
+  const nearest = Number(/nearest possible compression is ([\d.]+)$/.exec(message)?.[1]);
+  if (Number.isNaN(nearest)) {
+    assert.match(message, /no compression will do/);
+    assert.type(attempt(M, N, method, 1), 'string');
+    return false;
+  }
+  assert.type(attempt(M, N, method, nearest), 'object', `${nearest} was named and is refused`);
+  assert.type(attempt(M, N, method, nearest + 0.01), 'string', `${nearest} was named, yet more is possible`);
+  return true;
+}
+
 test('a plan has the parameters it says, no more than asked, or is refused with the nearest compression that can be had', () => {
   let planned = 0;
   let refused = 0;
@@ -76,21 +89,25 @@ test('a plan has the parameters it says, no more than asked, or is refused with 
         return;
       }
       assert.match(plan, new RegExp(`compression: .*${M} x ${N}.*'${method}'`));
-      const nearest = Number(/nearest possible compression is ([\d.]+)$/.exec(plan)?.[1]);
-      if (Number.isNaN(nearest)) {
-        hopeless++;
-        assert.match(plan, /no compression will do/);
-        assert.type(attempt(M, N, method, 1), 'string');
-        return;
-      }
-      refused++;
-      assert.ok(nearest < compression);
-      assert.type(attempt(M, N, method, nearest), 'object', `${nearest} was named and is refused`);
-      assert.type(attempt(M, N, method, nearest + 0.01), 'string', `${nearest} was named, yet more is possible`);
+      if (checkNearest(M, N, method, plan)) refused++;
+      else hopeless++;
     }),
     { seed: 1, numRuns: 5000 },
   );
   for (const seen of [planned, refused, hopeless]) assert.ok(seen > 100, `${planned}, ${refused}, ${hopeless}`);
+});
+
+// Every one, because hundredths seldom meet a budget to the last bit.
+test('the nearest compression that a refusal names can be had, and none above it', () => {
+  for (let M = 2; M <= 30; M++) {
+    for (let N = 1; N <= 30; N++) {
+      for (const method of compressing) {
+        const message = attempt(M, N, method, 1e6);
+        assert.type(message, 'string');
+        checkNearest(M, N, method, message as string);
+      }
+    }
+  }
 });
 
 test('dense is the uncompressed baseline whatever compression is asked', () => {
@@ -118,34 +135,50 @@ const elongationOf = ([m1, n1, m2, n2]: KronShape) =>
 /** Multiplications of the cheaper order of B X C^T. */
 const costOf = ([m1, n1, m2, n2]: KronShape) => Math.min(m1 * n1 * n2 + m1 * n2 * m2, n1 * n2 * m2 + m1 * n1 * m2);
 
+/** Whether there is a plan, and then that its factors are among the best by brute force. */
+function checkKron(M: number, N: number, method: 'kron' | 'doped-kron', compression: number): boolean {
+  const plan = attempt(M, N, method, compression);
+  if (typeof plan === 'string') return false;
+  let best = kronShapes(M, N).filter((shape) => (M * N) / sizeOf(shape) >= roundedDown(compression));
+  const keepLeast = (key: (shape: KronShape) => number) => {
+    const least = Math.min(...best.map(key));
+    best = best.filter((shape) => key(shape) === least);
+  };
+  keepLeast((shape) => (method === 'kron' ? -sizeOf(shape) : sizeOf(shape)));
+  keepLeast(elongationOf);
+  keepLeast(([, , m2]) => (m2 % 8 === 0 ? 0 : 1));
+  keepLeast(costOf);
+  const chosen = plan.structure?.kind === 'kron' ? plan.structure.shape.join() : plan.structure?.kind;
+  assert.ok(
+    best.some((shape) => shape.join() === chosen),
+    `${chosen}, not one of ${best.join(' or ')}`,
+  );
+  return true;
+}
+
 // Among equals the squarest factors, then whole SIMD registers, then the cheapest product.
 test('kron takes the most parameters that fit, doped-kron the fewest', () => {
   let planned = 0;
   fc.assert(
     fc.property(side, side, fc.constantFrom('kron', 'doped-kron'), anyCompression, (M, N, method, compression) => {
-      const plan = attempt(M, N, method, compression);
-      if (typeof plan === 'string') return;
-      planned++;
-      assert.is(plan.structure?.kind, 'kron');
-      if (plan.structure?.kind !== 'kron') return;
-      let best = kronShapes(M, N).filter((shape) => (M * N) / sizeOf(shape) >= roundedDown(compression));
-      const keepLeast = (key: (shape: KronShape) => number) => {
-        const least = Math.min(...best.map(key));
-        best = best.filter((shape) => key(shape) === least);
-      };
-      keepLeast((shape) => (method === 'kron' ? -sizeOf(shape) : sizeOf(shape)));
-      keepLeast(elongationOf);
-      keepLeast(([, , m2]) => (m2 % 8 === 0 ? 0 : 1));
-      keepLeast(costOf);
-      const chosen = plan.structure.shape.join();
-      assert.ok(
-        best.some((shape) => shape.join() === chosen),
-        `${chosen}, not one of ${best.join(' or ')}`,
-      );
+      if (checkKron(M, N, method, compression)) planned++;
     }),
     { seed: 1, numRuns: 2000 },
   );
   assert.ok(planned > 500, `only ${planned} plans`);
+});
+
+// 1x12 (x) 9x10 and 3x4 (x) 3x30 are as long as each other, but their sides' ratios do not multiply to the same double.
+test('factors that are equally square count as that', () => {
+  for (const [M, N] of [
+    [3, 189],
+    [9, 120],
+  ]) {
+    for (const shape of kronShapes(M, N)) {
+      const compression = (M * N) / sizeOf(shape);
+      if (compression >= 1) assert.ok(checkKron(M, N, 'kron', compression));
+    }
+  }
 });
 
 test('lmf takes the largest rank within the budget, doped-lmf within a quarter of it, at least 1', () => {

@@ -89,6 +89,8 @@ const cases: Record<string, (runtime: Runtime) => Operator> = {
   'kron, C 1 x 1': (rt) => kron(rt, [6, 5, 1, 1]),
   'kron, row and column': (rt) => kron(rt, [1, 6, 5, 1]),
   'kron, column and row': (rt) => kron(rt, [6, 1, 1, 5]),
+  // The widest of all factors decides what scratch is needed.
+  'kron, wide B': (rt) => kron(rt, [1, 9, 2, 8]),
   // 33 rows of it are more than a block of the matrix product is long.
   'kron, tall B': (rt) => kron(rt, [20, 3, 4, 5]),
   product: (rt) => new Product(rt, dense(rt, 6, 4), dense(rt, 4, 9)),
@@ -724,6 +726,10 @@ test('checkSpec survives what is made to break it', () => {
   ]) {
     assert.not(checksOut(value));
   }
+  // The longest side, and one more.
+  assert.ok(checksOut({ type: 'kronecker', B: [2 ** 24, 1], C: [1, 2 ** 24] }));
+  assert.not(checksOut({ type: 'kronecker', B: [1, 1], C: [1, 2 ** 24 + 1] }));
+  assert.not(checksOut({ type: 'dense', shape: [2 ** 24 + 1, 1] }));
   const nested = (depth: number): unknown => {
     let spec: unknown = dense;
     for (let i = 0; i < depth; i++) spec = { type: 'sum', terms: [spec] };

@@ -147,7 +147,7 @@ test('over many seeds, the first token after a prompt comes as often as its prob
   const wanted = surprise(counts, softmax(slowLogits(model, [UNKNOWN, ...prompt]), 1), n);
   assert.ok(wanted < bound(chars.size), `${wanted}`);
   const without = surprise(counts, softmax(slowLogits(model, [UNKNOWN]), 1), n);
-  assert.ok(without > 10 * bound(chars.size), 'the prompt should make a difference');
+  assert.ok(without > 4 * bound(chars.size), 'the prompt should make a difference');
 });
 
 test('a bad temperature is refused by name', () => {

@@ -41,13 +41,13 @@ const magnitudes = (sparse: Sparse, alive: 0 | 1, before: Float32Array) =>
 const schedules = fc
   .record({
     total: fc.integer({ min: 1, max: 60 }),
-    a: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-    b: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+    a: fc.integer({ min: 0, max: 999 }),
+    b: fc.integer({ min: 0, max: 999 }),
     every: fc.integer({ min: 1, max: 12 }),
     threshold: fc.constantFrom('global' as const, 'matrix' as const),
     final: fc.integer({ min: 0, max: ALL }),
   })
-  .map(({ a, b, ...rest }) => ({ ...rest, start: Math.min(a, b), end: Math.max(a, b) }));
+  .map(({ a, b, ...rest }) => ({ ...rest, start: Math.min(a, b) / 1000, end: Math.max(a, b) / 1000 }));
 
 test('weights are pruned along the cubic schedule, each time those of least magnitude', () => {
   fc.assert(
