@@ -2,13 +2,13 @@
 //   npm run bench
 
 import peakBytes from '../build/peak.wasm';
-import { formatTable } from '../src/cli/table';
-import { kron } from '../src/operators/factories';
-import { Sparse } from '../src/operators/sparse';
-import { uniform } from '../src/random';
-import * as reference from '../src/reference';
-import { Runtime } from '../src/wasm/runtime';
-import { alternate, type Task } from './harness';
+import { formatTable } from '../src/cli/table.js';
+import { kron } from '../src/operators/factories.js';
+import { Sparse } from '../src/operators/sparse.js';
+import { uniform } from '../src/random.js';
+import * as reference from '../src/reference.js';
+import { Runtime } from '../src/wasm/runtime.js';
+import { alternate, type Task } from './harness.js';
 
 const runtime = new Runtime();
 const { kernels } = runtime;

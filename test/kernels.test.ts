@@ -2,7 +2,7 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Stream } from '../src/random';
+import { Stream } from '../src/random.js';
 import {
   type Case,
   check,
@@ -18,7 +18,7 @@ import {
   Written,
   whole,
   written,
-} from './support';
+} from './support.js';
 
 type Cases = () => Generator<Case>;
 

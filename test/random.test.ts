@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { philox, Stream, seedWords, uniform } from '../src/random';
+import { philox, Stream, seedWords, uniform } from '../src/random.js';
 
 // Random123 (Salmon et al., 2011), tests/kat_vectors, philox4x32 10: counter, key, words.
 const known = `

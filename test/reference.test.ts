@@ -2,8 +2,8 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import * as reference from '../src/reference';
-import { close, U64, values } from './support';
+import * as reference from '../src/reference.js';
+import { close, U64, values } from './support.js';
 
 const numbers = (n: number, scale = 1) => Float64Array.from(values(n, scale));
 const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((sum, v, i) => sum + v * b[i], 0);

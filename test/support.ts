@@ -1,10 +1,10 @@
 // Runs a kernel and its twin of src/reference.ts on the same arguments, and compares what they leave behind.
 
 import * as assert from 'uvu/assert';
-import { uniform } from '../src/random';
-import * as reference from '../src/reference';
-import type { Kernels, Pointer } from '../src/wasm/kernels';
-import { Runtime } from '../src/wasm/runtime';
+import { uniform } from '../src/random.js';
+import * as reference from '../src/reference.js';
+import type { Kernels, Pointer } from '../src/wasm/kernels.js';
+import { Runtime } from '../src/wasm/runtime.js';
 
 export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH'>;
 

@@ -1,5 +1,5 @@
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
 
 /** rows x cols numbers that an operation made or takes, in the runtime's memory. */
 export interface Tensor {

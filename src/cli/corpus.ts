@@ -3,8 +3,8 @@
 import { constants } from 'node:buffer';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { InputError } from '../errors';
-import { markSentences, splitText } from '../tasks/text';
+import { InputError } from '../errors.js';
+import { markSentences, splitText } from '../tasks/text.js';
 
 export interface Corpus {
   name: string;

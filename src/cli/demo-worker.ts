@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { LanguageModelOptions } from '../tasks/language-model';
-import { type RunPlaces, type RunSource, runTraining, type StepReport } from './training';
+import type { LanguageModelOptions } from '../tasks/language-model.js';
+import { type RunPlaces, type RunSource, runTraining, type StepReport } from './training.js';
 
 /** One of the demo's trainings, on a thread of its own. */
 export interface DemoJob {

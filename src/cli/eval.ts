@@ -1,8 +1,8 @@
-import { Evaluation } from '../tasks/language-model';
-import { readCorpus } from './corpus';
-import { loadModel } from './model';
-import { startProgress } from './progress';
-import { encodeTexts } from './training';
+import { Evaluation } from '../tasks/language-model.js';
+import { readCorpus } from './corpus.js';
+import { loadModel } from './model.js';
+import { startProgress } from './progress.js';
+import { encodeTexts } from './training.js';
 
 export async function evaluate(
   path: string,

@@ -1,5 +1,5 @@
-import { generate } from '../tasks/generate';
-import { loadModel } from './model';
+import { generate } from '../tasks/generate.js';
+import { loadModel } from './model.js';
 
 export async function generateText(
   path: string,

@@ -1,6 +1,6 @@
-import { takeInventory } from '../io/inventory';
-import { loadModel } from './model';
-import { formatTable } from './table';
+import { takeInventory } from '../io/inventory.js';
+import { loadModel } from './model.js';
+import { formatTable } from './table.js';
 
 export async function inspect(path: string, { json }: { json?: boolean }): Promise<void> {
   const model = await loadModel(path);

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../../package.json';
-import { InputError } from '../errors';
-import { METHODS } from '../operators/budget';
+import { InputError } from '../errors.js';
+import { METHODS } from '../operators/methods.js';
 
 // Exit codes: 0 good, 1 failed, 2 used wrongly.
 
@@ -131,7 +131,7 @@ Examples:
   $ dopant train lm --data sotu --checkpoint run1     (Ctrl-C stops; then:)
   $ dopant train lm --resume run1`,
   )
-  .action(async (options, command: Command) => (await import('./train')).trainLm(options, command));
+  .action(async (options, command: Command) => (await import('./train.js')).trainLm(options, command));
 
 program
   .command('eval')
@@ -141,7 +141,7 @@ program
   .addOption(new Option('--split <name>', 'part of the corpus').choices(['valid', 'test']).default('test'))
   .addOption(json())
   .addHelpText('after', '\nExample:\n  $ dopant eval model.safetensors --data sotu --split valid')
-  .action(async (model, options) => (await import('./eval')).evaluate(model, options));
+  .action(async (model, options) => (await import('./eval.js')).evaluate(model, options));
 
 program
   .command('generate')
@@ -154,7 +154,7 @@ program
   )
   .addOption(new Option('--seed <n>', 'the same seed gives the same text').argParser(whole(0)).default(1))
   .addHelpText('after', '\nExample:\n  $ dopant generate model.safetensors --prompt "the union of" --tokens 50')
-  .action(async (model, options) => (await import('./generate')).generateText(model, options));
+  .action(async (model, options) => (await import('./generate.js')).generateText(model, options));
 
 program
   .command('inspect')
@@ -162,13 +162,13 @@ program
   .argument('<model>', 'model file')
   .addOption(json())
   .addHelpText('after', '\nExample:\n  $ dopant inspect model.safetensors')
-  .action(async (model, options) => (await import('./inspect')).inspect(model, options));
+  .action(async (model, options) => (await import('./inspect.js')).inspect(model, options));
 
 program
   .command('demo')
   .description('train a dense and a doped model side by side, and compare them')
   .addArgument(new Argument('[folder]', 'where the models and the page go').default('models'))
-  .action(async (folder) => (await import('./demo')).demo(folder));
+  .action(async (folder) => (await import('./demo.js')).demo(folder));
 
 // A reader that closes the pipe early, as head does, is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

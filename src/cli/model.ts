@@ -1,8 +1,8 @@
-import { FileFormatError } from '../errors';
-import { readFileBytes } from '../io/files';
-import { decodeLanguageModel } from '../io/model-file';
-import type { LanguageModel } from '../nn/language-model';
-import { Runtime } from '../wasm/runtime';
+import { FileFormatError } from '../errors.js';
+import { readFileBytes } from '../io/files.js';
+import { decodeLanguageModel } from '../io/model-file.js';
+import type { LanguageModel } from '../nn/language-model.js';
+import { Runtime } from '../wasm/runtime.js';
 
 /** The model of a file; errors name the file. */
 export async function loadModel(path: string): Promise<LanguageModel> {

@@ -3,7 +3,7 @@
 import type uPlot from 'uplot';
 import uplotScript from 'uplot/dist/uPlot.iife.min.js';
 import uplotStyle from 'uplot/dist/uPlot.min.css';
-import type { MatrixAdaptation, TrainRecord } from '../train/records';
+import type { MatrixAdaptation, TrainRecord } from '../train/records.js';
 
 export interface Report {
   title: string;

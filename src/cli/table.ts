@@ -1,5 +1,5 @@
-import type { Report } from './report';
-import type { TrainResult } from './training';
+import type { Report } from './report.js';
+import type { TrainResult } from './training.js';
 
 /** Results side by side, for the page and for the terminal. */
 export function resultTable(results: readonly TrainResult[]): Report['table'] {

@@ -1,16 +1,22 @@
-import { InputError } from '../errors';
-import { writeFileAtomically } from '../io/files';
-import type { Method } from '../operators/budget';
-import type { KronShape } from '../operators/factories';
-import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model';
-import type { Level } from '../tasks/text';
-import type { AnnealingOptions } from '../train/annealing';
-import type { OptimizerName } from '../train/optimizers';
-import type { Schedule } from '../train/schedule';
-import { formatDuration, type Progress, startProgress } from './progress';
-import { renderReport } from './report';
-import { resultTable } from './table';
-import { checkOutput, type RunPlaces, type RunSource, readCheckpoint, resumeTraining, runTraining } from './training';
+import { InputError } from '../errors.js';
+import { writeFileAtomically } from '../io/files.js';
+import type { KronShape, Method } from '../operators/methods.js';
+import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
+import type { Level } from '../tasks/text.js';
+import type { AnnealingOptions } from '../train/annealing.js';
+import type { OptimizerName } from '../train/optimizers.js';
+import type { Schedule } from '../train/schedule.js';
+import { formatDuration, type Progress, startProgress } from './progress.js';
+import { renderReport } from './report.js';
+import { resultTable } from './table.js';
+import {
+  checkOutput,
+  type RunPlaces,
+  type RunSource,
+  readCheckpoint,
+  resumeTraining,
+  runTraining,
+} from './training.js';
 
 /** The options as Commander gives them; undefined where they were not given. */
 interface TrainArguments {
@@ -131,7 +137,7 @@ class TerminalWatcher {
     process.stderr.write(`${text}\n`);
   }
 
-  step({ done, total, tokensPerSecond, loss, sparsity }: import('./training').StepReport): void {
+  step({ done, total, tokensPerSecond, loss, sparsity }: import('./training.js').StepReport): void {
     this.progress ??= startProgress('training', total);
     const percent = (100 * sparsity).toFixed(1);
     this.progress.update(

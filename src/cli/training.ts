@@ -1,18 +1,19 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { FileFormatError, InputError } from '../errors';
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint';
-import { readFileBytes, writeFileAtomically } from '../io/files';
-import { type Inventory, takeInventory } from '../io/inventory';
-import { asObject, encodeLanguageModel } from '../io/model-file';
-import { matrixPlan } from '../nn/language-model';
-import { describePlan } from '../operators/budget';
-import { type LanguageModelOptions, LanguageModelTraining } from '../tasks/language-model';
-import { type Level, sampleTexts, Vocabulary } from '../tasks/text';
-import type { TrainRecord } from '../train/records';
-import { Runtime } from '../wasm/runtime';
-import { type Corpus, readCorpus } from './corpus';
-import { naming } from './model';
+import { FileFormatError, InputError } from '../errors.js';
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint.js';
+import { readFileBytes, writeFileAtomically } from '../io/files.js';
+import { type Inventory, takeInventory } from '../io/inventory.js';
+import { encodeLanguageModel } from '../io/model-file.js';
+import { asObject } from '../io/model-header.js';
+import { matrixPlan } from '../nn/language-model.js';
+import { describePlan } from '../operators/budget.js';
+import { type LanguageModelOptions, LanguageModelTraining } from '../tasks/language-model.js';
+import { type Level, sampleTexts, Vocabulary } from '../tasks/text.js';
+import type { TrainRecord } from '../train/records.js';
+import { Runtime } from '../wasm/runtime.js';
+import { type Corpus, readCorpus } from './corpus.js';
+import { naming } from './model.js';
 
 /** What a run reads, besides the options of the training itself. */
 export interface RunSource {

@@ -1,18 +1,18 @@
-import { FileFormatError, InputError } from '../errors';
-import { matrixPlan } from '../nn/language-model';
+import { FileFormatError, InputError } from '../errors.js';
+import { matrixPlan } from '../nn/language-model.js';
 import {
   defaultOptions,
   type EncodedCorpus,
   type LanguageModelOptions,
   LanguageModelTraining,
-} from '../tasks/language-model';
-import { Vocabulary } from '../tasks/text';
-import type { TrainRecord } from '../train/records';
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
-import { asObject, checkConfig, checkFormat, parseField } from './model-file';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors';
-import { TensorSource } from './tensors';
+} from '../tasks/language-model.js';
+import { Vocabulary } from '../tasks/text.js';
+import type { TrainRecord } from '../train/records.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { asObject, checkConfig, checkFormat, parseField } from './model-header.js';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors.js';
+import { TensorSource } from './tensor-source.js';
 
 // A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME`, `mask.NAME` and the optimiser's moments of every parameter,
 // the carried LSTM state, and in the metadata the options, the vocabulary, the position, the records so far. The random generator counts from the position

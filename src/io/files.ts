@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { InputError } from '../errors';
+import { InputError } from '../errors.js';
 
 /**
  * Writes a file whole or not at all: whatever fails, an older file of that name is left as it was and no other remains.

@@ -1,8 +1,8 @@
-import type { LanguageModel } from '../nn/language-model';
-import { Dense } from '../operators/dense';
-import { walk } from '../operators/operator';
-import { Sparse } from '../operators/sparse';
-import { leafTensors } from './tensors';
+import type { LanguageModel } from '../nn/language-model.js';
+import { Dense } from '../operators/dense.js';
+import { walk } from '../operators/operator.js';
+import { Sparse } from '../operators/sparse.js';
+import { leafTensors } from './tensors.js';
 
 /** One matrix or vector of a model as its file holds it. */
 export interface InventoryEntry {

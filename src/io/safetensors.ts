@@ -1,7 +1,7 @@
 // The safetensors format: eight bytes of header length, a JSON header, then the data of all tensors without a gap.
 // Source: https://github.com/huggingface/safetensors, README, section "Format".
 
-import { FileFormatError, InputError } from '../errors';
+import { FileFormatError, InputError } from '../errors.js';
 
 const arrayTypes = { F32: Float32Array, U8: Uint8Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array } as const;
 

@@ -1,70 +1,18 @@
-import { FileFormatError } from '../errors';
-import { Dense } from '../operators/dense';
-import { Kronecker } from '../operators/kronecker';
-import { type Operator, type OperatorSpec, walk } from '../operators/operator';
-import type { Parameter } from '../operators/parameter';
-import { Product } from '../operators/product';
-import { Sparse } from '../operators/sparse';
-import { Sum } from '../operators/sum';
-import { VStack } from '../operators/vstack';
-import type { Runtime } from '../wasm/runtime';
-import { type NamedTensor, show } from './safetensors';
+import { Dense } from '../operators/dense.js';
+import { Kronecker } from '../operators/kronecker.js';
+import { type Operator, walk } from '../operators/operator.js';
+import type { Parameter } from '../operators/parameter.js';
+import { Product } from '../operators/product.js';
+import { Sparse } from '../operators/sparse.js';
+import type { OperatorSpec } from '../operators/spec.js';
+import { Sum } from '../operators/sum.js';
+import { VStack } from '../operators/vstack.js';
+import type { Runtime } from '../wasm/runtime.js';
+import type { NamedTensor } from './safetensors.js';
+import type { TensorSource } from './tensor-source.js';
 
 // Operators and parameters as named tensors. A dense leaf is `NAME.weight`; a sparse one is `NAME.values`, `NAME.columns` and
 // `NAME.starts`, the integers in 16 bits where they fit.
-
-/** The tensors of a file, taken out by name with the shape they must have. What is left over at the end is refused too. */
-export class TensorSource {
-  private readonly rest: Map<string, NamedTensor>;
-
-  constructor(tensors: ReadonlyMap<string, NamedTensor>) {
-    this.rest = new Map(tensors);
-  }
-
-  floats(name: string, shape: readonly number[]): Float32Array {
-    const tensor = this.take(name, shape);
-    if (tensor.dtype !== 'F32') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; F32 is wanted`);
-    const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0)
-      throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; weights are finite`);
-    return tensor.data;
-  }
-
-  integers(name: string, shape: readonly number[]): Uint32Array {
-    const tensor = this.take(name, shape);
-    if (tensor.dtype !== 'U16' && tensor.dtype !== 'U32') {
-      throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U16 or U32 is wanted`);
-    }
-    return Uint32Array.from(tensor.data);
-  }
-
-  flags(name: string, shape: readonly number[]): Uint8Array {
-    const tensor = this.take(name, shape);
-    if (tensor.dtype !== 'U8') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U8 is wanted`);
-    const bad = tensor.data.findIndex((flag) => flag > 1);
-    if (bad >= 0)
-      throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; 0 or 1 is wanted`);
-    return tensor.data;
-  }
-
-  private take(name: string, shape: readonly number[]): NamedTensor {
-    const tensor = this.rest.get(name);
-    if (!tensor) throw new FileFormatError(`tensor '${name}' is missing`);
-    if (tensor.shape.join() !== shape.join()) {
-      throw new FileFormatError(
-        `tensor '${name}' has shape [${tensor.shape.join(', ')}]; [${shape.join(', ')}] is wanted`,
-      );
-    }
-    this.rest.delete(name);
-    return tensor;
-  }
-
-  /** Every tensor must have been taken. */
-  finish(): void {
-    const [name] = this.rest.keys();
-    if (name !== undefined) throw new FileFormatError(`tensor '${name}' is not part of this model`);
-  }
-}
 
 export function parameterTensor({ data, shape }: Parameter): NamedTensor {
   return { dtype: 'F32', shape, data: data.slice() };
@@ -126,58 +74,4 @@ function loadDense(runtime: Runtime, [M, N]: [number, number], name: string, sou
   const dense = new Dense(runtime, M, N);
   dense.weight.data.set(values);
   return dense;
-}
-
-const LARGEST_SIDE = 2 ** 24;
-const DEEPEST = 16;
-
-/** A spec as read from JSON, checked: so that nothing is built from it, or allocated for it, that makes no sense. */
-export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec {
-  const refuse = (what: string): never => {
-    throw new FileFormatError(`operator '${name}': ${what}`);
-  };
-  if (typeof value !== 'object' || value === null) return refuse('its description is not an object');
-  if (depth > DEEPEST) return refuse(`it is nested more than ${DEEPEST} deep`);
-  const spec = value as Record<string, unknown>;
-  const shape = (key: string): [number, number] => {
-    const sides = spec[key];
-    if (!Array.isArray(sides) || sides.length !== 2) return refuse(`its ${key} is not a pair of numbers`);
-    for (const side of sides) {
-      if (!Number.isInteger(side) || side < 1 || side > LARGEST_SIDE) {
-        return refuse(`its ${key} holds ${show(side)}; 1 to ${LARGEST_SIDE} is wanted`);
-      }
-    }
-    return sides as [number, number];
-  };
-  const list = (key: string): OperatorSpec[] => {
-    const parts = spec[key];
-    if (!Array.isArray(parts) || parts.length < 1) return refuse(`its ${key} are not a list`);
-    return parts.map((part, i) => checkSpec(part, `${name}.${i}`, depth + 1));
-  };
-  switch (spec.type) {
-    case 'dense':
-      return { type: 'dense', shape: shape('shape') };
-    case 'sparse': {
-      const { nonzeros } = spec;
-      const [M, N] = shape('shape');
-      if (!Number.isInteger(nonzeros) || (nonzeros as number) < 0 || (nonzeros as number) > M * N) {
-        return refuse(`its nonzeros are ${show(nonzeros)}; 0 to ${M * N} is wanted`);
-      }
-      return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number };
-    }
-    case 'kronecker':
-      return { type: 'kronecker', B: shape('B'), C: shape('C') };
-    case 'product':
-      return {
-        type: 'product',
-        U: checkSpec(spec.U, `${name}.U`, depth + 1),
-        V: checkSpec(spec.V, `${name}.V`, depth + 1),
-      };
-    case 'vstack':
-      return { type: 'vstack', blocks: list('blocks') };
-    case 'sum':
-      return { type: 'sum', terms: list('terms') };
-    default:
-      return refuse(`its type is ${show(spec.type)}; dense, sparse, kronecker, product, vstack or sum is wanted`);
-  }
 }

@@ -1,6 +1,6 @@
-import type { Tape, Tensor } from '../autograd/tape';
-import { seedWords } from '../random';
-import type { Pointer } from '../wasm/kernels';
+import type { Tape, Tensor } from '../autograd/tape.js';
+import { seedWords } from '../random.js';
+import type { Pointer } from '../wasm/kernels.js';
 
 /** Which mask: the same key and step give the same one. */
 export interface DropoutKey {

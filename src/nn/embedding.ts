@@ -1,6 +1,6 @@
-import type { Tape, Tensor } from '../autograd/tape';
-import type { Parameter } from '../operators/parameter';
-import type { Pointer } from '../wasm/kernels';
+import type { Tape, Tensor } from '../autograd/tape.js';
+import type { Parameter } from '../operators/parameter.js';
+import type { Pointer } from '../wasm/kernels.js';
 
 /** y[R,E] = rows of table[V,E]; ids: i32[R], in range, kept until the step is over. */
 export function embed(tape: Tape, table: Parameter, ids: Pointer, R: number): Tensor {

@@ -1,32 +1,18 @@
-import type { Tape, Tensor } from '../autograd/tape';
-import { InputError } from '../errors';
-import { buildOperator, type Method, type Plan, planMatrix } from '../operators/budget';
-import { Dense } from '../operators/dense';
-import type { KronShape } from '../operators/factories';
-import { type Noise, type Operator, walk } from '../operators/operator';
-import { Parameter } from '../operators/parameter';
-import { Stream, seedWords } from '../random';
-import type { Vocabulary } from '../tasks/text';
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
-import { dropout } from './dropout';
-import { embed } from './embedding';
-import { linear } from './linear';
-import { LstmLayer, lstm } from './lstm';
-
-export interface LanguageModelConfig {
-  hidden: number;
-  layers: number;
-  method: Method;
-  /** Asked of every LSTM matrix; 1 for dense. */
-  compression: number;
-  /** Kronecker factor shapes by hand; the budget solver chooses where there are none. */
-  kron?: KronShape;
-}
-
-/** Larger models are neither made nor read from files, so that what is made can be read. */
-export const LARGEST_HIDDEN = 2 ** 16;
-export const MOST_LAYERS = 64;
+import type { Tape, Tensor } from '../autograd/tape.js';
+import { InputError } from '../errors.js';
+import { buildOperator, type Plan, planMatrix } from '../operators/budget.js';
+import { Dense } from '../operators/dense.js';
+import { type Noise, type Operator, walk } from '../operators/operator.js';
+import { Parameter } from '../operators/parameter.js';
+import { Stream, seedWords } from '../random.js';
+import type { Vocabulary } from '../tasks/text.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { LARGEST_HIDDEN, type LanguageModelConfig, MOST_LAYERS } from './config.js';
+import { dropout } from './dropout.js';
+import { embed } from './embedding.js';
+import { linear } from './linear.js';
+import { LstmLayer, lstm } from './lstm.js';
 
 /** Everything that a language model is made of: what files hold. */
 export interface LanguageModelParts {

@@ -1,6 +1,6 @@
-import type { Tape, Tensor } from '../autograd/tape';
-import type { Operator } from '../operators/operator';
-import type { Parameter } from '../operators/parameter';
+import type { Tape, Tensor } from '../autograd/tape.js';
+import type { Operator } from '../operators/operator.js';
+import type { Parameter } from '../operators/parameter.js';
 
 /** y[R,M] = x[R,N] W^T + bias[M] */
 export function linear(tape: Tape, weight: Operator, bias: Parameter, x: Tensor): Tensor {

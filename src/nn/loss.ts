@@ -1,5 +1,5 @@
-import type { Tape, Tensor } from '../autograd/tape';
-import type { Pointer } from '../wasm/kernels';
+import type { Tape, Tensor } from '../autograd/tape.js';
+import type { Pointer } from '../wasm/kernels.js';
 
 /**
  * Cross-entropy of the targets, i32[R], under softmax(logits[R,V]); a negative target does not count. Returns the sum over the rows that count, in

@@ -1,7 +1,7 @@
-import type { Tape, Tensor } from '../autograd/tape';
-import { InputError } from '../errors';
-import type { Operator } from '../operators/operator';
-import type { Parameter } from '../operators/parameter';
+import type { Tape, Tensor } from '../autograd/tape.js';
+import { InputError } from '../errors.js';
+import type { Operator } from '../operators/operator.js';
+import type { Parameter } from '../operators/parameter.js';
 
 /** The weights of one layer, in PyTorch's layout: gates i, f, g, o, each matrix an operator of its own. */
 export class LstmLayer {

@@ -1,11 +1,9 @@
-import { InputError } from '../errors';
-import type { Runtime } from '../wasm/runtime';
-import { dense, doped, hmd, type KronShape, kron, lmf } from './factories';
-import type { Operator } from './operator';
-import { Sparse } from './sparse';
-
-export const METHODS = ['dense', 'pruned', 'kron', 'lmf', 'hmd', 'doped-kron', 'doped-lmf', 'doped-hmd'] as const;
-export type Method = (typeof METHODS)[number];
+import { InputError } from '../errors.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { dense, doped, hmd, kron, lmf } from './factories.js';
+import { type KronShape, METHODS, type Method } from './methods.js';
+import type { Operator } from './operator.js';
+import { Sparse } from './sparse.js';
 
 export type Structure =
   | { kind: 'kron'; shape: KronShape }

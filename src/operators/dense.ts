@@ -1,7 +1,8 @@
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
-import type { Noise, Operator, OperatorSpec } from './operator';
-import { Parameter } from './parameter';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import type { Noise, Operator } from './operator.js';
+import { Parameter } from './parameter.js';
+import type { OperatorSpec } from './spec.js';
 
 /** Bytes of scratch that a gemm wants whose second operand, packed, is K x N. */
 export function gemmScratch(runtime: Runtime, N: number, K: number): number {

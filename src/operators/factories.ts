@@ -1,11 +1,12 @@
-import type { Runtime } from '../wasm/runtime';
-import { Dense } from './dense';
-import { Kronecker } from './kronecker';
-import type { Operator } from './operator';
-import { Product } from './product';
-import { Sparse } from './sparse';
-import { Sum } from './sum';
-import { VStack } from './vstack';
+import type { Runtime } from '../wasm/runtime.js';
+import { Dense } from './dense.js';
+import { Kronecker } from './kronecker.js';
+import type { KronShape } from './methods.js';
+import type { Operator } from './operator.js';
+import { Product } from './product.js';
+import { Sparse } from './sparse.js';
+import { Sum } from './sum.js';
+import { VStack } from './vstack.js';
 
 export function dense(runtime: Runtime, M: number, N: number): Dense {
   return new Dense(runtime, M, N);
@@ -15,9 +16,6 @@ export function dense(runtime: Runtime, M: number, N: number): Dense {
 export function kron(runtime: Runtime, [m1, n1, m2, n2]: KronShape): Kronecker {
   return new Kronecker(runtime, new Dense(runtime, m1, n1), new Dense(runtime, m2, n2));
 }
-
-/** m1, n1, m2, n2 of B (x) C */
-export type KronShape = readonly [number, number, number, number];
 
 /** Low-rank matrix factorisation, W = U V. */
 export function lmf(runtime: Runtime, M: number, N: number, rank: number): Product {

@@ -1,8 +1,9 @@
-import { kron } from '../reference';
-import type { KroneckerProduct, Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
-import { type Dense, gemmScratch } from './dense';
-import type { Noise, Operator, OperatorSpec } from './operator';
+import { kron } from '../reference.js';
+import type { KroneckerProduct, Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { type Dense, gemmScratch } from './dense.js';
+import type { Noise, Operator } from './operator.js';
+import type { OperatorSpec } from './spec.js';
 
 /** W = B (x) C: m1 n1 + m2 n2 numbers stand for m1 m2 x n1 n2. */
 export class Kronecker implements Operator {

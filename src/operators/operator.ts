@@ -1,5 +1,6 @@
-import type { Pointer } from '../wasm/kernels';
-import type { Parameter } from './parameter';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Parameter } from './parameter.js';
+import type { OperatorSpec } from './spec.js';
 
 /**
  * A weight matrix W[M,N], however it is stored. Three verbs say what training needs of it, for R rows of a batch at once.
@@ -30,15 +31,6 @@ export interface Operator {
 
 /** Fills a parameter with uniform noise in [-halfWidth, halfWidth). */
 export type Noise = (parameter: Parameter, halfWidth: number) => void;
-
-/** What is needed to make the operator again, besides the numbers: this is what files hold. */
-export type OperatorSpec =
-  | { type: 'dense'; shape: [number, number] }
-  | { type: 'sparse'; shape: [number, number]; nonzeros: number }
-  | { type: 'kronecker'; B: [number, number]; C: [number, number] }
-  | { type: 'product'; U: OperatorSpec; V: OperatorSpec }
-  | { type: 'vstack'; blocks: OperatorSpec[] }
-  | { type: 'sum'; terms: OperatorSpec[] };
 
 /** The operator and all it is made of, with their names in files, parents first. */
 export function* walk(operator: Operator, name: string): Generator<[string, Operator]> {

@@ -1,5 +1,5 @@
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
 
 /** Trainable numbers: a row-major f32 array in the runtime's memory. */
 export class Parameter {

@@ -1,8 +1,9 @@
-import { InputError } from '../errors';
-import { f32_gemm_nn } from '../reference';
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
-import type { Noise, Operator, OperatorSpec } from './operator';
+import { InputError } from '../errors.js';
+import { f32_gemm_nn } from '../reference.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import type { Noise, Operator } from './operator.js';
+import type { OperatorSpec } from './spec.js';
 
 /** W = U V, U[M,K], V[K,N]. */
 export class Product implements Operator {

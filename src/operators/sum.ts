@@ -1,8 +1,9 @@
-import { InputError } from '../errors';
-import { seedWords } from '../random';
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
-import type { Noise, Operator, OperatorSpec } from './operator';
+import { InputError } from '../errors.js';
+import { seedWords } from '../random.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import type { Noise, Operator } from './operator.js';
+import type { OperatorSpec } from './spec.js';
 
 /**
  * Co-matrix row dropout (CMR): in training, y = sum of mask_i . (W_i x), mask_i independent Bernoulli masks over the rows of y, rescaled.

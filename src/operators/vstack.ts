@@ -1,7 +1,8 @@
-import { InputError } from '../errors';
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
-import type { Noise, Operator, OperatorSpec } from './operator';
+import { InputError } from '../errors.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import type { Noise, Operator } from './operator.js';
+import type { OperatorSpec } from './spec.js';
 
 /** Blocks of rows, one above the other. */
 export class VStack implements Operator {

@@ -1,4 +1,4 @@
-import { InputError } from '../errors';
+import { InputError } from '../errors.js';
 
 /**
  * A text as `batch` parallel streams, cut into pieces of `steps` time steps, so that each piece goes on where the one before stopped. Inputs and

@@ -1,16 +1,17 @@
-import { Tape } from '../autograd/tape';
-import { InputError } from '../errors';
-import { LanguageModel, type LanguageModelConfig, matrixPlan, type State } from '../nn/language-model';
-import { crossEntropy } from '../nn/loss';
-import { defaultAnnealing } from '../train/annealing';
-import { noCoMatrixDropout } from '../train/comatrix';
-import type { OptimizerName } from '../train/optimizers';
-import type { TrainRecord } from '../train/records';
-import { diverged, Trainer, type TrainerOptions } from '../train/trainer';
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
-import { Streams } from './batches';
-import type { Level, Vocabulary } from './text';
+import { Tape } from '../autograd/tape.js';
+import { InputError } from '../errors.js';
+import type { LanguageModelConfig } from '../nn/config.js';
+import { LanguageModel, matrixPlan, type State } from '../nn/language-model.js';
+import { crossEntropy } from '../nn/loss.js';
+import { defaultAnnealing } from '../train/annealing.js';
+import { noCoMatrixDropout } from '../train/comatrix.js';
+import type { OptimizerName } from '../train/optimizers.js';
+import type { TrainRecord } from '../train/records.js';
+import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { Streams } from './batches.js';
+import type { Level, Vocabulary } from './text.js';
 
 export interface LanguageModelOptions extends LanguageModelConfig, TrainerOptions {
   dropout: number;

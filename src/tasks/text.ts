@@ -1,6 +1,6 @@
 /** Text to token ids and back, for language models of words or of characters. */
 
-import { FileFormatError, InputError } from '../errors';
+import { FileFormatError, InputError } from '../errors.js';
 
 export type Level = 'word' | 'char';
 

@@ -1,5 +1,5 @@
-import { InputError } from '../errors';
-import { Sparse } from '../operators/sparse';
+import { InputError } from '../errors.js';
+import { Sparse } from '../operators/sparse.js';
 
 /** When and how M_sp is pruned. Times are shares of the whole training. */
 export interface AnnealingOptions {

@@ -1,8 +1,8 @@
-import { InputError } from '../errors';
-import { type Operator, walk } from '../operators/operator';
-import { Sum } from '../operators/sum';
-import { Stream } from '../random';
-import type { MatrixAdaptation } from './records';
+import { InputError } from '../errors.js';
+import { type Operator, walk } from '../operators/operator.js';
+import { Sum } from '../operators/sum.js';
+import { Stream } from '../random.js';
+import type { MatrixAdaptation } from './records.js';
 
 /** Co-matrix row dropout. */
 export interface CoMatrixDropoutOptions {

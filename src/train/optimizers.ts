@@ -1,7 +1,7 @@
-import { InputError } from '../errors';
-import type { Parameter } from '../operators/parameter';
-import type { Pointer } from '../wasm/kernels';
-import type { Runtime } from '../wasm/runtime';
+import { InputError } from '../errors.js';
+import type { Parameter } from '../operators/parameter.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
 
 export interface Optimizer {
   /** One step against the gradients, each multiplied by `clip`, at `rate` times each parameter's own scale. */

@@ -1,4 +1,4 @@
-import { InputError } from '../errors';
+import { InputError } from '../errors.js';
 
 /** How the learning rate changes over training. */
 export type Schedule =

@@ -1,12 +1,12 @@
-import { Tape } from '../autograd/tape';
-import { InputError, TrainingError } from '../errors';
-import { Dense } from '../operators/dense';
-import { type Operator, parametersOf, walk } from '../operators/operator';
-import type { Parameter } from '../operators/parameter';
-import { Sparse } from '../operators/sparse';
-import type { Sum } from '../operators/sum';
-import type { Runtime } from '../wasm/runtime';
-import { type AnnealingOptions, SparsityAnnealing } from './annealing';
+import { Tape } from '../autograd/tape.js';
+import { InputError, TrainingError } from '../errors.js';
+import { Dense } from '../operators/dense.js';
+import { type Operator, parametersOf, walk } from '../operators/operator.js';
+import type { Parameter } from '../operators/parameter.js';
+import { Sparse } from '../operators/sparse.js';
+import type { Sum } from '../operators/sum.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { type AnnealingOptions, SparsityAnnealing } from './annealing.js';
 import {
   alone,
   type CoMatrixDropoutOptions,
@@ -15,10 +15,10 @@ import {
   measureAdaptation,
   setCoMatrixDropout,
   withoutMasks,
-} from './comatrix';
-import { createOptimizer, type Optimizer, type OptimizerName } from './optimizers';
-import type { TrainRecord } from './records';
-import { checkSchedule, type Schedule, scheduledRate } from './schedule';
+} from './comatrix.js';
+import { createOptimizer, type Optimizer, type OptimizerName } from './optimizers.js';
+import type { TrainRecord } from './records.js';
+import { checkSchedule, type Schedule, scheduledRate } from './schedule.js';
 
 export interface TrainerOptions {
   optimizer: OptimizerName;

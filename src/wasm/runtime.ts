@@ -1,6 +1,6 @@
 import { instantiateSync } from '@assemblyscript/loader';
 import bytes from '../../build/dopant.wasm';
-import type { Kernels, Pointer } from './kernels';
+import type { Kernels, Pointer } from './kernels.js';
 
 const PAGE = 65536;
 const MAX_PAGES = 65535;

@@ -1,5 +1,5 @@
 /** The bundler's binary loader turns the compiled kernels into bytes inside the bundle: no path, no fetch, no setting. */
 declare module '*.wasm' {
-  const bytes: Uint8Array;
+  const bytes: Uint8Array<ArrayBuffer>;
   export default bytes;
 }

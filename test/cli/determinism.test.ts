@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { contents, digest, dopant, end, json, makeFolder, makeText, start, succeed } from './command';
+import { contents, digest, dopant, end, json, makeFolder, makeText, start, succeed } from './command.js';
 
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);

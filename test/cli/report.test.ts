@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Report, renderReport } from '../../src/cli/report';
-import type { TrainRecord } from '../../src/train/records';
+import { type Report, renderReport } from '../../src/cli/report.js';
+import type { TrainRecord } from '../../src/train/records.js';
 
 interface Chart {
   title: string;

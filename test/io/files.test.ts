@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InputError } from '../../src/errors';
-import { readFileBytes, writeFileAtomically } from '../../src/io/files';
+import { InputError } from '../../src/errors.js';
+import { readFileBytes, writeFileAtomically } from '../../src/io/files.js';
 
 let folder = '';
 test.before.each(async () => {

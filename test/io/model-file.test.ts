@@ -1,20 +1,21 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Tape } from '../../src/autograd/tape';
-import { FileFormatError, InputError, TrainingError } from '../../src/errors';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint';
-import { takeInventory } from '../../src/io/inventory';
-import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors';
-import { LanguageModel, type LanguageModelConfig } from '../../src/nn/language-model';
-import { METHODS, type Method } from '../../src/operators/budget';
-import { walk } from '../../src/operators/operator';
-import { Sparse } from '../../src/operators/sparse';
-import { uniform } from '../../src/random';
-import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model';
-import { Vocabulary } from '../../src/tasks/text';
-import { Runtime } from '../../src/wasm/runtime';
+import { Tape } from '../../src/autograd/tape.js';
+import { FileFormatError, InputError, TrainingError } from '../../src/errors.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
+import { takeInventory } from '../../src/io/inventory.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file.js';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
+import type { LanguageModelConfig } from '../../src/nn/config.js';
+import { LanguageModel } from '../../src/nn/language-model.js';
+import { METHODS, type Method } from '../../src/operators/methods.js';
+import { walk } from '../../src/operators/operator.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { uniform } from '../../src/random.js';
+import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { Vocabulary } from '../../src/tasks/text.js';
+import { Runtime } from '../../src/wasm/runtime.js';
 
 const runtime = new Runtime();
 

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileFormatError, InputError } from '../../src/errors';
-import { type Dtype, decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors';
+import { FileFormatError, InputError } from '../../src/errors.js';
+import { type Dtype, decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 
 const arrayTypes = { F32: Float32Array, U8: Uint8Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array };
 

@@ -3,7 +3,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import fixtures from '../fixtures/training.json';
-import { close, runKernel, U, Written } from '../support';
+import { close, runKernel, U, Written } from '../support.js';
 
 const row = (data: number[], step: number, n: number) => Float32Array.from(data.slice(step * n, (step + 1) * n));
 

@@ -2,8 +2,8 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { philox, Stream, seedWords } from '../../src/random';
-import { runKernel, Written, written } from '../support';
+import { philox, Stream, seedWords } from '../../src/random.js';
+import { runKernel, Written, written } from '../support.js';
 
 const n = 2 ** 16;
 const seeds = [1, 2, 2 ** 40 + 3].map(seedWords);

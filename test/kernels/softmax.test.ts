@@ -3,7 +3,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import fixtures from '../fixtures/training.json';
-import { close, runKernel, U, written } from '../support';
+import { close, runKernel, U, written } from '../support.js';
 
 const { logits, targets, losses, log_softmax, gradient } = fixtures.cross_entropy;
 const [R, V] = logits.shape;

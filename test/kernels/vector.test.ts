@@ -2,7 +2,7 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type KernelName, runKernel, written } from '../support';
+import { type KernelName, runKernel, written } from '../support.js';
 
 type Activation = Extract<KernelName, 'f32_exp' | 'f32_sigmoid' | 'f32_tanh'>;
 

@@ -1,20 +1,20 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Tape } from '../../src/autograd/tape';
-import { InputError } from '../../src/errors';
-import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file';
-import { LanguageModel, matrixPlan, type State } from '../../src/nn/language-model';
-import { crossEntropy } from '../../src/nn/loss';
-import { METHODS, type Method } from '../../src/operators/budget';
-import { Sparse } from '../../src/operators/sparse';
-import { uniform } from '../../src/random';
-import { Streams } from '../../src/tasks/batches';
-import { Evaluation, LanguageModelTraining } from '../../src/tasks/language-model';
-import { dopedMatrices, setCoMatrixDropout } from '../../src/train/comatrix';
-import { Runtime } from '../../src/wasm/runtime';
-import { denseOf } from '../operators/battery';
-import { close, U64, values } from '../support';
+import { Tape } from '../../src/autograd/tape.js';
+import { InputError } from '../../src/errors.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file.js';
+import { LanguageModel, matrixPlan, type State } from '../../src/nn/language-model.js';
+import { crossEntropy } from '../../src/nn/loss.js';
+import { METHODS, type Method } from '../../src/operators/methods.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { uniform } from '../../src/random.js';
+import { Streams } from '../../src/tasks/batches.js';
+import { Evaluation, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { dopedMatrices, setCoMatrixDropout } from '../../src/train/comatrix.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { denseOf } from '../operators/battery.js';
+import { close, U64, values } from '../support.js';
 import {
   bits,
   passError,
@@ -28,7 +28,7 @@ import {
   tokens,
   vocabulary,
   weightsOf,
-} from './oracle';
+} from './oracle.js';
 
 const V = vocabulary.size;
 

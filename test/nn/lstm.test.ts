@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Tape, type Tensor } from '../../src/autograd/tape';
-import { InputError } from '../../src/errors';
-import { LstmLayer, lstm } from '../../src/nn/lstm';
-import { dense, doped, kron } from '../../src/operators/factories';
-import { type Operator, parametersOf } from '../../src/operators/operator';
-import { Parameter } from '../../src/operators/parameter';
-import { uniform } from '../../src/random';
-import * as reference from '../../src/reference';
-import { Runtime } from '../../src/wasm/runtime';
+import { Tape, type Tensor } from '../../src/autograd/tape.js';
+import { InputError } from '../../src/errors.js';
+import { LstmLayer, lstm } from '../../src/nn/lstm.js';
+import { dense, doped, kron } from '../../src/operators/factories.js';
+import { type Operator, parametersOf } from '../../src/operators/operator.js';
+import { Parameter } from '../../src/operators/parameter.js';
+import { uniform } from '../../src/random.js';
+import * as reference from '../../src/reference.js';
+import { Runtime } from '../../src/wasm/runtime.js';
 
 interface Array2 {
   shape: number[];
@@ -192,7 +192,10 @@ test('a sequence in two pieces with carried state gives what it gives in one', (
     const x = tensor(runtime, (to - from) * B, I, fixture.x.data.slice(from * B * I, to * B * I));
     return lstm(new Tape(runtime, false), layer, x, state);
   };
-  const start = { h: tensor(runtime, B, H, new Float32Array(B * H)), c: tensor(runtime, B, H, new Float32Array(B * H)) };
+  const start = {
+    h: tensor(runtime, B, H, new Float32Array(B * H)),
+    c: tensor(runtime, B, H, new Float32Array(B * H)),
+  };
   const whole = run(0, T, start);
   const first = run(0, 4, start);
   const rest = run(4, T, { h: first.h, c: first.c });

@@ -1,16 +1,16 @@
 // The language model in f64, said slowly, from the dense matrices that its operators stand for; and small models to compare with it.
 
-import type { LanguageModel } from '../../src/nn/language-model';
-import { type Operator, parametersOf, walk } from '../../src/operators/operator';
-import type { Parameter } from '../../src/operators/parameter';
-import { Sparse } from '../../src/operators/sparse';
-import { Sum } from '../../src/operators/sum';
-import { Stream, seedWords, uniform } from '../../src/random';
-import * as reference from '../../src/reference';
-import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/language-model';
-import { Vocabulary } from '../../src/tasks/text';
-import { asTheyAre, denseOf, type Numbers } from '../operators/battery';
-import { U } from '../support';
+import type { LanguageModel } from '../../src/nn/language-model.js';
+import { type Operator, parametersOf, walk } from '../../src/operators/operator.js';
+import type { Parameter } from '../../src/operators/parameter.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { Sum } from '../../src/operators/sum.js';
+import { Stream, seedWords, uniform } from '../../src/random.js';
+import * as reference from '../../src/reference.js';
+import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/language-model.js';
+import { Vocabulary } from '../../src/tasks/text.js';
+import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
+import { U } from '../support.js';
 
 // ---- small models
 

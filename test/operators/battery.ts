@@ -4,20 +4,22 @@
 // unit roundoff (Higham, 2002, 3.1). That sum is the same oracle's answer for the absolute values of all arguments.
 
 import * as assert from 'uvu/assert';
-import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors';
-import { checkSpec, loadOperator, operatorTensors, TensorSource } from '../../src/io/tensors';
-import { Dense } from '../../src/operators/dense';
-import { Kronecker } from '../../src/operators/kronecker';
-import { type Operator, parametersOf, walk } from '../../src/operators/operator';
-import type { Parameter } from '../../src/operators/parameter';
-import { Product } from '../../src/operators/product';
-import { Sparse } from '../../src/operators/sparse';
-import { Sum } from '../../src/operators/sum';
-import { VStack } from '../../src/operators/vstack';
-import * as reference from '../../src/reference';
-import type { Pointer } from '../../src/wasm/kernels';
-import { Runtime } from '../../src/wasm/runtime';
-import { U, U64, values } from '../support';
+import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js';
+import { TensorSource } from '../../src/io/tensor-source.js';
+import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
+import { Dense } from '../../src/operators/dense.js';
+import { Kronecker } from '../../src/operators/kronecker.js';
+import { type Operator, parametersOf, walk } from '../../src/operators/operator.js';
+import type { Parameter } from '../../src/operators/parameter.js';
+import { Product } from '../../src/operators/product.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { checkSpec } from '../../src/operators/spec.js';
+import { Sum } from '../../src/operators/sum.js';
+import { VStack } from '../../src/operators/vstack.js';
+import * as reference from '../../src/reference.js';
+import type { Pointer } from '../../src/wasm/kernels.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { U, U64, values } from '../support.js';
 
 // ---- memory
 

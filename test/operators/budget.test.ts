@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InputError } from '../../src/errors';
-import { buildOperator, describePlan, METHODS, type Method, type Plan, planMatrix } from '../../src/operators/budget';
-import type { KronShape } from '../../src/operators/factories';
-import { parametersOf, walk } from '../../src/operators/operator';
-import { Sparse } from '../../src/operators/sparse';
-import { Runtime } from '../../src/wasm/runtime';
+import { InputError } from '../../src/errors.js';
+import { buildOperator, describePlan, type Plan, planMatrix } from '../../src/operators/budget.js';
+import { type KronShape, METHODS, type Method } from '../../src/operators/methods.js';
+import { parametersOf, walk } from '../../src/operators/operator.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { Runtime } from '../../src/wasm/runtime.js';
 
 const runtime = new Runtime();
 

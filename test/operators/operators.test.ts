@@ -1,19 +1,22 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileFormatError, InputError } from '../../src/errors';
-import type { NamedTensor } from '../../src/io/safetensors';
-import { checkSpec, loadOperator, operatorTensors, TensorSource } from '../../src/io/tensors';
-import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories';
-import { type Operator, type OperatorSpec, parametersOf } from '../../src/operators/operator';
-import { Product } from '../../src/operators/product';
-import { type CsrArrays, Sparse } from '../../src/operators/sparse';
-import { type CoMatrixDropout, Sum } from '../../src/operators/sum';
-import { VStack } from '../../src/operators/vstack';
-import { seedWords, uniform } from '../../src/random';
-import * as reference from '../../src/reference';
-import type { Runtime } from '../../src/wasm/runtime';
-import { values } from '../support';
+import { FileFormatError, InputError } from '../../src/errors.js';
+import type { NamedTensor } from '../../src/io/safetensors.js';
+import { TensorSource } from '../../src/io/tensor-source.js';
+import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
+import type { CsrArrays } from '../../src/operators/csr.js';
+import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
+import { type Operator, parametersOf } from '../../src/operators/operator.js';
+import { Product } from '../../src/operators/product.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { checkSpec, type OperatorSpec } from '../../src/operators/spec.js';
+import { type CoMatrixDropout, Sum } from '../../src/operators/sum.js';
+import { VStack } from '../../src/operators/vstack.js';
+import { seedWords, uniform } from '../../src/random.js';
+import * as reference from '../../src/reference.js';
+import type { Runtime } from '../../src/wasm/runtime.js';
+import { values } from '../support.js';
 import {
   assertClose,
   asTheyAre,
@@ -29,7 +32,7 @@ import {
   roundings,
   runtime,
   scoped,
-} from './battery';
+} from './battery.js';
 
 const refuses = (act: () => unknown, type: typeof InputError, message: RegExp) =>
   assert.throws(act, (error: unknown) => error instanceof type && message.test(error.message), `${message} is wanted`);

@@ -1,12 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InputError } from '../../src/errors';
-import { LanguageModel } from '../../src/nn/language-model';
-import { generate } from '../../src/tasks/generate';
-import { Vocabulary } from '../../src/tasks/text';
-import { Runtime } from '../../src/wasm/runtime';
-import { passError, type SlowState, slowForward, tinyOptions, zeroState } from '../nn/oracle';
-import { values } from '../support';
+import { InputError } from '../../src/errors.js';
+import { LanguageModel } from '../../src/nn/language-model.js';
+import { generate } from '../../src/tasks/generate.js';
+import { Vocabulary } from '../../src/tasks/text.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { passError, type SlowState, slowForward, tinyOptions, zeroState } from '../nn/oracle.js';
+import { values } from '../support.js';
 
 const chars = Vocabulary.build(['abcdefgh'], 'char');
 const words = Vocabulary.build(['to be or not to be . that is the question . '], 'word');

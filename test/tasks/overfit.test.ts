@@ -3,21 +3,21 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileFormatError, InputError, TrainingError } from '../../src/errors';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint';
-import { encodeLanguageModel } from '../../src/io/model-file';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors';
-import { matrixPlan } from '../../src/nn/language-model';
+import { FileFormatError, InputError, TrainingError } from '../../src/errors.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
+import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
+import { matrixPlan } from '../../src/nn/language-model.js';
 import {
   defaultOptions,
   Evaluation,
   type LanguageModelOptions,
   LanguageModelTraining,
-} from '../../src/tasks/language-model';
-import { Vocabulary } from '../../src/tasks/text';
-import { defaultAnnealing } from '../../src/train/annealing';
-import { Runtime } from '../../src/wasm/runtime';
-import { sparseOf, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle';
+} from '../../src/tasks/language-model.js';
+import { Vocabulary } from '../../src/tasks/text.js';
+import { defaultAnnealing } from '../../src/train/annealing.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { sparseOf, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle.js';
 
 const corpus = { train: tokens(80, 1), valid: tokens(20, 2) };
 

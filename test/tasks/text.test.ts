@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileFormatError, InputError } from '../../src/errors';
-import { markSentences, splitText, Vocabulary } from '../../src/tasks/text';
+import { FileFormatError, InputError } from '../../src/errors.js';
+import { markSentences, splitText, Vocabulary } from '../../src/tasks/text.js';
 
 /** The tokens of a text, seen through a vocabulary that has them all. */
 function words(text: string): string[] {

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InputError } from '../../src/errors';
-import { Sparse } from '../../src/operators/sparse';
-import { type AnnealingOptions, defaultAnnealing, SparsityAnnealing } from '../../src/train/annealing';
-import { Runtime } from '../../src/wasm/runtime';
-import { values } from '../support';
+import { InputError } from '../../src/errors.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { type AnnealingOptions, defaultAnnealing, SparsityAnnealing } from '../../src/train/annealing.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { values } from '../support.js';
 
 const M = 12;
 const N = 10;

@@ -2,9 +2,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { LanguageModelTraining } from '../../src/tasks/language-model';
-import { Runtime } from '../../src/wasm/runtime';
-import { sparseOf, tinyOptions, tokens, vocabulary } from '../nn/oracle';
+import { LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { sparseOf, tinyOptions, tokens, vocabulary } from '../nn/oracle.js';
 
 // Code that V8 compiles, optimises and throws away again on its own account lies in the same heap.
 for (const flag of ['--expose-gc', '--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode']) {

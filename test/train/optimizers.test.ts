@@ -2,12 +2,12 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InputError } from '../../src/errors';
-import { Parameter } from '../../src/operators/parameter';
-import { createOptimizer, type Optimizer, type OptimizerName } from '../../src/train/optimizers';
-import { Runtime } from '../../src/wasm/runtime';
+import { InputError } from '../../src/errors.js';
+import { Parameter } from '../../src/operators/parameter.js';
+import { createOptimizer, type Optimizer, type OptimizerName } from '../../src/train/optimizers.js';
+import { Runtime } from '../../src/wasm/runtime.js';
 import fixtures from '../fixtures/training.json';
-import { U, values } from '../support';
+import { U, values } from '../support.js';
 
 const NAMES: readonly OptimizerName[] = ['sgd', 'adam'];
 

@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InputError } from '../../src/errors';
-import { checkSchedule, type Schedule, scheduledRate } from '../../src/train/schedule';
-import { U64 } from '../support';
+import { InputError } from '../../src/errors.js';
+import { checkSchedule, type Schedule, scheduledRate } from '../../src/train/schedule.js';
+import { U64 } from '../support.js';
 
 const RATE = 0.3;
 

@@ -1,19 +1,19 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Tape } from '../../src/autograd/tape';
-import { InputError, TrainingError } from '../../src/errors';
-import type { Method } from '../../src/operators/budget';
-import { doped, kron } from '../../src/operators/factories';
-import { type Operator, parametersOf } from '../../src/operators/operator';
-import { Parameter } from '../../src/operators/parameter';
-import type { CoMatrixDropout } from '../../src/operators/sum';
-import { Stream } from '../../src/random';
-import { Evaluation, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model';
-import { defaultAnnealing } from '../../src/train/annealing';
-import type { TrainRecord } from '../../src/train/records';
-import { Trainer, type TrainerOptions } from '../../src/train/trainer';
-import { Runtime } from '../../src/wasm/runtime';
+import type { Tape } from '../../src/autograd/tape.js';
+import { InputError, TrainingError } from '../../src/errors.js';
+import { doped, kron } from '../../src/operators/factories.js';
+import type { Method } from '../../src/operators/methods.js';
+import { type Operator, parametersOf } from '../../src/operators/operator.js';
+import { Parameter } from '../../src/operators/parameter.js';
+import type { CoMatrixDropout } from '../../src/operators/sum.js';
+import { Stream } from '../../src/random.js';
+import { Evaluation, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { defaultAnnealing } from '../../src/train/annealing.js';
+import type { TrainRecord } from '../../src/train/records.js';
+import { Trainer, type TrainerOptions } from '../../src/train/trainer.js';
+import { Runtime } from '../../src/wasm/runtime.js';
 import {
   dopedOf,
   only,
@@ -27,9 +27,9 @@ import {
   vocabulary,
   weightsOf,
   zeroState,
-} from '../nn/oracle';
-import { denseOf } from '../operators/battery';
-import { U, U64, values } from '../support';
+} from '../nn/oracle.js';
+import { denseOf } from '../operators/battery.js';
+import { U, U64, values } from '../support.js';
 
 // ---- a model of bare parameters, for which a test makes up losses and gradients
 

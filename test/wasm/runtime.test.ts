@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Runtime } from '../../src/wasm/runtime';
+import { Runtime } from '../../src/wasm/runtime.js';
 
 const MB = 2 ** 20;
 

@@ -1,0 +1,7 @@
+// The kernels of inference alone: a binary of its own, small enough for a page.
+export * from './step';
+
+/** First byte that no static data uses. */
+export function heapBase(): usize {
+  return __heap_base;
+}

@@ -1,0 +1,57 @@
+// Dense matrix times vector, the matrix packed for it: y[M] (+)= W x[N], f32.
+//
+// Packed: panels of four rows, [ceil(M/4)][ceil(N/4)][4 rows][4 columns], zero past M and N, so that a panel is one linear stream and a piece of x is read once for
+// four rows. x is padded with zeros to a multiple of 4. No alignment asked.
+
+import { loadPart, madd, storePart } from './simd';
+
+/** `blocks` is ceil(N / 4). */
+export function f32_panel_mv(w: usize, x: usize, y: usize, M: i32, blocks: i32, accumulate: bool): void {
+  for (let i = 0; i < M; i += 4, y += 16) {
+    let s0 = i32x4.splat(0);
+    let s1 = s0;
+    let s2 = s0;
+    let s3 = s0;
+    let t0 = s0;
+    let t1 = s0;
+    let t2 = s0;
+    let t3 = s0;
+    let at = x;
+    let v: v128;
+    let n = blocks;
+    // Two sets of sums, used in turn, hide the latency of the additions.
+    while (true) {
+      v = v128.load(at);
+      s0 = madd(v128.load(w), v, s0);
+      s1 = madd(v128.load(w, 16), v, s1);
+      s2 = madd(v128.load(w, 32), v, s2);
+      s3 = madd(v128.load(w, 48), v, s3);
+      w += 64;
+      at += 16;
+      if (--n === 0) break;
+      v = v128.load(at);
+      t0 = madd(v128.load(w), v, t0);
+      t1 = madd(v128.load(w, 16), v, t1);
+      t2 = madd(v128.load(w, 32), v, t2);
+      t3 = madd(v128.load(w, 48), v, t3);
+      w += 64;
+      at += 16;
+      if (--n === 0) break;
+    }
+    s0 = f32x4.add(s0, t0);
+    s1 = f32x4.add(s1, t1);
+    s2 = f32x4.add(s2, t2);
+    s3 = f32x4.add(s3, t3);
+    // Sums of the lanes of each, side by side.
+    const a = f32x4.add(v128.shuffle<f32>(s0, s1, 0, 4, 1, 5), v128.shuffle<f32>(s0, s1, 2, 6, 3, 7));
+    const b = f32x4.add(v128.shuffle<f32>(s2, s3, 0, 4, 1, 5), v128.shuffle<f32>(s2, s3, 2, 6, 3, 7));
+    let sums = f32x4.add(v128.shuffle<f32>(a, b, 0, 1, 4, 5), v128.shuffle<f32>(a, b, 2, 3, 6, 7));
+    if (i + 4 <= M) {
+      if (accumulate) sums = f32x4.add(sums, v128.load(y));
+      v128.store(y, sums);
+    } else {
+      if (accumulate) sums = f32x4.add(sums, loadPart(y, M - i));
+      storePart(y, sums, M - i);
+    }
+  }
+}

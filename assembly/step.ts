@@ -1,0 +1,51 @@
+// One step of an LSTM layer at inference, in one call: both matrix products, whatever the matrices are made of, then the gates.
+//
+// A packed matrix is a list of instructions of eight u32 each, ended by END; `from` is the address of a vector, or 0 for the layer's input or state;
+// `to` is an address; `add` says whether to add to what is there.
+//
+//   PANEL   to from add  w M ceil(N/4) -
+//   KRON    to from add  b c shape temp       shape: address of u32 m1, n1, m2, n2
+//   SELL    to from -    slices count stream -
+//   ZERO    to -    -    bytes - - -
+//   COPY    to from -    bytes - - -
+
+import { f32_gates } from './gates';
+import { f32_panel_mv } from './packed-dense';
+import { f32_kron_mv } from './packed-kron';
+import { f32_sell_mv } from './packed-sparse';
+
+const END: u32 = 0;
+const PANEL: u32 = 1;
+const KRON: u32 = 2;
+const SELL: u32 = 3;
+const ZERO: u32 = 4;
+const COPY: u32 = 5;
+
+/** Runs a packed matrix on the vector `input`. */
+export function run(program: usize, input: usize): void {
+  for (let op = load<u32>(program); op !== END; op = load<u32>((program += 32))) {
+    const to = <usize>load<u32>(program, 4);
+    let from = <usize>load<u32>(program, 8);
+    if (!from) from = input;
+    const add = load<u32>(program, 12) !== 0;
+    const a = <usize>load<u32>(program, 16);
+    const b = <usize>load<u32>(program, 20);
+    const c = <usize>load<u32>(program, 24);
+    const d = <usize>load<u32>(program, 28);
+    if (op === PANEL) f32_panel_mv(a, from, to, <i32>b, <i32>c, add);
+    else if (op === KRON) f32_kron_mv(a, b, from, to, load<i32>(c), load<i32>(c, 4), load<i32>(c, 8), load<i32>(c, 12), add, d);
+    else if (op === SELL) f32_sell_mv(a, <i32>b, c, from, to);
+    else if (op === ZERO) memory.fill(to, 0, a);
+    else if (op === COPY) memory.copy(to, from, a);
+  }
+}
+
+/**
+ * One layer and step. `ih` and `hh` are programs that together leave W_ih x + W_hh h in gates[4H]; x and h are padded with zeros to a multiple of 4; c and h are changed
+ * in place.
+ */
+export function lstm_step(ih: usize, hh: usize, x: usize, gates: usize, bias: usize, c: usize, h: usize, H: i32): void {
+  run(ih, x);
+  run(hh, h);
+  f32_gates(gates, bias, c, h, H);
+}

@@ -1,0 +1,39 @@
+// dopant/infer: runs trained models. Nothing of training is in here, and nothing of Node.
+import { InputError } from '../errors.js';
+import { init, initSync } from './engine.js';
+import { Plan } from './plan.js';
+
+export { FileFormatError, InputError } from '../errors.js';
+export { Vocabulary } from '../tasks/text.js';
+export { init, initSync, kernelBytes } from './engine.js';
+export type { Plan } from './plan.js';
+export type { Session } from './session.js';
+
+/** A model from its bytes, from a URL, or, in Node, from a path. */
+export async function load(source: Uint8Array | ArrayBuffer | URL | string): Promise<Plan> {
+  await init();
+  return new Plan(await read(source));
+}
+
+/** The same from bytes, at once. */
+export function loadSync(bytes: Uint8Array | ArrayBuffer): Plan {
+  initSync();
+  return new Plan(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
+}
+
+interface FileReader {
+  readFile(path: string | URL): Promise<Uint8Array>;
+}
+
+async function read(source: Uint8Array | ArrayBuffer | URL | string): Promise<Uint8Array> {
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  // Asked for by name at run time, so that no bundler looks for it.
+  const host = (globalThis as { process?: { getBuiltinModule?(name: string): FileReader | undefined } }).process;
+  const files = host?.getBuiltinModule?.('node:fs/promises');
+  const isFile = source instanceof URL ? source.protocol === 'file:' : !/^[a-z][a-z0-9+.-]*:/i.test(source);
+  if (files && isFile) return files.readFile(source);
+  const response = await fetch(source);
+  if (!response.ok) throw new InputError(`model: ${source} answered ${response.status} ${response.statusText}`);
+  return new Uint8Array(await response.arrayBuffer());
+}

@@ -1,0 +1,110 @@
+import { FileFormatError, InputError } from '../errors.js';
+import { LARGEST_HIDDEN, type LanguageModelConfig, MOST_LAYERS } from '../nn/config.js';
+import { type KronShape, METHODS } from '../operators/methods.js';
+import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
+import { Vocabulary } from '../tasks/text.js';
+import { decodeSafetensors, show } from './safetensors.js';
+import { TensorSource } from './tensor-source.js';
+
+// A model file is a safetensors file. Its metadata hold `format`, `version`, and as JSON `config`, `vocabulary` and `operators`, which says how the tensors
+// make up the matrices: {"lstm.0.ih": spec, ...}.
+
+export const MODEL_FORMAT = 'dopant-language-model';
+export const MODEL_VERSION = '1';
+
+export interface ModelHeader {
+  config: LanguageModelConfig;
+  vocabulary: Vocabulary;
+  /** What a matrix of this name is made of; it must be M x N. */
+  spec(name: string, M: number, N: number): OperatorSpec;
+  source: TensorSource;
+  /** To be called when every tensor has been taken. */
+  finish(): void;
+}
+
+/** What a model file says of itself, checked, and its tensors, to be taken. Throws FileFormatError. */
+export function readModelHeader(bytes: Uint8Array): ModelHeader {
+  const { tensors, metadata } = decodeSafetensors(bytes);
+  checkFormat(metadata, MODEL_FORMAT, MODEL_VERSION, 'a model of dopant');
+  const config = checkConfig(parseField(metadata, 'config'));
+  const vocabulary = Vocabulary.fromJSON(parseField(metadata, 'vocabulary'));
+  const operators = asObject(parseField(metadata, 'operators'), 'operators');
+  const source = new TensorSource(tensors);
+  const spec = (name: string, M: number, N: number) => {
+    const checked = checkSpec(operators[name], name);
+    const [rows, columns] = shapeOf(checked);
+    if (rows !== M || columns !== N) {
+      throw new FileFormatError(`operator '${name}' is ${rows} x ${columns}; ${M} x ${N} is wanted`);
+    }
+    return checked;
+  };
+  return { config, vocabulary, spec, source, finish: () => source.finish() };
+}
+
+/** Constructors blame their arguments, but in here those are the file's. */
+export function blamingTheFile<T>(build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    if (error instanceof InputError) throw new FileFormatError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+export function checkFormat(metadata: Record<string, string>, format: string, version: string, what: string): void {
+  if (metadata.format !== format) {
+    throw new FileFormatError(`the file is not ${what}: its format is ${show(metadata.format)}; '${format}' is wanted`);
+  }
+  if (metadata.version !== version) {
+    throw new FileFormatError(
+      `the file is of version ${show(metadata.version)}; this release reads version ${version}`,
+    );
+  }
+}
+
+export function parseField(
+  metadata: Record<string, string>,
+  field: string,
+  reviver?: (key: string, value: unknown) => unknown,
+): unknown {
+  const text = metadata[field];
+  if (text === undefined) throw new FileFormatError(`the file has no '${field}' in its metadata`);
+  try {
+    return JSON.parse(text, reviver);
+  } catch (cause) {
+    throw new FileFormatError(`'${field}' in the file's metadata is not JSON`, { cause });
+  }
+}
+
+export function asObject(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new FileFormatError(`'${what}' in the file's metadata is not an object`);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** The configuration as read from JSON, without whatever else is there. */
+export function checkConfig(value: unknown): LanguageModelConfig {
+  const { hidden, layers, method, compression, kron } = asObject(value, 'config');
+  const whole = (name: string, n: unknown, most: number): number => {
+    if (!Number.isInteger(n) || (n as number) < 1 || (n as number) > most) {
+      throw new FileFormatError(`config: ${name} is ${show(n)}; 1 to ${most} is wanted`);
+    }
+    return n as number;
+  };
+  const known = METHODS.find((name) => name === method);
+  if (!known) throw new FileFormatError(`config: method is ${show(method)}; ${METHODS.join(', ')} are known`);
+  if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
+    throw new FileFormatError(`config: compression is ${show(compression)}; at least 1 is wanted`);
+  }
+  if (kron !== undefined && !(Array.isArray(kron) && kron.length === 4)) {
+    throw new FileFormatError(`config: kron is ${show(kron)}; four numbers are wanted`);
+  }
+  return {
+    hidden: whole('hidden', hidden, LARGEST_HIDDEN),
+    layers: whole('layers', layers, MOST_LAYERS),
+    method: known,
+    compression,
+    ...(kron && { kron: kron.map((side) => whole('kron', side, 4 * LARGEST_HIDDEN)) as unknown as KronShape }),
+  };
+}

@@ -1,0 +1,55 @@
+import { FileFormatError } from '../errors.js';
+import type { NamedTensor } from './safetensors.js';
+
+/** The tensors of a file, taken out by name with the shape they must have. What is left over at the end is refused too. */
+export class TensorSource {
+  private readonly rest: Map<string, NamedTensor>;
+
+  constructor(tensors: ReadonlyMap<string, NamedTensor>) {
+    this.rest = new Map(tensors);
+  }
+
+  floats(name: string, shape: readonly number[]): Float32Array {
+    const tensor = this.take(name, shape);
+    if (tensor.dtype !== 'F32') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; F32 is wanted`);
+    const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; weights are finite`);
+    return tensor.data;
+  }
+
+  integers(name: string, shape: readonly number[]): Uint32Array {
+    const tensor = this.take(name, shape);
+    if (tensor.dtype !== 'U16' && tensor.dtype !== 'U32') {
+      throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U16 or U32 is wanted`);
+    }
+    return Uint32Array.from(tensor.data);
+  }
+
+  flags(name: string, shape: readonly number[]): Uint8Array {
+    const tensor = this.take(name, shape);
+    if (tensor.dtype !== 'U8') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U8 is wanted`);
+    const bad = tensor.data.findIndex((flag) => flag > 1);
+    if (bad >= 0)
+      throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; 0 or 1 is wanted`);
+    return tensor.data;
+  }
+
+  private take(name: string, shape: readonly number[]): NamedTensor {
+    const tensor = this.rest.get(name);
+    if (!tensor) throw new FileFormatError(`tensor '${name}' is missing`);
+    if (tensor.shape.join() !== shape.join()) {
+      throw new FileFormatError(
+        `tensor '${name}' has shape [${tensor.shape.join(', ')}]; [${shape.join(', ')}] is wanted`,
+      );
+    }
+    this.rest.delete(name);
+    return tensor;
+  }
+
+  /** Every tensor must have been taken. */
+  finish(): void {
+    const [name] = this.rest.keys();
+    if (name !== undefined) throw new FileFormatError(`tensor '${name}' is not part of this model`);
+  }
+}

@@ -1,0 +1,15 @@
+import type { KronShape, Method } from '../operators/methods.js';
+
+export interface LanguageModelConfig {
+  hidden: number;
+  layers: number;
+  method: Method;
+  /** Asked of every LSTM matrix; 1 for dense. */
+  compression: number;
+  /** Kronecker factor shapes by hand; the budget solver chooses where there are none. */
+  kron?: KronShape;
+}
+
+/** Larger models are neither made nor read from files, so that what is made can be read. */
+export const LARGEST_HIDDEN = 2 ** 16;
+export const MOST_LAYERS = 64;

@@ -1,0 +1,95 @@
+import { FileFormatError } from '../errors.js';
+import { show } from '../io/safetensors.js';
+
+/** What is needed to make the operator again, besides the numbers: this is what files hold. */
+export type OperatorSpec =
+  | { type: 'dense'; shape: [number, number] }
+  | { type: 'sparse'; shape: [number, number]; nonzeros: number }
+  | { type: 'kronecker'; B: [number, number]; C: [number, number] }
+  | { type: 'product'; U: OperatorSpec; V: OperatorSpec }
+  | { type: 'vstack'; blocks: OperatorSpec[] }
+  | { type: 'sum'; terms: OperatorSpec[] };
+
+/** M and N of the matrix that a spec describes. Throws FileFormatError when its parts do not fit together. */
+export function shapeOf(spec: OperatorSpec): [number, number] {
+  switch (spec.type) {
+    case 'dense':
+    case 'sparse':
+      return spec.shape;
+    case 'kronecker':
+      return [spec.B[0] * spec.C[0], spec.B[1] * spec.C[1]];
+    case 'product': {
+      const [M, inner] = shapeOf(spec.U);
+      const [rows, N] = shapeOf(spec.V);
+      if (inner !== rows) throw new FileFormatError(`a product of matrices with ${inner} columns and ${rows} rows`);
+      return [M, N];
+    }
+    case 'vstack': {
+      const shapes = spec.blocks.map(shapeOf);
+      const [, N] = shapes[0];
+      if (shapes.some(([, columns]) => columns !== N)) throw new FileFormatError('stacked blocks of different widths');
+      return [shapes.reduce((sum, [M]) => sum + M, 0), N];
+    }
+    case 'sum': {
+      const [[M, N], ...others] = spec.terms.map(shapeOf);
+      if (others.some(([rows, columns]) => rows !== M || columns !== N)) {
+        throw new FileFormatError('a sum of matrices of different shapes');
+      }
+      return [M, N];
+    }
+  }
+}
+
+const LARGEST_SIDE = 2 ** 24;
+const DEEPEST = 16;
+
+/** A spec as read from JSON, checked: so that nothing is built from it, or allocated for it, that makes no sense. */
+export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec {
+  const refuse = (what: string): never => {
+    throw new FileFormatError(`operator '${name}': ${what}`);
+  };
+  if (typeof value !== 'object' || value === null) return refuse('its description is not an object');
+  if (depth > DEEPEST) return refuse(`it is nested more than ${DEEPEST} deep`);
+  const spec = value as Record<string, unknown>;
+  const shape = (key: string): [number, number] => {
+    const sides = spec[key];
+    if (!Array.isArray(sides) || sides.length !== 2) return refuse(`its ${key} is not a pair of numbers`);
+    for (const side of sides) {
+      if (!Number.isInteger(side) || side < 1 || side > LARGEST_SIDE) {
+        return refuse(`its ${key} holds ${show(side)}; 1 to ${LARGEST_SIDE} is wanted`);
+      }
+    }
+    return sides as [number, number];
+  };
+  const list = (key: string): OperatorSpec[] => {
+    const parts = spec[key];
+    if (!Array.isArray(parts) || parts.length < 1) return refuse(`its ${key} are not a list`);
+    return parts.map((part, i) => checkSpec(part, `${name}.${i}`, depth + 1));
+  };
+  switch (spec.type) {
+    case 'dense':
+      return { type: 'dense', shape: shape('shape') };
+    case 'sparse': {
+      const { nonzeros } = spec;
+      const [M, N] = shape('shape');
+      if (!Number.isInteger(nonzeros) || (nonzeros as number) < 0 || (nonzeros as number) > M * N) {
+        return refuse(`its nonzeros are ${show(nonzeros)}; 0 to ${M * N} is wanted`);
+      }
+      return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number };
+    }
+    case 'kronecker':
+      return { type: 'kronecker', B: shape('B'), C: shape('C') };
+    case 'product':
+      return {
+        type: 'product',
+        U: checkSpec(spec.U, `${name}.U`, depth + 1),
+        V: checkSpec(spec.V, `${name}.V`, depth + 1),
+      };
+    case 'vstack':
+      return { type: 'vstack', blocks: list('blocks') };
+    case 'sum':
+      return { type: 'sum', terms: list('terms') };
+    default:
+      return refuse(`its type is ${show(spec.type)}; dense, sparse, kronecker, product, vstack or sum is wanted`);
+  }
+}
