@@ -1,4 +1,5 @@
-// The element-wise part of an LSTM step at inference, one vector of H units, f32; formula and order of gates as in lstm.ts.
+// The element-wise part of an LSTM step at inference, one vector of H units, f32; formula and order of gates as in
+// lstm.ts.
 //
 // In passes, each with few constants alive: a single loop over all gates spills registers in V8.
 
@@ -16,7 +17,9 @@ function tanhs(x: usize, bias: usize, n: i32): void {
   if (n) storePart(x, tanh4(f32x4.add(loadPart(x, n), loadPart(bias, n))), n);
 }
 
-/** a[4H]: W_ih x + W_hh h on entry, overwritten; bias[4H] = b_ih + b_hh; c[H] and h[H] are the state, changed in place. */
+/**
+ * a[4H]: W_ih x + W_hh h on entry, overwritten; bias[4H] = b_ih + b_hh; c[H] and h[H] are the state, changed in place.
+ */
 export function f32_gates(a: usize, bias: usize, c: usize, h: usize, H: i32): void {
   const row = (<usize>H) << 2;
   sigmoids(a, bias, H << 1);

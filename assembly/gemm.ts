@@ -4,11 +4,11 @@
 //   nt   C[M,N] (+)= A[M,K] B[N,K]^T
 //   tn   C[M,N] (+)= A[K,M]^T B[K,N]
 //
-// All row-major and dense. B is packed into panels of 8 columns, [ceil(N/8)][K][8], zero in the columns past N; A four rows at a time, each
-// element repeated four times, so that the inner loop is only loads, multiplications and additions (Goto and van de Geijn, 2008;
-// the repetition because a load32_splat with an offset costs V8 an instruction more). Tile: 4 rows x 8 columns in eight registers.
-// `scratch` is 16-byte aligned and holds F32_GEMM_SCRATCH bytes, and behind them, for the kernels that pack B themselves,
-// the packed B: 32 ceil(N/8) K bytes. M, N, K >= 1.
+// All row-major and dense. B is packed into panels of 8 columns, [ceil(N/8)][K][8], zero in the columns past N; A four
+// rows at a time, each element repeated four times, so that the inner loop is only loads, multiplications and additions
+// (Goto and van de Geijn, 2008; the repetition because a load32_splat with an offset costs V8 an instruction more).
+// Tile: 4 rows x 8 columns in eight registers. `scratch` is 16-byte aligned and holds F32_GEMM_SCRATCH bytes, and
+// behind them, for the kernels that pack B themselves, the packed B: 32 ceil(N/8) K bytes. M, N, K >= 1.
 
 import { madd } from './simd';
 
@@ -87,7 +87,10 @@ export function f32_gemm_pack_t(b: usize, packed: usize, N: i32, K: i32): void {
   }
 }
 
-/** Four rows of A[M,K] from row i and column k0 on, each element four times: [kc][4][4]. Rows past M repeat the last one. */
+/**
+ * Four rows of A[M,K] from row i and column k0 on, each element four times: [kc][4][4]. Rows past M repeat the last
+ * one.
+ */
 function packRows(a: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32, K: i32): void {
   const lda = (<usize>K) << 2;
   const p0 = a + <usize>i * lda + ((<usize>k0) << 2);
@@ -131,8 +134,8 @@ function tile(a: usize, b: usize, kc: i32, c: usize, ldc: usize, accumulate: boo
   let b0: v128;
   let b1: v128;
   let r: v128;
-  // Four steps of k a turn, with a way out after each: it serves every kc, and V8 keeps the sums in registers, where in a plain unrolled loop
-  // it moves the loads up and spills them.
+  // Four steps of k a turn, with a way out after each: it serves every kc, and V8 keeps the sums in registers, where in
+  // a plain unrolled loop it moves the loads up and spills them.
   while (true) {
     b0 = v128.load(b);
     b1 = v128.load(b, 16);

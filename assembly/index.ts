@@ -1,4 +1,5 @@
-// Every kernel. Pointers are bytes, sizes are elements; nothing is allocated and nothing is checked here: the caller has.
+// Every kernel. Pointers are bytes, sizes are elements; nothing is allocated and nothing is checked here: the caller
+// has.
 export * from './embedding';
 export * from './gemm';
 export * from './gemv';

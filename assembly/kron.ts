@@ -1,8 +1,8 @@
-// Products with W = B (x) C, B[m1,n1], C[m2,n2], W[m1 m2, n1 n2], without ever forming W:
-// with X[n1,n2] the row of x and Y[m1,m2] the row of y,  Y = B X C^T,  dX = B^T dY C,  dB = dY C X^T,  dC = dY^T B X.
-// C works on all R rows at once (its index runs fastest, so [R,n1,n2] is a matrix of R n1 rows); B works row by row of the batch.
-// Each product is taken in the cheaper order. R, m1, n1, m2, n2 >= 1; R = 1 is a matrix times a vector.
-// `scratch`: what gemm wants for the largest of its calls, see gemm.ts; `temp`: R max(m1 n2, n1 m2) floats.
+// Products with W = B (x) C, B[m1,n1], C[m2,n2], W[m1 m2, n1 n2], without ever forming W: with X[n1,n2] the row of x
+// and Y[m1,m2] the row of y, Y = B X C^T, dX = B^T dY C, dB = dY C X^T, dC = dY^T B X. C works on all R rows at once
+// (its index runs fastest, so [R,n1,n2] is a matrix of R n1 rows); B works row by row of the batch. Each product is
+// taken in the cheaper order. R, m1, n1, m2, n2 >= 1; R = 1 is a matrix times a vector. `scratch`: what gemm wants for
+// the largest of its calls, see gemm.ts; `temp`: R max(m1 n2, n1 m2) floats.
 
 import { f32_gemm_nn, f32_gemm_nt, f32_gemm_tn } from './gemm';
 

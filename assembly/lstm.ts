@@ -56,8 +56,8 @@ export function f32_lstm_cell(gates: usize, cPrev: usize, c: usize, tanhC: usize
 }
 
 /**
- * One step back. gates (i, f, g, o) and tanhC as the forward left them, cPrev its input; dh is dL/dh; dc is dL/dc from the step
- * after on entry, dL/dc' on return. Writes dgates[R,4H] = dL/da; dgates may be gates.
+ * One step back. gates (i, f, g, o) and tanhC as the forward left them, cPrev its input; dh is dL/dh; dc is dL/dc from
+ * the step after on entry, dL/dc' on return. Writes dgates[R,4H] = dL/da; dgates may be gates.
  */
 export function f32_lstm_cell_grad(
   gates: usize,

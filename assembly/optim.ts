@@ -1,5 +1,6 @@
-// Optimiser steps on n parameters w with gradients g, f32. The gradient is multiplied by `clip` first (1 when nothing is to be clipped).
-// `mask`: u8[n], 0 where a weight has been pruned, or a null pointer: a pruned weight and its moments become and stay 0.
+// Optimiser steps on n parameters w with gradients g, f32. The gradient is multiplied by `clip` first (1 when nothing
+// is to be clipped). `mask`: u8[n], 0 where a weight has been pruned, or a null pointer: a pruned weight and its
+// moments become and stay 0.
 
 import { alive, loadPart, madd, storePart } from './simd';
 
@@ -19,8 +20,8 @@ export function f32_sgd(w: usize, g: usize, mask: usize, n: i32, rate: f32, clip
 }
 
 /**
- * Adam (Kingma and Ba, 2015) as PyTorch counts it:  m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,
- * w -= rate / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + epsilon).  `rate1` is rate / (1 - b1^t), `root2` is 1 / sqrt(1 - b2^t).
+ * Adam (Kingma and Ba, 2015) as PyTorch counts it: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w -= rate / (1 -
+ * b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + epsilon). `rate1` is rate / (1 - b1^t), `root2` is 1 / sqrt(1 - b2^t).
  */
 export function f32_adam(
   w: usize,

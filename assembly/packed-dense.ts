@@ -1,7 +1,8 @@
 // Dense matrix times vector, the matrix packed for it: y[M] (+)= W x[N], f32.
 //
-// Packed: panels of four rows, [ceil(M/4)][ceil(N/4)][4 rows][4 columns], zero past M and N, so that a panel is one linear stream and a piece of x is read once for
-// four rows. x is padded with zeros to a multiple of 4. No alignment asked.
+// Packed: panels of four rows, [ceil(M/4)][ceil(N/4)][4 rows][4 columns], zero past M and N, so that a panel is one
+// linear stream and a piece of x is read once for four rows. x is padded with zeros to a multiple of 4. No alignment
+// asked.
 
 import { loadPart, madd, storePart } from './simd';
 

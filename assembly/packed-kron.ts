@@ -1,13 +1,15 @@
-// y[m1 m2] (+)= (B (x) C) x[n1 n2] for one vector, f32: Y = (B X) C^T or B (X C^T), X[n1,n2] and Y[m1,m2] as they lie in x and y.
+// y[m1 m2] (+)= (B (x) C) x[n1 n2] for one vector, f32: Y = (B X) C^T or B (X C^T), X[n1,n2] and Y[m1,m2] as they lie
+// in x and y.
 //
-// Both products are tiles of four rows and eight columns whose left operand is a scalar a row. Packed: B as [ceil(m1/4)][n1][4 rows][4 times], each element
-// repeated for SIMD; C^T as panels [ceil(m2/8)][n2][8], zero past m2. Rows past m1 repeat zeros. The vector between the two products, `temp`,
-// is what the first tile writes and the second reads.
+// Both products are tiles of four rows and eight columns whose left operand is a scalar a row. Packed: B as
+// [ceil(m1/4)][n1][4 rows][4 times], each element repeated for SIMD; C^T as panels [ceil(m2/8)][n2][8], zero past m2.
+// Rows past m1 repeat zeros. The vector between the two products, `temp`, is what the first tile writes and the second
+// reads.
 
 import { loadPart, madd, storePart } from './simd';
 
 /** Where a tile's row goes: whole, or the `cols` < 8 first of it. */
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 function put(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): void {
   if (cols >= 8) {
@@ -27,7 +29,8 @@ function put(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): voi
 }
 
 /**
- * out[m1,n] (+)= B in[n1,n]: B packed with repeats, `in` row-major; reads up to 7 floats past each row of `in`, and past the last.
+ * out[m1,n] (+)= B in[n1,n]: B packed with repeats, `in` row-major; reads up to 7 floats past each row of `in`, and
+ * past the last.
  */
 function left(b: usize, input: usize, out: usize, m1: i32, n1: i32, n: i32, accumulate: bool): void {
   const row = (<usize>n) << 2;
@@ -64,12 +67,12 @@ function left(b: usize, input: usize, out: usize, m1: i32, n1: i32, n: i32, accu
         p += row;
         if (--k === 0) break;
       }
-      let to = out + <usize>i * row + ((<usize>j) << 2);
+      const to = out + <usize>i * row + ((<usize>j) << 2);
       const cols = n - j;
       put(to, c00, c01, cols, accumulate);
-      if (rows > 1) put((to += row), c10, c11, cols, accumulate);
-      if (rows > 2) put((to += row), c20, c21, cols, accumulate);
-      if (rows > 3) put((to += row), c30, c31, cols, accumulate);
+      if (rows > 1) put(to + row, c10, c11, cols, accumulate);
+      if (rows > 2) put(to + row * 2, c20, c21, cols, accumulate);
+      if (rows > 3) put(to + row * 3, c30, c31, cols, accumulate);
     }
     b += (<usize>n1) << 6;
   }
@@ -122,12 +125,12 @@ function right(c: usize, input: usize, out: usize, m: i32, m2: i32, n2: i32, acc
         p3 += 4;
         if (--k === 0) break;
       }
-      let to = out + <usize>i * rowOut + ((<usize>j) << 2);
+      const to = out + <usize>i * rowOut + ((<usize>j) << 2);
       const cols = m2 - j;
       put(to, c00, c01, cols, accumulate);
-      if (rows > 1) put((to += rowOut), c10, c11, cols, accumulate);
-      if (rows > 2) put((to += rowOut), c20, c21, cols, accumulate);
-      if (rows > 3) put((to += rowOut), c30, c31, cols, accumulate);
+      if (rows > 1) put(to + rowOut, c10, c11, cols, accumulate);
+      if (rows > 2) put(to + rowOut * 2, c20, c21, cols, accumulate);
+      if (rows > 3) put(to + rowOut * 3, c30, c31, cols, accumulate);
     }
   }
 }

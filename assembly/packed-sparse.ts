@@ -1,9 +1,11 @@
-// Sparse matrix times vector, the matrix packed for it: y[M] += W x[N], f32. x: at most 16,384 floats, so that byte offsets fit 16 bits.
+// Sparse matrix times vector, the matrix packed for it: y[M] += W x[N], f32. x: at most 16,384 floats, so that byte
+// offsets fit 16 bits.
 //
-// SELL-4 (sliced ELLPACK): rows sorted by length, four a slice, each padded with (offset 0, value 0) to the slice's longest, that to a multiple of two.
-// One stream: for two entries of each of the four rows, 8 x u16 byte offsets into x (first entries of rows 0-3, then second ones), then 8 x f32 values in
-// the same order. `slices`: for each, u32 pairs of entries, then 4 x u32 byte offsets into y; rows that are not there point to y[M], a
-// place that is written and not read.
+// SELL-4 (sliced ELLPACK): rows sorted by length, four a slice, each padded with (offset 0, value 0) to the slice's
+// longest, that to a multiple of two. One stream: for two entries of each of the four rows, 8 x u16 byte offsets into x
+// (first entries of rows 0-3, then second ones), then 8 x f32 values in the same order. `slices`: for each, u32 pairs
+// of entries, then 4 x u32 byte offsets into y; rows that are not there point to y[M], a place that is written and not
+// read.
 
 import { madd } from './simd';
 

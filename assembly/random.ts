@@ -1,8 +1,10 @@
-// Random numbers by counting: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). A value depends on its
-// place and the key alone, so that a mask is made again in the backward pass instead of being kept, and a run can be taken up anywhere.
+// Random numbers by counting: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). A
+// value depends on its place and the key alone, so that a mask is made again in the backward pass instead of being
+// kept, and a run can be taken up anywhere.
 //
-// Place of element (row, column): counter words (16-column block * 4 + column mod 4, row, step, stream), and of the four words that
-// come out, number (column mod 16) / 4: four counters side by side in SIMD lanes give 16 columns in order.
+// Place of element (row, column): counter words (16-column block * 4 + column mod 4, row, step, stream), and of the
+// four words that come out, number (column mod 16) / 4: four counters side by side in SIMD lanes give 16 columns in
+// order.
 
 import { loadPart, storePart } from './simd';
 
@@ -59,8 +61,9 @@ export function f32_uniform(y: usize, n: i32, low: f32, high: f32, seedLow: u32,
 }
 
 /**
- * y[R,N] (+)= x[R,N] mask / (1 - rate), mask 0 with probability `rate` (in steps of 2^-24), else 1; y may be x. Row r draws from
- * row firstRow + r of the stream, modulo `period` unless that is 0: with period B, the T sequence steps of a batch of B share their masks.
+ * y[R,N] (+)= x[R,N] mask / (1 - rate), mask 0 with probability `rate` (in steps of 2^-24), else 1; y may be x. Row r
+ * draws from row firstRow + r of the stream, modulo `period` unless that is 0: with period B, the T sequence steps of a
+ * batch of B share their masks.
  */
 export function f32_dropout(
   x: usize,

@@ -15,7 +15,8 @@ export function madd(a: v128, b: v128, acc: v128): v128 {
   return f32x4.add(acc, f32x4.mul(a, b));
 }
 
-// Constants of exp4, one vector each. V8 rebuilds f32x4.splat(constant) inside loops; a load is free beside the arithmetic.
+// Constants of exp4, one vector each. V8 rebuilds f32x4.splat(constant) inside loops; a load is free beside the
+// arithmetic.
 const EXP = memory.data<f32>(
   [
     -87.0, -87.0, -87.0, -87.0, // below: 1.6e-38, the smallest result
@@ -37,8 +38,8 @@ const EXP = memory.data<f32>(
 );
 
 /**
- * e^x, relative error below 2e-7 for x in [-87, 88], clamped outside: x = n ln 2 + r, a polynomial of degree 7 in r, times
- * 2^n. Coefficients: Cephes, expf.c.
+ * e^x, relative error below 2e-7 for x in [-87, 88], clamped outside: x = n ln 2 + r, a polynomial of degree 7 in r,
+ * times 2^n. Coefficients: Cephes, expf.c.
  */
 // @ts-ignore: decorator
 @inline
@@ -55,8 +56,8 @@ export function exp4(x: v128): v128 {
   p = madd(p, r, v128.load(EXP, 160));
   p = madd(p, r, v128.load(EXP, 176));
   p = f32x4.add(madd(p, f32x4.mul(r, r), r), v128.load(EXP, 192));
-  // The low bits of `shifted` hold n + 127; the shift drops all the others and leaves 2^n. Multiplied, not added to the exponent's bits:
-  // the low bits of a NaN may be anything, and added they would make it a number.
+  // The low bits of `shifted` hold n + 127; the shift drops all the others and leaves 2^n. Multiplied, not added to the
+  // exponent's bits: the low bits of a NaN may be anything, and added they would make it a number.
   return f32x4.mul(p, i32x4.shl(shifted, 23));
 }
 

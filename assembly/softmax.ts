@@ -36,8 +36,8 @@ export function f32_log_softmax(x: usize, y: usize, R: i32, V: i32): void {
 }
 
 /**
- * losses[r] = lse[r] - x[r, targets[r]], lse[r] = log(sum(e^x[r])), which the gradient wants. targets: i32[R]; a row whose target is negative
- * has loss 0.
+ * losses[r] = lse[r] - x[r, targets[r]], lse[r] = log(sum(e^x[r])), which the gradient wants. targets: i32[R]; a row
+ * whose target is negative has loss 0.
  */
 export function f32_cross_entropy(x: usize, targets: usize, lse: usize, losses: usize, R: i32, V: i32): void {
   const row = (<usize>V) << 2;

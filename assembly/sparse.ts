@@ -1,7 +1,7 @@
-// Products with a sparse W[M,N] in compressed sparse rows (CSR), f32: `values` f32[nnz], `columns` u32[nnz], ascending within
-// a row and below N, `starts` u32[M+1]. M, N, R >= 1, nnz >= 0. Adding a sparse product to another is `accumulate`.
-// For a batch, eight (or 32) of its rows at a time are turned feature-major, [N][8], so that SIMD runs across the batch and a
-// nonzero is read once for all of them.
+// Products with a sparse W[M,N] in compressed sparse rows (CSR), f32: `values` f32[nnz], `columns` u32[nnz], ascending
+// within a row and below N, `starts` u32[M+1]. M, N, R >= 1, nnz >= 0. Adding a sparse product to another is
+// `accumulate`. For a batch, eight (or 32) of its rows at a time are turned feature-major, [N][8], so that SIMD runs
+// across the batch and a nonzero is read once for all of them.
 
 import { madd, sum4 } from './simd';
 
@@ -146,7 +146,10 @@ export function f32_csr_tmm(
   }
 }
 
-/** dvalues[nnz] += d<dy, W x>/dvalues = sum over rows of dy[., row] x[., column]. `scratch`: 32 (M + N) floats, 16-byte aligned. */
+/**
+ * dvalues[nnz] += d<dy, W x>/dvalues = sum over rows of dy[., row] x[., column]. `scratch`: 32 (M + N) floats, 16-byte
+ * aligned.
+ */
 export function f32_csr_grad(
   columns: usize,
   starts: usize,

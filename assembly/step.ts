@@ -1,7 +1,8 @@
-// One step of an LSTM layer at inference, in one call: both matrix products, whatever the matrices are made of, then the gates.
+// One step of an LSTM layer at inference, in one call: both matrix products, whatever the matrices are made of, then
+// the gates.
 //
-// A packed matrix is a list of instructions of eight u32 each, ended by END; `from` is the address of a vector, or 0 for the layer's input or state;
-// `to` is an address; `add` says whether to add to what is there.
+// A packed matrix is a list of instructions of eight u32 each, ended by END; `from` is the address of a vector, or 0
+// for the layer's input or state; `to` is an address; `add` says whether to add to what is there.
 //
 //   PANEL   to from add  w M ceil(N/4) -
 //   KRON    to from add  b c shape temp       shape: address of u32 m1, n1, m2, n2
@@ -33,7 +34,8 @@ export function run(program: usize, input: usize): void {
     const c = <usize>load<u32>(program, 24);
     const d = <usize>load<u32>(program, 28);
     if (op === PANEL) f32_panel_mv(a, from, to, <i32>b, <i32>c, add);
-    else if (op === KRON) f32_kron_mv(a, b, from, to, load<i32>(c), load<i32>(c, 4), load<i32>(c, 8), load<i32>(c, 12), add, d);
+    else if (op === KRON)
+      f32_kron_mv(a, b, from, to, load<i32>(c), load<i32>(c, 4), load<i32>(c, 8), load<i32>(c, 12), add, d);
     else if (op === SELL) f32_sell_mv(a, <i32>b, c, from, to);
     else if (op === ZERO) memory.fill(to, 0, a);
     else if (op === COPY) memory.copy(to, from, a);
@@ -41,8 +43,8 @@ export function run(program: usize, input: usize): void {
 }
 
 /**
- * One layer and step. `ih` and `hh` are programs that together leave W_ih x + W_hh h in gates[4H]; x and h are padded with zeros to a multiple of 4; c and h are changed
- * in place.
+ * One layer and step. `ih` and `hh` are programs that together leave W_ih x + W_hh h in gates[4H]; x and h are padded
+ * with zeros to a multiple of 4; c and h are changed in place.
  */
 export function lstm_step(ih: usize, hh: usize, x: usize, gates: usize, bias: usize, c: usize, h: usize, H: i32): void {
   run(ih, x);

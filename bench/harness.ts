@@ -13,7 +13,8 @@ const MS_A_ROUND = 60;
 let checksum = 0;
 
 /**
- * Median microseconds of one repeat, by name. All tasks take turns, round after round, so that a noisy neighbour slows them alike; quote ratios, not times.
+ * Median microseconds of one repeat, by name. All tasks take turns, round after round, so that a noisy neighbour slows
+ * them alike; quote ratios, not times.
  */
 export function alternate(tasks: readonly Task[]): Map<string, number> {
   const medians = new Map(tasks.map(({ name }) => [name, [] as number[]]));

@@ -1,4 +1,5 @@
-// Kernels at the shapes of a training step, beside the limit of 128-bit SIMD measured in the same run and, where that ends in time, their slow twins:
+// Kernels at the shapes of a training step, beside the limit of 128-bit SIMD measured in the same run and, where that
+// ends in time, their slow twins:
 //   npm run bench
 
 import peakBytes from '../build/peak.wasm';

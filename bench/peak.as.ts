@@ -1,5 +1,5 @@
-// The limit of 128-bit SIMD without fused multiply-add: twelve independent chains of a multiplication and an addition in registers, no memory. Returns
-// something that depends on all of them, so that nothing is optimised away.
+// The limit of 128-bit SIMD without fused multiply-add: twelve independent chains of a multiplication and an addition
+// in registers, no memory. Returns something that depends on all of them, so that nothing is optimised away.
 
 /** 96 n floating-point operations. */
 export function peak(n: i32): f32 {

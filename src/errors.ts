@@ -1,4 +1,7 @@
-/** What was given is wrong: an argument, an option, a corpus. The message names it, says what was given and what would do. */
+/**
+ * What was given is wrong: an argument, an option, a corpus. The message names it, says what was given and what would
+ * do.
+ */
 export class InputError extends Error {
   override name = 'InputError';
 }

@@ -1,4 +1,5 @@
-// Random numbers by counting, Philox4x32-10 (Salmon et al., SC 2011), the same as assembly/random.ts, a block at a time.
+// Random numbers by counting, Philox4x32-10 (Salmon et al., SC 2011), the same as assembly/random.ts, a block at a
+// time.
 
 /** High and low words of a * b, unsigned 32-bit. */
 function multiply(a: number, b: number): [number, number] {

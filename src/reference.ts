@@ -1,5 +1,6 @@
-// A plain twin of every kernel: what it computes, said slowly, in double precision, over ordinary arrays. This is the specification, and the
-// oracle of the tests. A twin takes its kernel's arguments in order, without scratch and temporary memory.
+// A plain twin of every kernel: what it computes, said slowly, in double precision, over ordinary arrays. This is the
+// specification, and the oracle of the tests. A twin takes its kernel's arguments in order, without scratch and
+// temporary memory.
 
 import { philox } from './random.js';
 

@@ -244,7 +244,8 @@ function* lstmCell(): Generator<Case> {
         const c = inPlace ? new Written(cPrev) : written(R * H);
         yield {
           args: [gates, inPlace ? c : cPrev, c, written(R * H), written(R * H), R, H],
-          // Gates are at most 1: c = f c' + i g takes over the errors of three, its tanh adds one, h = o tanh(c) another.
+          // Gates are at most 1: c = f c' + i g takes over the errors of three, its tanh adds one, h = o tanh(c)
+          // another.
           bound: (i, result) => {
             const old = Math.abs(cPrev[i]);
             return result === 0 ? GATE : GATE * (1 + result + old) + 4 * U * (1 + old);
@@ -293,8 +294,8 @@ function* logits(): Generator<{ R: number; V: number; x: Float32Array; targets: 
   }
 }
 
-// One rounding in x - max is |x - max| e^(x - max) < 1 of the sum, each of V terms has four more (e^x) and up to V additions; its
-// logarithm is at most V, and rounded as often as it has parts.
+// One rounding in x - max is |x - max| e^(x - max) < 1 of the sum, each of V terms has four more (e^x) and up to V
+// additions; its logarithm is at most V, and rounded as often as it has parts.
 const lseBound = (lse: number, V: number) => U * (4 + 3 * V + Math.abs(lse));
 
 function* logSoftmax(): Generator<Case> {
@@ -333,7 +334,8 @@ function* crossEntropyGrad(): Generator<Case> {
       const scale = Math.fround(1 / 7);
       yield {
         args: [inPlace ? dx : x, targets, lse, dx, R, V, scale],
-        // The probability, at most 1, is e^x with the four roundings of that; x - lse, the scale and the 1 have one each.
+        // The probability, at most 1, is e^x with the four roundings of that; x - lse, the scale and the 1 have one
+        // each.
         bound: (i) => (targets[Math.floor(i / V)] < 0 ? 0 : 8 * U * scale),
       };
     }

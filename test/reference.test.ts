@@ -11,8 +11,8 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce
 /** Where `gradient` is not that of f, a function of what is in x now. */
 function wrongSlopes(f: () => number, x: Float64Array, gradient: ArrayLike<number>): string[] {
   assert.is(gradient.length, x.length);
-  // With this step the error of the difference, about h^2, is as small as that of its rounding, U64 / h. Both go with the third
-  // derivative and with the terms of f, which are far below a hundred times the gradient here.
+  // With this step the error of the difference, about h^2, is as small as that of its rounding, U64 / h. Both go with
+  // the third derivative and with the terms of f, which are far below a hundred times the gradient here.
   const h = Math.cbrt(U64);
   const allowed = 100 * h ** 2 * Math.max(1, ...Array.from(gradient, Math.abs));
   const wrong: string[] = [];

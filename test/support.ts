@@ -82,8 +82,9 @@ const bytesOf = (argument: Argument) => {
 };
 
 /**
- * Calls a kernel. Its arrays lie as badly aligned as is allowed, among bytes of NaN: what is read beside an array shows in the
- * result, and all that is no output must be unchanged afterwards. One of them, by lot, ends where the memory ends.
+ * Calls a kernel. Its arrays lie as badly aligned as is allowed, among bytes of NaN: what is read beside an array shows
+ * in the result, and all that is no output must be unchanged afterwards. One of them, by lot, ends where the memory
+ * ends.
  */
 export function runKernel(name: KernelName, args: readonly Argument[]): Result {
   const mark = runtime.mark();
@@ -174,14 +175,16 @@ export function runTwin(name: KernelName, args: readonly Argument[], absolute = 
 export interface Case {
   args: readonly Argument[];
   /**
-   * The most roundings between the arguments and a result. The result then errs by at most about so many times the unit roundoff,
-   * times the sum of its terms' absolute values, which the twin gives for the arguments' absolute values (Higham, 2002, 3.1).
-   * None means equal.
+   * The most roundings between the arguments and a result. The result then errs by at most about so many times the unit
+   * roundoff, times the sum of its terms' absolute values, which the twin gives for the arguments' absolute values
+   * (Higham, 2002, 3.1). None means equal.
    */
   roundings?: number;
   /** The unit of the roundings, f32's unless told. */
   unit?: number;
-  /** For a kernel that is no sum of products: the largest error of element i of an output, given what the twin computed. */
+  /**
+   * For a kernel that is no sum of products: the largest error of element i of an output, given what the twin computed.
+   */
   bound?: (i: number, output: number, exact: ArrayLike<number>[]) => number;
 }
 

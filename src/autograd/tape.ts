@@ -11,8 +11,9 @@ export interface Tensor {
 }
 
 /**
- * Remembers what was computed, to go back over it. Operations record a step that adds to the gradients of their inputs, given those of
- * their outputs; backward() runs the steps in reverse. All memory is the runtime's: the caller marks before and releases after.
+ * Remembers what was computed, to go back over it. Operations record a step that adds to the gradients of their inputs,
+ * given those of their outputs; backward() runs the steps in reverse. All memory is the runtime's: the caller marks
+ * before and releases after.
  */
 export class Tape {
   private steps: (() => void)[] = [];
@@ -27,7 +28,10 @@ export class Tape {
     return { rows, cols, value: this.runtime.alloc(4 * rows * cols), grad: 0 };
   }
 
-  /** The gradient of a tensor, zero at first; for operations to call while recording, on the inputs they have a gradient for. */
+  /**
+   * The gradient of a tensor, zero at first; for operations to call while recording, on the inputs they have a gradient
+   * for.
+   */
   gradient(tensor: Tensor): Pointer {
     if (!tensor.grad) tensor.grad = this.runtime.zeros(4 * tensor.rows * tensor.cols);
     return tensor.grad;

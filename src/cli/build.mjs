@@ -1,5 +1,5 @@
-// Bundles the command line with all it needs but the package's one dependency, so that users of the library install nothing for its sake. What only
-// some commands want is loaded lazily, in chunks of its own.
+// Bundles the command line with all it needs but the package's one dependency, so that users of the library install
+// nothing for its sake. What only some commands want is loaded lazily, in chunks of its own.
 
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';

@@ -22,7 +22,10 @@ const SETTINGS = { hidden: 128, epochs: 5 } as const;
 const METHODS: readonly Method[] = ['dense', 'doped-kron'];
 const PROMPT = 'the people of the united states';
 
-/** Trains a dense and a doped language model side by side, compares them, and leaves both and a page with the curves in the folder. */
+/**
+ * Trains a dense and a doped language model side by side, compares them, and leaves both and a page with the curves in
+ * the folder.
+ */
 export async function demo(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   const start = performance.now();
@@ -115,7 +118,10 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
 const ROUNDS = 60;
 const STEPS_A_ROUND = 10;
 
-/** Medians, in microseconds, of one step at batch 1: the LSTM layers alone, and with embedding and softmax head. The models take turns. */
+/**
+ * Medians, in microseconds, of one step at batch 1: the LSTM layers alone, and with embedding and softmax head. The
+ * models take turns.
+ */
 function timeSteps(models: readonly LanguageModel[]): { lstm: number; token: number }[] {
   const runs = models.map((model) => {
     const { runtime } = model;

@@ -187,7 +187,8 @@ function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const { name, message, stack } = error as Error;
   const known = error instanceof InputError || ['FileFormatError', 'TrainingError', 'Interrupted'].includes(name);
-  // What the machine refuses, such as a full disk, has a code or is memory; the rest is a mistake of ours, and wants its stack.
+  // What the machine refuses, such as a full disk, has a code or is memory; the rest is a mistake of ours, and wants
+  // its stack.
   const refused = (error as { cause?: { code?: string } }).cause?.code !== undefined;
   const expected = known || refused || message.startsWith('out of memory');
   process.stderr.write(`dopant: ${expected ? message : stack}\n`);

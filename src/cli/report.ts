@@ -223,7 +223,10 @@ function recordsOf<K extends TrainRecord['kind']>(records: TrainRecord[], kind: 
   return records.filter((record): record is RecordOf<K> => record.kind === kind);
 }
 
-/** Joins the lines over all their steps. A scale called 'auto' is logarithmic if a linear one would flatten the lower values. */
+/**
+ * Joins the lines over all their steps. A scale called 'auto' is logarithmic if a linear one would flatten the lower
+ * values.
+ */
 function chart(
   title: string,
   hint: string,

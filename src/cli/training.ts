@@ -129,7 +129,10 @@ function trainingTexts(corpus: Corpus, { level, maxTokens }: RunSource): string[
   return maxTokens === undefined ? corpus.train : sampleTexts(corpus.train, level, maxTokens);
 }
 
-/** One stream of tokens from many texts, with a line break between: at word level it ends a sentence that has no end of its own or is nothing. */
+/**
+ * One stream of tokens from many texts, with a line break between: at word level it ends a sentence that has no end of
+ * its own or is nothing.
+ */
 export function encodeTexts(texts: readonly string[], vocabulary: Vocabulary): Int32Array {
   return vocabulary.encode(texts.join('\n'));
 }

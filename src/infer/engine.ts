@@ -29,7 +29,8 @@ const IMPORTS = {
 let compiled: WebAssembly.Module | undefined;
 
 /**
- * Compiles the kernels, once. Needed before load() only on hosts that forbid compiling bytes, with a module that they compiled themselves, and before loadSync(). The bytes are `kernelBytes`.
+ * Compiles the kernels, once. Needed before load() only on hosts that forbid compiling bytes, with a module that they
+ * compiled themselves, and before loadSync(). The bytes are `kernelBytes`.
  */
 export async function init(options: { module?: WebAssembly.Module } = {}): Promise<void> {
   compiled ??= options.module ?? (await WebAssembly.compile(bytes));

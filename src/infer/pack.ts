@@ -4,8 +4,9 @@ import { type OperatorSpec, shapeOf } from '../operators/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 
-// Turns a matrix, as files hold it, into the instructions of assembly/step.ts. The run-time form is another than the training form: dense matrices in panels, Kronecker
-// factors as their two products want them, sparse matrices in slices.
+// Turns a matrix, as files hold it, into the instructions of assembly/step.ts. The run-time form is another than the
+// training form: dense matrices in panels, Kronecker factors as their two products want them, sparse matrices in
+// slices.
 
 const END = 0;
 const PANEL = 1;
@@ -14,7 +15,10 @@ const SELL = 3;
 const ZERO = 4;
 const COPY = 5;
 
-/** Above this share of nonzeros a sparse matrix is packed dense: a nonzero of SELL-4 costs about as much as so many dense weights. */
+/**
+ * Above this share of nonzeros a sparse matrix is packed dense: a nonzero of SELL-4 costs about as much as so many
+ * dense weights.
+ */
 const DENSE_ABOVE = 0.4;
 
 /** Byte offsets into x are 16 bits wide. */

@@ -11,7 +11,10 @@ export class Session {
     this.saved = new Float32Array(2 * plan.layers * plan.hidden);
   }
 
-  /** One step of the LSTM: h of the last layer, [H], for the input x, [H]. The result is overwritten by the plan's next step, whichever session's. */
+  /**
+   * One step of the LSTM: h of the last layer, [H], for the input x, [H]. The result is overwritten by the plan's next
+   * step, whichever session's.
+   */
   step(x: ArrayLike<number>): Float32Array {
     return this.plan.step(this, x);
   }
@@ -27,7 +30,10 @@ export class Session {
     return result;
   }
 
-  /** The logits of what comes after this token, [V], given all before it. Overwritten by the plan's next step, whichever session's. */
+  /**
+   * The logits of what comes after this token, [V], given all before it. Overwritten by the plan's next step, whichever
+   * session's.
+   */
   next(token: number): Float32Array {
     return this.plan.next(this, token);
   }
@@ -53,8 +59,9 @@ export class Session {
   }
 
   /**
-   * Text that goes on from the prompt, token by token, without end: stop the loop when it is enough. `temperature` divides the logits: 0 always takes the likeliest token.
-   * `<unk>` is never drawn. The same seed gives the same text. Other work gets its turn between tokens.
+   * Text that goes on from the prompt, token by token, without end: stop the loop when it is enough. `temperature`
+   * divides the logits: 0 always takes the likeliest token. `<unk>` is never drawn. The same seed gives the same text.
+   * Other work gets its turn between tokens.
    */
   async *generate(
     prompt: string,

@@ -14,9 +14,9 @@ import { asObject, checkConfig, checkFormat, parseField } from './model-header.j
 import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
-// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME`, `mask.NAME` and the optimiser's moments of every parameter,
-// the carried LSTM state, and in the metadata the options, the vocabulary, the position, the records so far. The random generator counts from the position
-// and has no state of its own.
+// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME`, `mask.NAME` and the
+// optimiser's moments of every parameter, the carried LSTM state, and in the metadata the options, the vocabulary, the
+// position, the records so far. The random generator counts from the position and has no state of its own.
 
 const FORMAT = 'dopant-checkpoint';
 const VERSION = '1';
@@ -159,7 +159,10 @@ function checkRecords(value: unknown): TrainRecord[] {
   return value;
 }
 
-/** A value from JSON must have all that the sample has, of the same types; of a list, every element all that the sample's first has. */
+/**
+ * A value from JSON must have all that the sample has, of the same types; of a list, every element all that the
+ * sample's first has.
+ */
 function checkTypes(value: unknown, sample: unknown, name: string): void {
   if (Array.isArray(sample)) {
     if (!Array.isArray(value)) throw new FileFormatError(`'${name}' in the file's metadata is not a list`);

@@ -24,8 +24,8 @@ export function encodeLanguageModel(model: LanguageModel): Uint8Array {
 }
 
 /**
- * The model of a file. Everything is checked before a kernel sees it: the tensors there are, their shapes, finite weights, column indices. Throws
- * FileFormatError saying what is wrong.
+ * The model of a file. Everything is checked before a kernel sees it: the tensors there are, their shapes, finite
+ * weights, column indices. Throws FileFormatError saying what is wrong.
  */
 export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): LanguageModel {
   const { config, vocabulary, spec, source, finish } = readModelHeader(bytes);

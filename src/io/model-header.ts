@@ -6,8 +6,8 @@ import { Vocabulary } from '../tasks/text.js';
 import { decodeSafetensors, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
-// A model file is a safetensors file. Its metadata hold `format`, `version`, and as JSON `config`, `vocabulary` and `operators`, which says how the tensors
-// make up the matrices: {"lstm.0.ih": spec, ...}.
+// A model file is a safetensors file. Its metadata hold `format`, `version`, and as JSON `config`, `vocabulary` and
+// `operators`, which says how the tensors make up the matrices: {"lstm.0.ih": spec, ...}.
 
 export const MODEL_FORMAT = 'dopant-language-model';
 export const MODEL_VERSION = '1';

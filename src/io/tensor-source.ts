@@ -1,7 +1,9 @@
 import { FileFormatError } from '../errors.js';
 import type { NamedTensor } from './safetensors.js';
 
-/** The tensors of a file, taken out by name with the shape they must have. What is left over at the end is refused too. */
+/**
+ * The tensors of a file, taken out by name with the shape they must have. What is left over at the end is refused too.
+ */
 export class TensorSource {
   private readonly rest: Map<string, NamedTensor>;
 

@@ -11,8 +11,8 @@ import type { Runtime } from '../wasm/runtime.js';
 import type { NamedTensor } from './safetensors.js';
 import type { TensorSource } from './tensor-source.js';
 
-// Operators and parameters as named tensors. A dense leaf is `NAME.weight`; a sparse one is `NAME.values`, `NAME.columns` and
-// `NAME.starts`, the integers in 16 bits where they fit.
+// Operators and parameters as named tensors. A dense leaf is `NAME.weight`; a sparse one is `NAME.values`,
+// `NAME.columns` and `NAME.starts`, the integers in 16 bits where they fit.
 
 export function parameterTensor({ data, shape }: Parameter): NamedTensor {
   return { dtype: 'F32', shape, data: data.slice() };
@@ -41,7 +41,10 @@ export function operatorTensors(operator: Operator, name: string): Map<string, N
   return new Map([...walk(operator, name)].flatMap(([path, inner]) => [...leafTensors(inner, path)]));
 }
 
-/** The operator of a spec with the numbers of a file. Sparse matrices come compressed. Throws FileFormatError, or InputError from the constructors. */
+/**
+ * The operator of a spec with the numbers of a file. Sparse matrices come compressed. Throws FileFormatError, or
+ * InputError from the constructors.
+ */
 export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string, source: TensorSource): Operator {
   const child = (inner: OperatorSpec, part: string | number) => loadOperator(runtime, inner, `${name}.${part}`, source);
   switch (spec.type) {

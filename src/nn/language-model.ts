@@ -24,7 +24,10 @@ export interface LanguageModelParts {
 /** h and c of every layer, [B,H] each, carried from one piece of text to the next. */
 export type State = readonly { h: Pointer; c: Pointer }[];
 
-/** Predicts the next token: embedding, LSTM layers, softmax head; dropout on what goes up, not on what goes on (Zaremba et al., 2014). */
+/**
+ * Predicts the next token: embedding, LSTM layers, softmax head; dropout on what goes up, not on what goes on (Zaremba
+ * et al., 2014).
+ */
 export class LanguageModel {
   constructor(
     readonly runtime: Runtime,
@@ -116,8 +119,8 @@ export class LanguageModel {
   }
 
   /**
-   * Logits [T B, V] for the tokens ids, i32[T B], rows of one time step together; the state is taken up and left as it is after the last step. With `drop`,
-   * the model is being trained.
+   * Logits [T B, V] for the tokens ids, i32[T B], rows of one time step together; the state is taken up and left as it
+   * is after the last step. With `drop`, the model is being trained.
    */
   forward(
     tape: Tape,

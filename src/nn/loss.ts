@@ -2,9 +2,9 @@ import type { Tape, Tensor } from '../autograd/tape.js';
 import type { Pointer } from '../wasm/kernels.js';
 
 /**
- * Cross-entropy of the targets, i32[R], under softmax(logits[R,V]); a negative target does not count. Returns the sum over the rows that count, in
- * nats, and their number; the gradient is that of the mean. backward() turns the logits into their own gradient: they are the largest tensor there
- * is, and nobody needs them after the loss.
+ * Cross-entropy of the targets, i32[R], under softmax(logits[R,V]); a negative target does not count. Returns the sum
+ * over the rows that count, in nats, and their number; the gradient is that of the mean. backward() turns the logits
+ * into their own gradient: they are the largest tensor there is, and nobody needs them after the loss.
  */
 export function crossEntropy(tape: Tape, logits: Tensor, targets: Pointer): { sum: number; count: number } {
   const { runtime } = tape;

@@ -24,8 +24,8 @@ export class LstmLayer {
 }
 
 /**
- * A layer over a whole sequence, as one step of the tape: x[T B, I], rows of one time step together; h and c [B,H] are the state before. Returns y[T B, H]
- * and the state after.
+ * A layer over a whole sequence, as one step of the tape: x[T B, I], rows of one time step together; h and c [B,H] are
+ * the state before. Returns y[T B, H] and the state after.
  *
  *   a_t = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh, then the cell of assembly/lstm.ts
  */

@@ -24,17 +24,18 @@ export interface Plan {
   compression: number;
 }
 
-// The share of the budget that a doped matrix may give to its structure. Few numbers there and many dopants were the better mix: half the
-// budget in Kronecker factors cost 4 % perplexity more.
+// The share of the budget that a doped matrix may give to its structure. Few numbers there and many dopants were the
+// better mix: half the budget in Kronecker factors cost 4 % perplexity more.
 const STRUCTURE_SHARE = 0.25;
 
 /**
  * Divides the budget of M N / compression parameters.
  *
- * - kron: the factor shapes with the most parameters within the budget; doped-kron: those with the fewest of all. Among equals, the squarest
- *   factors, then m2 a multiple of 8 (whole SIMD registers), then the cheapest product.
+ * - kron: the factor shapes with the most parameters within the budget; doped-kron: those with the fewest of all. Among
+ *   equals, the squarest factors, then m2 a multiple of 8 (whole SIMD registers), then the cheapest product.
  * - lmf: the largest rank within the budget; doped-lmf: within a quarter of it, at least 1.
- * - hmd: half the budget in free rows, the largest rank within the rest; doped-hmd: the same within a quarter, at least one row and rank 1.
+ * - hmd: half the budget in free rows, the largest rank within the rest; doped-hmd: the same within a quarter, at least
+ *   one row and rank 1.
  * - The dopants get what is left; pruned: everything.
  *
  * Throws an InputError that names the nearest possible compression where the budget cannot be met.
@@ -119,7 +120,8 @@ function structureSize(M: number, N: number, structure: Structure | undefined): 
 function kronFactors(M: number, N: number, budget: number): KronShape {
   const size = ([m1, n1, m2, n2]: KronShape) => m1 * n1 + m2 * n2;
   const cost = ([m1, n1, m2, n2]: KronShape) => Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
-  // The product of the long sides orders shapes as that of the ratios of sides does, M N being the same for all, and without rounding.
+  // The product of the long sides orders shapes as that of the ratios of sides does, M N being the same for all, and
+  // without rounding.
   const elongation = ([m1, n1, m2, n2]: KronShape) => Math.max(m1, n1) * Math.max(m2, n2);
   const aligned = ([, , m2]: KronShape) => (m2 % 8 === 0 ? 1 : 0);
   const fits = (shape: KronShape) => size(shape) <= budget;

@@ -3,9 +3,9 @@ import type { Parameter } from './parameter.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
- * A weight matrix W[M,N], however it is stored. Three verbs say what training needs of it, for R rows of a batch at once.
- * `firstRow` is the place of the first row in the sequence's batch (step * batch + stream); only the masks of co-matrix dropout, which
- * must be the same forward and backward, depend on it.
+ * A weight matrix W[M,N], however it is stored. Three verbs say what training needs of it, for R rows of a batch at
+ * once. `firstRow` is the place of the first row in the sequence's batch (step * batch + stream); only the masks of
+ * co-matrix dropout, which must be the same forward and backward, depend on it.
  */
 export interface Operator {
   readonly M: number;

@@ -9,8 +9,8 @@ import { Parameter } from './parameter.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
- * An extremely sparse matrix, the dopants M_sp. Made without entries it is masked dense, all M N weights alive: the form that
- * prune() thins out while training. Made from CSR arrays it holds these alone.
+ * An extremely sparse matrix, the dopants M_sp. Made without entries it is masked dense, all M N weights alive: the
+ * form that prune() thins out while training. Made from CSR arrays it holds these alone.
  */
 export class Sparse implements Operator {
   private readonly form: Masked | Compressed;
@@ -61,13 +61,14 @@ export class Sparse implements Operator {
   }
 
   /**
-   * Prunes by magnitude over all the matrices taken as one: the `keep` largest weights stay alive, ties go to the first. Pruned
-   * weights stay pruned.
+   * Prunes by magnitude over all the matrices taken as one: the `keep` largest weights stay alive, ties go to the
+   * first. Pruned weights stay pruned.
    */
   static prune(matrices: readonly Sparse[], keep: number): void {
     const forms = matrices.map((matrix) => matrix.masked('prune()'));
     if (keep >= forms.reduce((sum, form) => sum + form.nonzeros, 0)) return;
-    // A positive float's bits, read as an integer, are in the order of the floats: the threshold is found digit by digit, 16 bits at a time.
+    // A positive float's bits, read as an integer, are in the order of the floats: the threshold is found digit by
+    // digit, 16 bits at a time.
     const digit = (wanted: number, high?: number) => {
       const counts = new Uint32Array(65536);
       for (const form of forms) {

@@ -6,8 +6,8 @@ import type { Noise, Operator } from './operator.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
- * Co-matrix row dropout (CMR): in training, y = sum of mask_i . (W_i x), mask_i independent Bernoulli masks over the rows of y, rescaled.
- * Masks depend on the fields below and on the row's place in the sequence, nothing else.
+ * Co-matrix row dropout (CMR): in training, y = sum of mask_i . (W_i x), mask_i independent Bernoulli masks over the
+ * rows of y, rescaled. Masks depend on the fields below and on the row's place in the sequence, nothing else.
  */
 export interface CoMatrixDropout {
   rates: readonly number[]; // one a term

@@ -1,8 +1,8 @@
 import { InputError } from '../errors.js';
 
 /**
- * A text as `batch` parallel streams, cut into pieces of `steps` time steps, so that each piece goes on where the one before stopped. Inputs and
- * targets, the tokens one further on, are i32[steps batch], rows of one time step together.
+ * A text as `batch` parallel streams, cut into pieces of `steps` time steps, so that each piece goes on where the one
+ * before stopped. Inputs and targets, the tokens one further on, are i32[steps batch], rows of one time step together.
  */
 export class Streams {
   /** Pieces in one pass over the text. */

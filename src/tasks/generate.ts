@@ -3,8 +3,9 @@ import type { LanguageModel } from '../nn/language-model.js';
 import { sampler } from './sampling.js';
 
 /**
- * Token numbers drawn one after another, each given all before it; the prompt is read first. `temperature` divides the logits: 0 always takes the likeliest
- * token, 1 draws from the model's own distribution. `<unk>` is never drawn. The same seed gives the same text.
+ * Token numbers drawn one after another, each given all before it; the prompt is read first. `temperature` divides the
+ * logits: 0 always takes the likeliest token, 1 draws from the model's own distribution. `<unk>` is never drawn. The
+ * same seed gives the same text.
  */
 export function* generate(
   model: LanguageModel,

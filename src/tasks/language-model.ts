@@ -41,7 +41,8 @@ export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'):
     annealing: defaultAnnealing,
     coMatrixDropout: noCoMatrixDropout,
     alternate: 0,
-    // Adam moves every weight by about the learning rate, however small its gradient: that is too much for weights in such numbers.
+    // Adam moves every weight by about the learning rate, however small its gradient: that is too much for weights in
+    // such numbers.
     freeRate: adam ? { scale: word ? 0.1 : 0.3, power: 1 } : { scale: 1, power: 0 },
     measureEvery: 5,
   };
@@ -210,7 +211,10 @@ export class LanguageModelTraining {
     return perplexity;
   }
 
-  /** Throws TrainingError when a weight or a moment is no finite number: what holds it could be written, but not read again. */
+  /**
+   * Throws TrainingError when a weight or a moment is no finite number: what holds it could be written, but not read
+   * again.
+   */
   checkFinite(): void {
     for (const { name, at, size } of this.arrays()) {
       const bad = this.model.runtime.floats(at, size).find((value) => !Number.isFinite(value));
@@ -229,8 +233,8 @@ export class LanguageModelTraining {
 const EVALUATION = { batch: 20, steps: 35 };
 
 /**
- * Forward passes over texts, every token but the first predicted once. A stream starts with no past, so perplexity depends on how many there
- * are: everything that is to be compared is measured with as many.
+ * Forward passes over texts, every token but the first predicted once. A stream starts with no past, so perplexity
+ * depends on how many there are: everything that is to be compared is measured with as many.
  */
 export class Evaluation {
   private readonly state: State;
@@ -248,8 +252,8 @@ export class Evaluation {
   }
 
   /**
-   * Mean loss in nats over all tokens but the first. The text is cut into `batch` streams side by side, each from a state of
-   * zeros; the last stream may end early, its missing targets do not count.
+   * Mean loss in nats over all tokens but the first. The text is cut into `batch` streams side by side, each from a
+   * state of zeros; the last stream may end early, its missing targets do not count.
    */
   meanLoss(ids: Int32Array, onProgress: (share: number) => void = () => {}): { loss: number; tokens: number } {
     const { model, batch, steps, state } = this;

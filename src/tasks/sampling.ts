@@ -2,8 +2,8 @@ import { InputError } from '../errors.js';
 import { Stream, uniform } from '../random.js';
 
 /**
- * Draws tokens from logits, one after another. `temperature` divides the logits: 0 always takes the likeliest token, 1 draws from the distribution that they
- * stand for. The token `never` is not drawn. The same seed gives the same draws.
+ * Draws tokens from logits, one after another. `temperature` divides the logits: 0 always takes the likeliest token, 1
+ * draws from the distribution that they stand for. The token `never` is not drawn. The same seed gives the same draws.
  */
 export function sampler(temperature: number, seed: number, never: number): (logits: Float32Array) => number {
   if (!(temperature >= 0 && Number.isFinite(temperature))) {

@@ -14,7 +14,9 @@ const NUMBER = 'N';
 // Written by markSentences, looked for by readTokens; the newline makes it unlikely in any other text.
 const SENTENCE_MARK = `${EOS}\n`;
 
-/** The tokens of a model: the id of a token is its place in `tokens`, and id 0 is `<unk>`, any token that is not there. */
+/**
+ * The tokens of a model: the id of a token is its place in `tokens`, and id 0 is `<unk>`, any token that is not there.
+ */
 export class Vocabulary {
   readonly level: Level;
   readonly tokens: readonly string[];
@@ -35,8 +37,8 @@ export class Vocabulary {
   }
 
   /**
-   * The most frequent tokens of the texts; of equally frequent ones, the one seen first. `size` counts everything, `<unk>`
-   * included. Left out, it is 10,000 words or 256 characters, or what the texts have if that is less.
+   * The most frequent tokens of the texts; of equally frequent ones, the one seen first. `size` counts everything,
+   * `<unk>` included. Left out, it is 10,000 words or 256 characters, or what the texts have if that is less.
    *
    * @throws InputError when the size is no integer >= 2, or is more than the texts have, or when they hold no token at all
    */
@@ -77,7 +79,8 @@ export class Vocabulary {
   }
 
   /**
-   * Text to be read: words with spaces between, each sentence on a line of its own; an unknown character is shown as U+FFFD.
+   * Text to be read: words with spaces between, each sentence on a line of its own; an unknown character is shown as
+   * U+FFFD.
    *
    * @throws InputError for an id out of range
    */
@@ -151,16 +154,17 @@ export class Vocabulary {
 }
 
 /**
- * Marks the end of every line as the end of a sentence, for text that is already in tokens, one sentence a line, as the Penn
- * Treebank files are. Word level then takes what lies between spaces as it stands; character level sees plain newlines.
+ * Marks the end of every line as the end of a sentence, for text that is already in tokens, one sentence a line, as the
+ * Penn Treebank files are. Word level then takes what lies between spaces as it stands; character level sees plain
+ * newlines.
  */
 export function markSentences(text: string): string {
   return `${text.trim().replace(/\s*\n\s*/g, ` ${SENTENCE_MARK}`)} ${SENTENCE_MARK}`;
 }
 
 /**
- * The last two twentieths are kept for validation and for test. A cut moves on past the next whitespace, so that no word is
- * cut; the three parts make up the text again, and the last ones are empty if there is no whitespace to cut at.
+ * The last two twentieths are kept for validation and for test. A cut moves on past the next whitespace, so that no
+ * word is cut; the three parts make up the text again, and the last ones are empty if there is no whitespace to cut at.
  */
 export function splitText(text: string): { train: string; valid: string; test: string } {
   const valid = cutAfterSpace(text, Math.floor((text.length * 18) / 20));
@@ -190,9 +194,10 @@ function readMarked(text: string, emit: Emit): void {
   for (const [token] of text.matchAll(/\S+/g)) emit(token);
 }
 
-// What prose is made of, once in lower case and with plain apostrophes and hyphens. Abbreviations keep their dots, as they do
-// in the Penn Treebank, and end no sentence: titles, a few words before a number, initials ("u.s.", "f. kennedy"). A lone "i."
-// is none of these: the pronoun ends more sentences than the initial begins names. Punctuation that matches nothing is dropped.
+// What prose is made of, once in lower case and with plain apostrophes and hyphens. Abbreviations keep their dots, as
+// they do in the Penn Treebank, and end no sentence: titles, a few words before a number, initials ("u.s.", "f.
+// kennedy"). A lone "i." is none of these: the pronoun ends more sentences than the initial begins names. Punctuation
+// that matches nothing is dropped.
 const TITLE = String.raw`(?:mr|mrs|ms|messrs|dr|prof|hon|rev|st|gen|col|capt|lt|maj|gov|sen|rep)\.`;
 const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?=\s\p{N})`;
 const INITIALS = String.raw`(?:\p{L}\.){2,}|(?!i)\p{L}\.(?=\s)`;

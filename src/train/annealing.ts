@@ -16,7 +16,8 @@ export interface AnnealingOptions {
 export const defaultAnnealing: AnnealingOptions = { start: 0.1, end: 0.6, every: 20, threshold: 'global' };
 
 /**
- * Sparsity annealing: the sparse matrices start dense and are pruned by magnitude along s(t) = s_f (1 - (1 - (t - t0) / (t1 - t0))^3) (Zhu and Gupta, 2017).
+ * Sparsity annealing: the sparse matrices start dense and are pruned by magnitude along s(t) = s_f (1 - (1 - (t - t0) /
+ * (t1 - t0))^3) (Zhu and Gupta, 2017).
  */
 export class SparsityAnnealing {
   private readonly first: number; // t0, in steps
@@ -46,7 +47,10 @@ export class SparsityAnnealing {
     this.last = Math.floor(end * totalSteps);
   }
 
-  /** Whether weights are pruned before the training step of this number, counted from 0. The last time is always one of them. */
+  /**
+   * Whether weights are pruned before the training step of this number, counted from 0. The last time is always one of
+   * them.
+   */
   due(step: number): boolean {
     const { first, last, options } = this;
     return step === last || (step >= first && step < last && (step - first) % options.every === 0);

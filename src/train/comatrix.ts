@@ -32,7 +32,10 @@ export function dopedMatrices(matrices: readonly (readonly [string, Operator])[]
     .filter((entry): entry is [string, Sum] => entry[1] instanceof Sum);
 }
 
-/** Sets the masks for one training step over sequences of `batch` streams; `progress` is the share of training that is over. */
+/**
+ * Sets the masks for one training step over sequences of `batch` streams; `progress` is the share of training that is
+ * over.
+ */
 export function setCoMatrixDropout(
   sums: readonly (readonly [string, Sum])[],
   options: CoMatrixDropoutOptions,

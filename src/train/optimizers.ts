@@ -79,7 +79,10 @@ class Adam implements Optimizer {
   }
 }
 
-/** base^n by squaring: Math.pow may round differently from one engine to the next, and the same seed is to give the same bits. */
+/**
+ * base^n by squaring: Math.pow may round differently from one engine to the next, and the same seed is to give the same
+ * bits.
+ */
 function power(base: number, n: number): number {
   let result = 1;
   for (let square = base, left = n; left > 0; left = Math.floor(left / 2), square *= square) {

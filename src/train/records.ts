@@ -1,6 +1,9 @@
 /** What a training run leaves behind, beside its weights. No times in here: the same seed gives the same records. */
 export type TrainRecord =
-  /** Mean over the steps since the last such record. Losses are natural logarithms; sparsity is that of all M_sp together. */
+  /**
+   * Mean over the steps since the last such record. Losses are natural logarithms; sparsity is that of all M_sp
+   * together.
+   */
   | { kind: 'step'; step: number; epoch: number; loss: number; learningRate: number; sparsity: number }
   /** Perplexity of the whole validation split. */
   | { kind: 'valid'; step: number; epoch: number; perplexity: number }

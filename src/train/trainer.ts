@@ -32,8 +32,8 @@ export interface TrainerOptions {
   /** Block coordinate descent: train S and M_sp in turn, this many steps each; 0: together. */
   alternate: number;
   /**
-   * Free weights, those of a dense matrix or of M_sp, learn at min(1, scale density^-power) of the learning rate: a weight among many starts slowly, the few
-   * that stay get the full rate. Factors always get it.
+   * Free weights, those of a dense matrix or of M_sp, learn at min(1, scale density^-power) of the learning rate: a
+   * weight among many starts slowly, the few that stay get the full rate. Factors always get it.
    */
   freeRate: { scale: number; power: number };
   /** A CMA record at every so many prunings. */
@@ -48,7 +48,10 @@ export interface Trainable {
   matrices(): [string, Operator][];
 }
 
-/** Steps of training: gradient, clipping, optimiser; and the two callbacks that are this paper, sparsity annealing and co-matrix dropout. */
+/**
+ * Steps of training: gradient, clipping, optimiser; and the two callbacks that are this paper, sparsity annealing and
+ * co-matrix dropout.
+ */
 export class Trainer {
   readonly optimizer: Optimizer;
   readonly records: TrainRecord[] = [];
@@ -95,8 +98,8 @@ export class Trainer {
   }
 
   /**
-   * One step. `loss` records its computation on the tape and returns the mean loss, for a batch of `batch` streams; `probe` evaluates a fixed piece of
-   * text that is not trained on and returns its mean loss.
+   * One step. `loss` records its computation on the tape and returns the mean loss, for a batch of `batch` streams;
+   * `probe` evaluates a fixed piece of text that is not trained on and returns its mean loss.
    */
   step(epoch: number, batch: number, loss: (tape: Tape) => number, probe: () => number): number {
     const { runtime } = this.model;

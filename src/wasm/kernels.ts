@@ -2,8 +2,8 @@
 export type Pointer = number;
 
 /**
- * What assembly/ exports; each kernel's formula, layout and edge rules are in its file there, its slow twin in reference.ts.
- * Pointers are bytes, sizes are elements.
+ * What assembly/ exports; each kernel's formula, layout and edge rules are in its file there, its slow twin in
+ * reference.ts. Pointers are bytes, sizes are elements.
  */
 export interface Kernels {
   heapBase(): Pointer;

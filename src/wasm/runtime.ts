@@ -7,8 +7,8 @@ const MAX_PAGES = 65535;
 const ALIGNMENT = 64; // bytes: a cache line
 
 /**
- * The compiled kernels and their memory. Memory is handed out from one end like a stack: what lives as long as the model first, then,
- * behind a mark, what a step needs, until the memory is taken back to the mark.
+ * The compiled kernels and their memory. Memory is handed out from one end like a stack: what lives as long as the
+ * model first, then, behind a mark, what a step needs, until the memory is taken back to the mark.
  */
 export class Runtime {
   readonly kernels: Kernels;

@@ -1,4 +1,6 @@
-/** The bundler's binary loader turns the compiled kernels into bytes inside the bundle: no path, no fetch, no setting. */
+/**
+ * The bundler's binary loader turns the compiled kernels into bytes inside the bundle: no path, no fetch, no setting.
+ */
 declare module '*.wasm' {
   const bytes: Uint8Array<ArrayBuffer>;
   export default bytes;

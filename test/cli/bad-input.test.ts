@@ -292,7 +292,8 @@ test('a reader that closes the pipe early is no failure', async () => {
   }
 });
 
-// A small disk, mounted where only the processes of one command see it. Root may write anything, and this too can be full.
+// A small disk, mounted where only the processes of one command see it. Root may write anything, and this too can be
+// full.
 const onDisk = (options: string, script: string) =>
   spawnSync(
     'unshare',

@@ -86,9 +86,10 @@ test('without --json the result is for people', async () => {
   assert.match(stdout, /\nwritten to people\.safetensors\n$/);
 });
 
-// Training multiplies with whole matrices, a model from a file with its nonzeros alone: the same sums in another order. Each product of HIDDEN terms errs
-// by at most as many roundings of 2^-24, the cell's slopes are at most 1, and the state carries errors on: at most they add up over the products of a
-// step, two a layer and the head's, and over the steps of a stream, of which there are 20. Logits here are below 10.
+// Training multiplies with whole matrices, a model from a file with its nonzeros alone: the same sums in another order.
+// Each product of HIDDEN terms errs by at most as many roundings of 2^-24, the cell's slopes are at most 1, and the
+// state carries errors on: at most they add up over the products of a step, two a layer and the head's, and over the
+// steps of a stream, of which there are 20. Logits here are below 10.
 const steps = Math.ceil(tokens.valid.length / 20);
 const ROUNDING = 10 * 2 ** -24 * HIDDEN * (2 * LAYERS + 1) * steps;
 

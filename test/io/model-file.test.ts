@@ -369,7 +369,10 @@ function replacedIn(value: Json, place: readonly string[], by: Json | undefined)
   return Object.fromEntries(entries);
 }
 
-/** What is likeliest to get through or to do harm: numbers near the right ones, huge ones, names that objects have by birth. */
+/**
+ * What is likeliest to get through or to do harm: numbers near the right ones, huge ones, names that objects have by
+ * birth.
+ */
 const hostile: fc.Arbitrary<Json | undefined> = fc.oneof(
   fc.constantFrom<Json | undefined>(
     undefined,

@@ -43,7 +43,8 @@ test('five steps of Adam are those of PyTorch', () => {
       1,
     ]);
     state = outputs.map((array) => Float32Array.from(array));
-    // A step is about lr long at most. b1 and b2 are rounded too, which 1 - b1 and 1 - b2 feel the more the smaller they are.
+    // A step is about lr long at most. b1 and b2 are rounded too, which 1 - b1 and 1 - b2 feel the more the smaller
+    // they are.
     const relative = U * (16 + 1 / (1 - b1) + 1 / (1 - b2));
     equal(t, state[0], row(result.data, t - 1, n), (i) => t * (U * Math.abs(w[i]) + relative * options.lr));
   }

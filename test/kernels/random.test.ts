@@ -1,4 +1,5 @@
-// That the numbers are as random as they should be; that they are the right ones is in kernels.test.ts and random.test.ts.
+// That the numbers are as random as they should be; that they are the right ones is in kernels.test.ts and
+// random.test.ts.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

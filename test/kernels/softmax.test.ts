@@ -10,7 +10,8 @@ const [R, V] = logits.shape;
 const x = Float32Array.from(logits.data);
 const ids = Int32Array.from(targets.data);
 
-// Roundings of a sum of V terms e^(x - max), of its logarithm, and of what is subtracted from it; the fixtures have nine digits.
+// Roundings of a sum of V terms e^(x - max), of its logarithm, and of what is subtracted from it; the fixtures have
+// nine digits.
 const bound = (row: number) => U * (3 * V + 8 + 2 * Math.max(...x.slice(row * V, (row + 1) * V).map(Math.abs)));
 
 function equal(got: ArrayLike<number>, wanted: number[], allowed: (i: number) => number): void {

@@ -96,7 +96,10 @@ function run(
 
 const flat = (state: SlowState) => state.flatMap(({ h, c }) => [...h, ...c]);
 
-/** Logits and states are sums of numbers up to 1 in size, as many as a layer has units: their terms' sizes are what errors are relative to. */
+/**
+ * Logits and states are sums of numbers up to 1 in size, as many as a layer has units: their terms' sizes are what
+ * errors are relative to.
+ */
 function allClose(got: ArrayLike<number>, wanted: ArrayLike<number>, relative: number, what: string): void {
   assert.is(got.length, wanted.length, what);
   const size = Math.max(1, ...Array.from(wanted, Math.abs));

@@ -1,4 +1,5 @@
-// The language model in f64, said slowly, from the dense matrices that its operators stand for; and small models to compare with it.
+// The language model in f64, said slowly, from the dense matrices that its operators stand for; and small models to
+// compare with it.
 
 import type { LanguageModel } from '../../src/nn/language-model.js';
 import { type Operator, parametersOf, walk } from '../../src/operators/operator.js';
@@ -157,7 +158,9 @@ export function slowLoss(logits: Float64Array, targets: ArrayLike<number>, V: nu
   return { sum: losses.reduce((sum, loss) => sum + loss, 0), count };
 }
 
-/** Mean loss over a text cut into streams of equal length, the last perhaps shorter, each read alone and token by token. */
+/**
+ * Mean loss over a text cut into streams of equal length, the last perhaps shorter, each read alone and token by token.
+ */
 export function slowEvaluation(
   model: LanguageModel,
   ids: Int32Array,
@@ -179,8 +182,9 @@ export function slowEvaluation(
 }
 
 /**
- * The relative error that the roundings of a forward or backward pass in f32 may add up to, all of them in one chain and to one side, through T
- * steps of all layers: in each, two sums of H products and the 20 or so operations of a cell, whose functions err by a few units; then the head.
+ * The relative error that the roundings of a forward or backward pass in f32 may add up to, all of them in one chain
+ * and to one side, through T steps of all layers: in each, two sums of H products and the 20 or so operations of a
+ * cell, whose functions err by a few units; then the head.
  */
 export function passError({ config: { hidden, layers }, vocabulary }: LanguageModel, T: number): number {
   return U * (layers * T * (2 * hidden + 20) + hidden + vocabulary.size);

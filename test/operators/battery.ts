@@ -1,7 +1,8 @@
 // What every operator must do, checked against the dense matrix that it stands for.
 //
-// Tolerances: a result that is reached over n roundings errs by at most n u / (1 - n u) times the sum of its terms' absolute values, u the
-// unit roundoff (Higham, 2002, 3.1). That sum is the same oracle's answer for the absolute values of all arguments.
+// Tolerances: a result that is reached over n roundings errs by at most n u / (1 - n u) times the sum of its terms'
+// absolute values, u the unit roundoff (Higham, 2002, 3.1). That sum is the same oracle's answer for the absolute
+// values of all arguments.
 
 import * as assert from 'uvu/assert';
 import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js';
@@ -121,8 +122,9 @@ export function denseOf(operator: Operator, numbers: Numbers = asTheyAre): Float
 }
 
 /**
- * More roundings than lie between the arguments of a verb and its result: a sum of n products rounds n + 1 times, adding to what is there
- * and a mask once more each, and no sum in an operator is longer than its sides, or R times those in a gradient over R rows.
+ * More roundings than lie between the arguments of a verb and its result: a sum of n products rounds n + 1 times,
+ * adding to what is there and a mask once more each, and no sum in an operator is longer than its sides, or R times
+ * those in a gradient over R rows.
  */
 export function roundings(operator: Operator, R = 1): number {
   let longest = 0;
@@ -196,8 +198,9 @@ export type Loss = (numbers: Numbers, absolute: boolean) => number;
 const CHECKED_ENTRIES = 24;
 
 /**
- * gradParams against central differences of a loss in f64: a sample of every parameter's entries one by one, and all of them at once in
- * a random direction. An operator is linear in each of its parameters, so that differences are exact whatever the step; it is 1.
+ * gradParams against central differences of a loss in f64: a sample of every parameter's entries one by one, and all of
+ * them at once in a random direction. An operator is linear in each of its parameters, so that differences are exact
+ * whatever the step; it is 1.
  */
 export function checkGradients(
   operator: Operator,
@@ -313,9 +316,10 @@ export function battery(build: (runtime: Runtime) => Operator, rows: readonly nu
 }
 
 /**
- * initialise() gives the entries of W the variance asked for. The mean of n squares of uniform numbers strays by sqrt(0.8 / n) of itself, one
- * standard deviation; those of several factors, and the cross terms of a product, add up to less than twice the sum of all 1 / n.
- * Five standard deviations are allowed; large matrices keep that well below the factors by which a wrong formula is off.
+ * initialise() gives the entries of W the variance asked for. The mean of n squares of uniform numbers strays by
+ * sqrt(0.8 / n) of itself, one standard deviation; those of several factors, and the cross terms of a product, add up
+ * to less than twice the sum of all 1 / n. Five standard deviations are allowed; large matrices keep that well below
+ * the factors by which a wrong formula is off.
  */
 export function checkInitialise(build: (runtime: Runtime) => Operator, variance: number): void {
   scoped(() => {

@@ -100,8 +100,8 @@ test('the unknown token never comes, however likely', () => {
 });
 
 /**
- * Pearson's statistic of n draws, over its degrees of freedom. Its mean is 1 and its standard deviation sqrt(2 / freedom); as the seeds are
- * fixed, what is well within the bound stays there.
+ * Pearson's statistic of n draws, over its degrees of freedom. Its mean is 1 and its standard deviation sqrt(2 /
+ * freedom); as the seeds are fixed, what is well within the bound stays there.
  */
 function surprise(counts: readonly number[], probabilities: Float64Array, n: number): number {
   const possible = [...probabilities.keys()].filter((token) => probabilities[token] > 0);

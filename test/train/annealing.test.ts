@@ -28,7 +28,10 @@ function scoped(act: () => void): void {
   runtime.release(mark);
 }
 
-/** What to keep of n weights: s_t = s_f + (s_0 - s_f) (1 - (t - t0) / (t1 - t0))^3 with s_0 = 0 (Zhu and Gupta, 2017, equation 1). */
+/**
+ * What to keep of n weights: s_t = s_f + (s_0 - s_f) (1 - (t - t0) / (t1 - t0))^3 with s_0 = 0 (Zhu and Gupta, 2017,
+ * equation 1).
+ */
 function keptByFormula(n: number, final: number, t: number, t0: number, t1: number): number {
   const sparsity = 1 - final / n;
   const s = t >= t1 ? sparsity : sparsity + (0 - sparsity) * (1 - (t - t0) / (t1 - t0)) ** 3;

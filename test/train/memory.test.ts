@@ -69,8 +69,8 @@ test('nor do they leave anything in the JavaScript heap but their records', () =
     take(run, STEPS / WINDOWS);
     sizes.push(heap());
   }
-  // The smallest object there is, a number by itself, takes sixteen bytes; a view or a closure takes several times as much. What shrinks the heap now
-  // and then, such as old code thrown away, hides it in one window only.
+  // The smallest object there is, a number by itself, takes sixteen bytes; a view or a closure takes several times as
+  // much. What shrinks the heap now and then, such as old code thrown away, hides it in one window only.
   const growth = Math.max(...sizes.slice(1).map((size, i) => ((size - sizes[i]) * WINDOWS) / STEPS));
   assert.ok(growth < 16, `the heap grew by ${growth} bytes a step`);
 });
