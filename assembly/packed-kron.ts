@@ -9,8 +9,6 @@
 import { loadPart, madd, storePart } from './simd';
 
 /** Where a tile's row goes: whole, or the `cols` < 8 first of it. */
-// @ts-expect-error: decorator
-@inline
 function put(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): void {
   if (cols >= 8) {
     if (accumulate) {

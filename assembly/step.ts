@@ -24,7 +24,9 @@ const COPY: u32 = 5;
 
 /** Runs a packed matrix on the vector `input`. */
 export function run(program: usize, input: usize): void {
-  for (let op = load<u32>(program); op !== END; op = load<u32>((program += 32))) {
+  for (; ; program += 32) {
+    const op = load<u32>(program);
+    if (op === END) return;
     const to = <usize>load<u32>(program, 4);
     let from = <usize>load<u32>(program, 8);
     if (!from) from = input;
