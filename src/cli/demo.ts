@@ -2,14 +2,11 @@ import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { MultiBar } from 'cli-progress';
-import { Tape } from '../autograd/tape.js';
+import { load, type Plan } from '../infer/index.js';
 import { writeFileAtomically } from '../io/files.js';
-import type { LanguageModel } from '../nn/language-model.js';
 import type { Method } from '../operators/methods.js';
-import { generate } from '../tasks/generate.js';
 import { defaultOptions } from '../tasks/language-model.js';
 import type { DemoJob, DemoMessage } from './demo-worker.js';
-import { loadModel } from './model.js';
 import { formatDuration } from './progress.js';
 import { renderReport } from './report.js';
 import { formatTable, resultTable } from './table.js';
@@ -42,13 +39,14 @@ export async function demo(folder: string): Promise<void> {
   );
   show.stop();
 
-  const models = await Promise.all(outcomes.map(({ result }) => loadModel(result.out)));
-  const times = timeSteps(models);
+  const plans = await Promise.all(outcomes.map(({ result }) => load(result.out)));
+  const times = timeSteps(plans);
   const bytes = await Promise.all(outcomes.map(async ({ result }) => (await stat(result.out)).size));
   const table = resultTable(outcomes.map(({ result }) => result));
   table.columns.push('bytes in file', 'LSTM step, us', 'whole token, us');
   for (const [i, row] of table.rows.entries()) row.push(bytes[i], times[i].lstm.toFixed(1), times[i].token.toFixed(1));
-  const samples = models.map((model, i) => ({ name: METHODS[i], text: sample(model) }));
+  const texts = await Promise.all(plans.map(sample));
+  const samples = texts.map((text, i) => ({ name: METHODS[i], text }));
 
   const page = join(folder, 'training.html');
   const duration = formatDuration(Math.round((performance.now() - start) / 1000));
@@ -115,33 +113,25 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
   };
 }
 
-const ROUNDS = 60;
-const STEPS_A_ROUND = 10;
+const ROUNDS = 100;
+const STEPS_A_ROUND = 20;
 
 /**
- * Medians, in microseconds, of one step at batch 1: the LSTM layers alone, and with embedding and softmax head. The
- * models take turns.
+ * Medians, in microseconds, of one step: the LSTM layers alone, and with embedding and softmax head. The models take
+ * turns.
  */
-function timeSteps(models: readonly LanguageModel[]): { lstm: number; token: number }[] {
-  const runs = models.map((model) => {
-    const { runtime } = model;
-    const state = model.newState(1);
-    const id = runtime.zeros(4);
-    const timed = (step: (tape: Tape) => void) => {
+function timeSteps(plans: readonly Plan[]): { lstm: number; token: number }[] {
+  const runs = plans.map((plan) => {
+    const session = plan.session();
+    const x = new Float32Array(plan.hidden);
+    const timed = (step: () => void) => {
       const start = performance.now();
-      for (let i = 0; i < STEPS_A_ROUND; i++) {
-        const mark = runtime.mark();
-        step(new Tape(runtime, false));
-        runtime.release(mark);
-      }
+      for (let i = 0; i < STEPS_A_ROUND; i++) step();
       return ((performance.now() - start) / STEPS_A_ROUND) * 1000;
     };
-    return {
-      lstm: () => timed((tape) => model.layersForward(tape, id, 1, 1, state)),
-      token: () => timed((tape) => model.forward(tape, id, 1, 1, state)),
-    };
+    return { lstm: () => timed(() => session.step(x)), token: () => timed(() => session.next(1)) };
   });
-  const times = models.map(() => ({ lstm: [] as number[], token: [] as number[] }));
+  const times = plans.map(() => ({ lstm: [] as number[], token: [] as number[] }));
   for (let round = 0; round < ROUNDS; round++) {
     runs.forEach(({ lstm, token }, i) => {
       times[i].lstm.push(lstm());
@@ -152,12 +142,12 @@ function timeSteps(models: readonly LanguageModel[]): { lstm: number; token: num
   return times.map(({ lstm, token }) => ({ lstm: median(lstm), token: median(token) }));
 }
 
-function sample(model: LanguageModel): string {
-  const { vocabulary } = model;
-  const ids = [...vocabulary.encode(PROMPT)];
-  for (const id of generate(model, ids, { temperature: 0.7, seed: 1 })) {
-    ids.push(id);
-    if (ids.length >= 60) break;
+async function sample(plan: Plan): Promise<string> {
+  let text = PROMPT;
+  let tokens = 0;
+  for await (const piece of plan.session().generate(PROMPT, { temperature: 0.7, seed: 1 })) {
+    text += piece.text;
+    if (++tokens === 60) break;
   }
-  return vocabulary.decode(ids);
+  return text;
 }

@@ -75,6 +75,11 @@ export class Plan {
     this.state = this.packed.flatMap(({ h, c }) => [engine.floats(h, H), engine.floats(c, H)]);
   }
 
+  /** WebAssembly memory held; it does not change after loading. */
+  get memoryBytes(): number {
+    return this.engine.kernels.memory.buffer.byteLength;
+  }
+
   /** A new session, its state zero. */
   session(): Session {
     return new Session(this);

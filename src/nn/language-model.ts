@@ -130,20 +130,7 @@ export class LanguageModel {
     state: State,
     drop?: { rate: number; seed: number; step: number },
   ): Tensor {
-    const { head } = this.parts;
-    return linear(tape, head.weight, head.bias, this.layersForward(tape, ids, T, B, state, drop));
-  }
-
-  /** The same without the head: y[T B, H] of the last layer. */
-  layersForward(
-    tape: Tape,
-    ids: Pointer,
-    T: number,
-    B: number,
-    state: State,
-    drop?: { rate: number; seed: number; step: number },
-  ): Tensor {
-    const { embedding, layers } = this.parts;
+    const { embedding, layers, head } = this.parts;
     const H = this.config.hidden;
     const thin = (x: Tensor, place: number) =>
       drop ? dropout(tape, x, { ...drop, stream: Stream.dropout + place }) : x;
@@ -156,7 +143,7 @@ export class LanguageModel {
       this.runtime.floats(before.c, B * H).set(this.runtime.floats(c.value, B * H));
       x = thin(y, l + 1);
     });
-    return x;
+    return linear(tape, head.weight, head.bias, x);
   }
 }
 
