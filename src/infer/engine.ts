@@ -41,7 +41,8 @@ export function initSync(options: { module?: WebAssembly.Module } = {}): void {
   compiled ??= options.module ?? new WebAssembly.Module(bytes);
 }
 
-export { bytes as kernelBytes };
+/** The compiled kernels, for hosts that want to compile them by themselves. */
+export const kernelBytes: Uint8Array<ArrayBuffer> = bytes;
 
 const PAGE = 65536;
 

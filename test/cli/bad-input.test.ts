@@ -9,7 +9,7 @@ import { contents, digest, dopant, end, json, MAIN, makeFolder, makeText, start,
 
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);
-const SMALL = 'train lm --data text.txt --hidden 8 --compression 5 --batch 4 --bptt 8 --epochs 1';
+const SMALL = 'train lm --data text.txt --max-tokens 500 --hidden 8 --compression 5 --batch 4 --bptt 8 --epochs 1';
 const CHECKPOINT = 'checkpoint.safetensors';
 
 // A picture of one pixel.

@@ -14,7 +14,7 @@ import { digest, dopant, json, makeFolder, makeText, start, succeed } from './co
 
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);
-const text = makeText(3000);
+const text = makeText(2000);
 const { train, valid, test: held } = splitText(text);
 const vocabulary = Vocabulary.build([train], 'word');
 const tokens = { train: vocabulary.encode(train), valid: vocabulary.encode(valid), test: vocabulary.encode(held) };
@@ -208,7 +208,7 @@ test('every option of the training reaches it: each alone makes another model', 
     '--batch 5',
     '--bptt 9',
     '--epochs 2',
-    '--max-tokens 2000',
+    '--max-tokens 1000',
     '--seed 2',
     '--kron 8x4,4x2',
     '--clip 0.1',
