@@ -156,7 +156,7 @@ function runCharts(runs: Report['runs']): Chart[] {
   const sparsity = runLines('step', (record) => 100 * record.sparsity).filter(({ points }) =>
     points.some(([, value]) => value > 0),
   );
-  const together = runLines('prune', (record) => record.after);
+  const together = runLines('cma', (record) => record.both);
   const structure = runLines('cma', (record) => record.structureOnly);
   const dopants = runLines('cma', (record) => record.dopantsOnly);
   const parts = runs.flatMap((_, run) =>

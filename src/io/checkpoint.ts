@@ -142,6 +142,7 @@ const RECORDS = {
   cma: {
     step: 0,
     sparsity: 0,
+    both: 0,
     structureOnly: 0,
     dopantsOnly: 0,
     matrices: [{ name: '', structureNorm: 0, dopantsNorm: 0, cosine: 0 }],

@@ -14,8 +14,9 @@ export type TrainRecord =
       kind: 'cma';
       step: number;
       sparsity: number;
-      structureOnly: number; // perplexity with S alone
-      dopantsOnly: number; // perplexity with M_sp alone
+      both: number; // perplexity as it is
+      structureOnly: number; // with S alone
+      dopantsOnly: number; // with M_sp alone
       matrices: MatrixAdaptation[];
     };
 

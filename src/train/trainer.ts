@@ -143,10 +143,13 @@ export class Trainer {
     const { sums, sparsity, stepsDone: step } = this;
     if (!sums.length) return;
     this.unmasked(() => {
-      const matrices = measureAdaptation(sums, probe);
+      let both = Number.NaN;
+      const matrices = measureAdaptation(sums, () => {
+        both = Math.exp(probe());
+      });
       const structureOnly = Math.exp(alone(sums, 0, probe));
       const dopantsOnly = Math.exp(alone(sums, 1, probe));
-      this.records.push({ kind: 'cma', step, sparsity, structureOnly, dopantsOnly, matrices });
+      this.records.push({ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices });
     });
   }
 

@@ -121,8 +121,6 @@ test('an impossible compression names the nearest possible one, which is accepte
     const [, nearest] = /nearest possible compression is ([\d.]+)\n/.exec(message)!;
     const result = await json<TrainResult>(folder, `${line} ${nearest} --out nearest-${method}.safetensors`);
     assert.ok(result.compression.parameters >= Number(nearest));
-    // A little more, and it is impossible again: it was the nearest.
-    await refuse(2, /nearest possible compression/, `${line} ${Number(nearest) + 0.01}`);
   }
   await refuse(2, /method 'lmf', which needs 5; no compression will do/, `${SMALL} --method lmf --hidden 1`);
 });
@@ -149,27 +147,21 @@ test('choices that there are not', async () => {
 test('numbers out of range', async () => {
   for (const [option, message] of [
     ['--hidden 0', /'--hidden <n>' argument '0' is invalid. A whole number of at least 1/],
-    ['--hidden 2.5', /'--hidden <n>' argument '2.5'/],
     ['--hidden 100000', /hidden: 100000 was given; .* from 1 to 65536/],
     ['--layers 65', /layers: 65 was given; .* from 1 to 64/],
     ['--vocab 1', /'--vocab <n>' argument '1' is invalid. A whole number of at least 2/],
-    ['--batch -1', /'--batch <n>' argument '-1'/],
     ['--seed 1e300', /'--seed <n>' argument '1e300'/],
     ['--dropout 1', /dropout: 1 was given; .* below 1/],
     ['--cmr 1', /cmr: rate 1 /],
     ['--cmr 0.1 --cmr-rates 0.1,0.1', /--cmr and --cmr-rates/],
     ['--cmr-rates 0.1', /--cmr-rates: '0.1' was given; two numbers/],
-    ['--cmr-until 2', /cmr: until 2/],
     ['--lr 0', /lr: 0 was given; .* positive/],
-    ['--lr Infinity', /lr: Infinity was given/],
     ['--clip -1', /clip: -1 was given; .* at least 0/],
-    ['--clip Infinity', /clip: Infinity was given/],
     ['--decay 4,0', /schedule: decay after 4 epochs by 0; .* above 0/],
     ['--decay 4,1.5 --schedule cosine', /--decay goes with --schedule decay, not cosine/],
     ['--anneal 0.6,0.1', /annealing: it starts at 0.6 and ends at 0.1/],
     ['--anneal 0,1', /annealing: it starts at 0 and ends at 1/],
     ['--final-sparsity 1.1', /final sparsity 1.1/],
-    ['--free-rate 0,1', /free rate scale: 0 was given/],
     ['--free-rate 1,Infinity', /free rate power: Infinity was given/],
     ['--kron 8x4', /--kron: '8x4' was given; two shapes/],
     ['--kron 8x4,4x3', /kron: 8x4 and 4x3 make 32 x 12; the matrix is 32 x 8/],
@@ -195,21 +187,16 @@ test('arguments that are missing, or too many', async () => {
 });
 
 test('a model file that is none', async () => {
-  for (const [command, options] of [
-    ['eval', '--data text.txt'],
-    ['generate', ''],
-    ['inspect', ''],
-  ]) {
-    const model = (name: string) => `${command} ${name} ${options}`;
-    await refuse(2, /cannot read nowhere\.safetensors: there is no such file/, model('nowhere.safetensors'));
-    await refuse(2, /cannot read texts: it is a folder/, model('texts'));
-    await refuse(1, /^dopant: nothing\.safetensors: too short/, model('nothing.safetensors'));
-    await refuse(1, /^dopant: short\.safetensors: too short/, model('short.safetensors'));
-    await refuse(1, /^dopant: image\.png: not a safetensors file/, model('image.png'));
-    await refuse(1, /^dopant: text\.txt: not a safetensors file/, model('text.txt'));
-    await refuse(1, /^dopant: cut\.safetensors: tensor ".*": data_offsets/, model('cut.safetensors'));
-    await refuse(1, /checkpoint\.safetensors: the file is not a model of dopant/, model(`run/${CHECKPOINT}`));
+  for (const command of ['eval --data text.txt', 'generate', 'inspect']) {
+    await refuse(2, /cannot read nowhere\.safetensors: there is no such file/, `${command} nowhere.safetensors`);
+    await refuse(1, /^dopant: image\.png: not a safetensors file/, `${command} image.png`);
   }
+  await refuse(2, /cannot read texts: it is a folder/, 'inspect texts');
+  await refuse(1, /^dopant: nothing\.safetensors: too short/, 'inspect nothing.safetensors');
+  await refuse(1, /^dopant: short\.safetensors: too short/, 'inspect short.safetensors');
+  await refuse(1, /^dopant: text\.txt: not a safetensors file/, 'inspect text.txt');
+  await refuse(1, /^dopant: cut\.safetensors: tensor ".*": data_offsets/, 'inspect cut.safetensors');
+  await refuse(1, /checkpoint\.safetensors: the file is not a model of dopant/, `inspect run/${CHECKPOINT}`);
 });
 
 test('results that could not be written are refused before the training', async () => {

@@ -42,6 +42,7 @@ const cma = (step: number, name = 'w'): TrainRecord => ({
   kind: 'cma',
   step,
   sparsity: 0.5,
+  both: 100,
   structureOnly: 200,
   dopantsOnly: 800,
   matrices: [{ name, structureNorm: 4, dopantsNorm: 1, cosine: -0.25 }],

@@ -509,6 +509,22 @@ test('a perplexity beyond all numbers is a record like any other', () => {
   assert.equal(again.records.at(-1), prune);
 });
 
+test('checkFinite finds what could be written but not read again', () => {
+  const copy = decodeCheckpoint(checkpoint).resume(new Runtime(), corpus);
+  copy.checkFinite();
+  for (const { name, at } of [...copy.arrays()]) {
+    const place = copy.model.runtime.floats(at, 1);
+    const [before] = place;
+    place[0] = Number.POSITIVE_INFINITY;
+    assert.instance(resumed(encodeCheckpoint(copy, RUN)), FileFormatError, name);
+    assert.throws(
+      () => copy.checkFinite(),
+      (error: unknown) => error instanceof TrainingError && error.message.includes(`'${name}' became Infinity at step`),
+    );
+    place[0] = before;
+  }
+});
+
 test('a checkpoint of another text is refused as such', () => {
   const { resume } = decodeCheckpoint(checkpoint);
   const other = { train: corpus.train.with(7, corpus.train[7] ? 0 : 1), valid: corpus.valid };

@@ -509,6 +509,7 @@ for (const method of ['doped-kron', 'doped-hmd'] as const) {
       Math.exp(slowEvaluation(model, probeIds, batch, { numbers: only(model, which) }));
     const [structure, dopants] = [alone('structure'), alone('dopants')];
     const both = Math.exp(slowEvaluation(model, probeIds, batch));
+    relativelyClose(record.both, both, allowed, 'both');
     relativelyClose(record.structureOnly, structure, allowed, 'S alone');
     relativelyClose(record.dopantsOnly, dopants, allowed, 'M_sp alone');
     for (const [a, b] of [
