@@ -18,6 +18,7 @@ const send = (message: DemoMessage) => parentPort!.postMessage(message);
 const watcher = {
   announce: () => {},
   step: (report: StepReport) => send({ kind: 'step', report }),
+  evaluating: () => {},
   interrupted: () => false,
 };
 send({ kind: 'done', outcome: await runTraining(source, options, places, watcher) });

@@ -20,9 +20,16 @@ function startBar(label: string, total: number): Progress {
     clearOnComplete: true,
   });
   const left = timeLeft(total);
+  let drawn = 0;
   bar.start(total, 0, { text: '', left: '?' });
   return {
-    update: (done, text) => bar.update(done, { text, left: left(done) }),
+    update(done, text) {
+      bar.update(done, { text, left: left(done) });
+      // The bar draws itself from a timer, which does not run in a loop without pauses.
+      if (Date.now() - drawn < 200) return;
+      drawn = Date.now();
+      bar.render();
+    },
     stop: () => bar.stop(),
   };
 }

@@ -126,6 +126,7 @@ export async function trainLm(
 /** Shows progress on the terminal, and notes a Ctrl-C; a second one ends the process at once. */
 class TerminalWatcher {
   private progress: Progress | undefined;
+  private done = 0;
   private wanted = false;
 
   readonly interrupt = () => {
@@ -139,11 +140,16 @@ class TerminalWatcher {
 
   step({ done, total, tokensPerSecond, loss, sparsity }: import('./training.js').StepReport): void {
     this.progress ??= startProgress('training', total);
+    this.done = done;
     const percent = (100 * sparsity).toFixed(1);
     this.progress.update(
       done,
       `${Math.round(tokensPerSecond)} tokens/s | loss ${loss.toFixed(3)} | perplexity ${Math.exp(loss).toFixed(1)} | sparsity ${percent}%`,
     );
+  }
+
+  evaluating(share: number): void {
+    this.progress?.update(this.done, `evaluating, ${Math.floor(100 * share)}%`);
   }
 
   interrupted(): boolean {

@@ -35,6 +35,8 @@ export interface RunWatcher {
   /** What is about to be trained, in words. */
   announce(text: string): void;
   step(now: StepReport): void;
+  /** How much of an evaluation is over, from 0 to 1. */
+  evaluating(share: number): void;
   /** Asked between steps: whether to write a checkpoint and stop. */
   interrupted(): boolean;
 }
@@ -151,8 +153,9 @@ async function finish(
 ): Promise<{ result: TrainResult; records: TrainRecord[] }> {
   const { model, options, totalSteps, tokensPerStep, trainer } = training;
   const { out, checkpoint, checkpointEvery } = places;
-  const [valid, test] = [corpus.valid, corpus.test].map((texts) => encodeTexts(texts, model.vocabulary));
+  const test = encodeTexts(corpus.test, model.vocabulary);
   if (test.length < 2) throw new InputError('the test text has no token to predict; it needs at least 2');
+  training.onEvaluation = (share) => watcher.evaluating(share);
   const save = async () => {
     if (!checkpoint) return;
     training.checkFinite();
@@ -190,8 +193,10 @@ async function finish(
   training.checkFinite();
   await save();
   const tokensPerSecond = trainer.stepsDone > stepsBefore ? speed() : 0;
+  // The last epoch ended with the validation text.
+  const [last] = training.records.filter((record) => record.kind === 'valid').slice(-1);
   const perplexities = {
-    valid: { perplexity: training.perplexity(valid) },
+    valid: { perplexity: last.perplexity },
     test: { perplexity: training.perplexity(test) },
   };
   const { method, compression, parameters } = takeInventory(model);

@@ -62,6 +62,8 @@ export class LanguageModelTraining {
   /** Pieces of this pass that are over. */
   piece = 0;
   readonly state: State;
+  /** Told how much of an evaluation is over, from 0 to 1: at the end of an epoch it takes seconds. */
+  onEvaluation: (share: number) => void = () => {};
   private readonly streams: Streams;
   private readonly inputs: Pointer; // i32[bptt batch]
   private readonly targets: Pointer;
@@ -206,7 +208,7 @@ export class LanguageModelTraining {
 
   /** Perplexity of a text under the model as it is, with no masks. Throws TrainingError when it is no finite number. */
   perplexity(ids: Int32Array): number {
-    const perplexity = Math.exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids).loss));
+    const perplexity = Math.exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids, this.onEvaluation).loss));
     this.checkNumber('perplexity', perplexity);
     return perplexity;
   }
