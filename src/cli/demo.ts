@@ -9,7 +9,7 @@ import { defaultOptions } from '../tasks/language-model.js';
 import type { DemoJob, DemoMessage } from './demo-worker.js';
 import { formatDuration } from './progress.js';
 import { renderReport } from './report.js';
-import { formatTable, resultTable } from './table.js';
+import { formatTable, resultTable, transpose } from './table.js';
 import type { StepReport } from './training.js';
 
 const COMPRESSION = 25;
@@ -55,7 +55,7 @@ export async function demo(folder: string): Promise<void> {
   const runs = outcomes.map(({ result, records }) => ({ name: result.method, records }));
   await writeFileAtomically(page, renderReport({ title, subtitle, table, samples, runs }));
 
-  process.stdout.write(`\n${formatTable(table)}\n`);
+  process.stdout.write(`\n${formatTable(transpose(table))}\n`);
   for (const { name, text } of samples) process.stdout.write(`\n${name}:\n${text.replace(/^/gm, '  ')}\n`);
   process.stdout.write(
     `\n${duration} in all. Models and curves: ${METHODS.map((m) => join(folder, `${m}.safetensors`)).join(', ')}, ${page}\n`,

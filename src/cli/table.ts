@@ -25,6 +25,14 @@ export function resultTable(results: readonly TrainResult[]): Report['table'] {
   };
 }
 
+/** Columns for rows: for few results with many figures, which would not fit the width of a terminal side by side. */
+export function transpose({ columns, rows }: Report['table']): Report['table'] {
+  return {
+    columns: [columns[0], ...rows.map(([name]) => String(name))],
+    rows: columns.slice(1).map((column, i) => [column, ...rows.map((row) => row[i + 1])]),
+  };
+}
+
 /** A table in Markdown, which reads well on a terminal too: columns aligned, numbers to the right. */
 export function formatTable({ columns, rows }: Report['table']): string {
   const text = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en-US') : cell)));
