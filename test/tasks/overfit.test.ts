@@ -146,6 +146,17 @@ test('a training that goes on from a checkpoint ends with the same bits as one t
   );
 });
 
+test('the losses since the last record are not forgotten either', () => {
+  const options = { layers: 1, bptt: 1, batch: 1, epochs: 4 };
+  const whole = create(options);
+  assert.ok(whole.totalSteps >= 300, 'there should be fewer records than steps');
+  while (whole.trainer.stepsDone < 100 || whole.lossCount !== 2) whole.step();
+  const resumed = decodeCheckpoint(encodeCheckpoint(whole, null)).resume(new Runtime(), corpus);
+  for (const training of [whole, resumed]) while (training.lossCount > 0) training.step();
+  assert.is(resumed.trainer.stepsDone, whole.trainer.stepsDone);
+  assert.equal(resumed.records, whole.records);
+});
+
 // ---- checkpoints that are not what they should be
 
 const refuses = (act: () => unknown, type: typeof InputError | typeof FileFormatError, message: RegExp) =>

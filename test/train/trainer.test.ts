@@ -221,8 +221,8 @@ function training(changes: Partial<LanguageModelOptions> = {}, length = 170): La
 }
 
 /** The same with weights so large that they matter: those of a new model hardly tell one token from another. */
-function excited(changes: Partial<LanguageModelOptions> = {}): LanguageModelTraining {
-  const run = training(changes);
+function excited(changes: Partial<LanguageModelOptions> = {}, length?: number): LanguageModelTraining {
+  const run = training(changes, length);
   for (const [, { data }] of run.model.parameters()) {
     for (let i = 0; i < data.length; i++) data[i] *= 4;
   }
@@ -233,6 +233,19 @@ const late = { ...defaultAnnealing, start: 0.9, end: 0.9 };
 
 const relativelyClose = (got: number, wanted: number, relative: number, what: string) =>
   assert.ok(Math.abs(got - wanted) <= relative * Math.abs(wanted), `${what}: ${got}, not ${wanted}`);
+
+test('a language model keeps its weights when its loss is no number', () => {
+  const run = training({ annealing: late });
+  run.step();
+  run.model.parts.head.bias.data[3] = Number.NaN;
+  const before = weightsOf(run.model);
+  assert.throws(
+    () => run.step(),
+    (error: unknown) => error instanceof TrainingError && error.message.startsWith('the loss became NaN at step 2 '),
+  );
+  assert.equal(weightsOf(run.model), before);
+  assert.is(run.trainer.stepsDone, 1);
+});
 
 test('free weights learn at min(1, scale density^-power) of the rate, as they are pruned too; all others at the whole rate', () => {
   for (const [method, free] of [
@@ -354,19 +367,22 @@ test('co-matrix dropout is on with one rate alone, until the share of training i
 
 for (const hold of [false, true]) {
   test(`the loss of a step is that of the model with dropout and fresh co-matrix masks, ${hold ? 'held over the sequence' : 'one a row'}`, () => {
-    const options = { coMatrixDropout: { ...CMR, hold }, dropout: 0.375, annealing: late };
-    const run = excited(options);
+    const options = { coMatrixDropout: { ...CMR, hold }, dropout: 0.375, annealing: late, epochs: 5 };
+    // Two pieces a pass, so that what is seen goes beyond the first.
+    const run = excited(options, 3 * 11);
     const { batch, bptt, seed } = run.options;
     const { train } = run.corpus;
     const length = Math.floor(train.length / batch);
     const sums = dopedOf(run.model).map(({ sum }) => sum);
     const taken = new Set<number>();
     let state = zeroState(run.model, batch);
-    for (let step = 0; step < 3; step++) {
+    for (let step = 0; step < 4; step++) {
+      const piece = step % 2;
+      if (piece === 0) state = zeroState(run.model, batch);
       const column = (shift: number) =>
         Array.from({ length: bptt * batch }, (_, r) => {
           const [t, b] = [Math.floor(r / batch), r % batch];
-          return train[b * length + step * bptt + t + shift];
+          return train[b * length + piece * bptt + t + shift];
         });
       const rates = [CMR.structure, CMR.dopants];
       const slow = (dropout: (i: number) => CoMatrixDropout | undefined, drop = { rate: 0.375, seed, step }) => {
@@ -397,7 +413,8 @@ for (const hold of [false, true]) {
       state = wanted.after;
       taken.add(wanted.loss);
     }
-    assert.is(taken.size, 3);
+    assert.is(run.epoch, 2);
+    assert.is(taken.size, 4);
   });
 }
 
@@ -611,14 +628,17 @@ test('a model without dopants has no record of co-matrix adaptation, one without
 });
 
 test('a step record holds the mean loss since the one before and the rate of its step', () => {
-  const run = training({ annealing: late, schedule: { kind: 'cosine' }, epochs: 3 }, 3 * 301);
+  const run = training({ annealing: late, schedule: { kind: 'cosine' }, bptt: 1, epochs: 3 }, 3 * 120);
   const every = Math.floor(run.totalSteps / 100);
-  assert.is(every, 1);
+  assert.is(every, 3);
   const losses: number[] = [];
   while (!run.done) losses.push(run.step());
   const steps = run.records.filter((record) => record.kind === 'step');
   const last = steps.at(-1)!;
   assert.is(last.step, run.totalSteps);
+  // At every epoch's end too.
+  const pieces = run.totalSteps / 3;
+  assert.ok(pieces % every !== 0 && steps.some(({ step }) => step === pieces));
   let from = 0;
   for (const { step, loss, learningRate } of steps) {
     const since = losses.slice(from, step);
