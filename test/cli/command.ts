@@ -47,7 +47,7 @@ export function dopant(folder: string, line: string, ...rest: string[]): Promise
 /** The same, which must succeed. */
 export async function succeed(folder: string, line: string, ...rest: string[]): Promise<Outcome> {
   const outcome = await dopant(folder, line, ...rest);
-  assert.is(outcome.code, 0, `dopant ${line}: exit ${outcome.code}, ${outcome.stderr}`);
+  assert.is(outcome.code, 0, `dopant ${line}: exit ${outcome.signal ?? outcome.code}, ${outcome.stderr}`);
   return outcome;
 }
 
