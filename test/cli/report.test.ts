@@ -236,10 +236,10 @@ test('co-matrix adaptation: ratio and cosine for each matrix, perplexities and j
     ['b: w', -0.25],
   ]);
   assert.equal(shown(/parts/), [
-    ['a: both', 125],
+    ['a: both', 100],
     ['a: S alone', 200],
     ['a: M_sp alone', 800],
-    ['b: both', 125],
+    ['b: both', 100],
     ['b: S alone', 200],
     ['b: M_sp alone', 800],
   ]);
