@@ -12,6 +12,7 @@ const path = (name: string) => join(folder, name);
 const SMALL = 'train lm --data text.txt --max-tokens 500 --hidden 8 --compression 5 --batch 4 --bptt 8 --epochs 1';
 const CHECKPOINT = 'checkpoint.safetensors';
 
+const WORDS = makeText(300);
 // A picture of one pixel.
 const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
@@ -23,7 +24,8 @@ test.before(async () => {
     'word.txt': 'word',
     'few.txt': makeText(60),
     'marks.txt': `${'... !!! '.repeat(100)}`,
-    'ends.txt': `${makeText(300)} ${'!!! '.repeat(150)}`,
+    'ends.txt': `${WORDS} ${'!!! '.repeat(150)}`,
+    'end.txt': `${WORDS} ${'!!! '.repeat(WORDS.length / 60)}`,
     'latin1.txt': Buffer.from('Größe '.repeat(100), 'latin1'),
     'image.png': Buffer.from(PNG, 'base64'),
     'nothing.safetensors': '',
@@ -78,7 +80,8 @@ test('too little text for a batch, or to measure on', async () => {
   );
   await refuse(2, /training text has 30 tokens, fewer than one batch: 4 streams of 8/, `${SMALL} --max-tokens 30`);
   // Punctuation alone, where the text for validation and for the test should be.
-  await refuse(2, /validation text has no token to predict/, SMALL.replace('text.txt', 'ends.txt'));
+  await refuse(2, /the validation text has no token to predict/, SMALL.replace('text.txt', 'ends.txt'));
+  await refuse(2, /the test text has no token to predict/, SMALL.replace('text.txt', 'end.txt'));
   await refuse(
     2,
     /the text has \d tokens?; at least 2 are needed/,
