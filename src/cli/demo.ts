@@ -7,7 +7,7 @@ import { writeFileAtomically } from '../io/files.js';
 import type { Method } from '../operators/methods.js';
 import { defaultOptions } from '../tasks/language-model.js';
 import type { DemoJob, DemoMessage } from './demo-worker.js';
-import { formatDuration } from './progress.js';
+import { describeStep, formatDuration, timeLeft } from './progress.js';
 import { renderReport } from './report.js';
 import { formatTable, resultTable, transpose } from './table.js';
 import type { StepReport } from './training.js';
@@ -77,10 +77,11 @@ function runJob(job: DemoJob, onStep: (report: StepReport) => void) {
 
 /** One bar a training on a terminal; elsewhere a line for both every ten seconds. */
 function progressBars(): { update(job: number, report: StepReport): void; stop(): void } {
-  const describe = ({ done, total, tokensPerSecond, loss, sparsity }: StepReport) => ({
-    text: `${Math.round(tokensPerSecond)} tokens/s | perplexity ${Math.exp(loss).toFixed(0)} | sparsity ${(100 * sparsity).toFixed(1)}%`,
-    left: formatDuration(Math.round(((total - done) * (20 * 35)) / tokensPerSecond)),
-  });
+  const clocks: ((done: number) => string)[] = [];
+  const describe = (report: StepReport, job: number) => {
+    clocks[job] ??= timeLeft(report.total);
+    return { text: describeStep(report), left: clocks[job](report.done) };
+  };
   if (process.stderr.isTTY) {
     const bars = new MultiBar({
       format: '{name} {bar} {percentage}% | {text} | {left} left',
@@ -92,7 +93,7 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
     return {
       update(job, report) {
         lines[job].setTotal(report.total);
-        lines[job].update(report.done, describe(report));
+        lines[job].update(report.done, describe(report, job));
       },
       stop: () => bars.stop(),
     };
@@ -100,7 +101,7 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
   const latest: StepReport[] = [];
   const timer = setInterval(() => {
     const parts = latest.map((report, i) => {
-      const { text, left } = describe(report);
+      const { text, left } = describe(report, i);
       return `${METHODS[i]} ${Math.floor((100 * report.done) / report.total)}% | ${text} | ${left} left`;
     });
     process.stderr.write(`${parts.join('; ')}\n`);

@@ -1,4 +1,5 @@
 import { SingleBar } from 'cli-progress';
+import type { StepReport } from './training.js';
 
 export interface Progress {
   update(done: number, text: string): void;
@@ -51,7 +52,7 @@ function startLines(label: string, total: number): Progress {
 }
 
 /** From the speed since the first update: what a resumed run had done before does not count. */
-function timeLeft(total: number): (done: number) => string {
+export function timeLeft(total: number): (done: number) => string {
   let first: { done: number; at: number } | undefined;
   return (done) => {
     first ??= { done, at: Date.now() };
@@ -59,6 +60,11 @@ function timeLeft(total: number): (done: number) => string {
     const seconds = Math.round((((Date.now() - first.at) / 1000) * (total - done)) / (done - first.done));
     return formatDuration(seconds);
   };
+}
+
+export function describeStep({ tokensPerSecond, loss, sparsity }: StepReport): string {
+  const percent = (100 * sparsity).toFixed(1);
+  return `${Math.round(tokensPerSecond)} tokens/s | loss ${loss.toFixed(3)} | perplexity ${Math.exp(loss).toFixed(1)} | sparsity ${percent}%`;
 }
 
 export function formatDuration(seconds: number): string {

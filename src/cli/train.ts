@@ -6,7 +6,7 @@ import type { Level } from '../tasks/text.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
-import { formatDuration, type Progress, startProgress } from './progress.js';
+import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
 import { resultTable } from './table.js';
 import {
@@ -16,6 +16,7 @@ import {
   readCheckpoint,
   resumeTraining,
   runTraining,
+  type StepReport,
 } from './training.js';
 
 /** The options as Commander gives them; undefined where they were not given. */
@@ -138,14 +139,10 @@ class TerminalWatcher {
     process.stderr.write(`${text}\n`);
   }
 
-  step({ done, total, tokensPerSecond, loss, sparsity }: import('./training.js').StepReport): void {
-    this.progress ??= startProgress('training', total);
-    this.done = done;
-    const percent = (100 * sparsity).toFixed(1);
-    this.progress.update(
-      done,
-      `${Math.round(tokensPerSecond)} tokens/s | loss ${loss.toFixed(3)} | perplexity ${Math.exp(loss).toFixed(1)} | sparsity ${percent}%`,
-    );
+  step(now: StepReport): void {
+    this.progress ??= startProgress('training', now.total);
+    this.done = now.done;
+    this.progress.update(now.done, describeStep(now));
   }
 
   evaluating(share: number): void {

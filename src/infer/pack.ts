@@ -1,6 +1,7 @@
 import type { TensorSource } from '../io/tensor-source.js';
 import { checkCsr } from '../operators/csr.js';
 import { type OperatorSpec, shapeOf } from '../operators/spec.js';
+import { csrToDense } from '../reference.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 
@@ -146,11 +147,10 @@ class Packer {
     to: Pointer,
     add: boolean,
   ): void {
-    const { values, columns, starts } = csrArrays(this.source, name, M, N, nonzeros);
+    const { values, columns, starts } = this.source.csr(name, M, nonzeros);
+    checkCsr(M, N, { values, columns, starts });
     if (nonzeros > DENSE_ABOVE * M * N || N > LARGEST_SELL_SIDE) {
-      const w = new Float32Array(M * N);
-      for (let i = 0; i < M; i++) for (let k = starts[i]; k < starts[i + 1]; k++) w[i * N + columns[k]] = values[k];
-      this.panel(w, M, N, from, to, add);
+      this.panel(csrToDense(values, columns, starts, M, N), M, N, from, to, add);
       return;
     }
     if (!add) this.instruct(ZERO, to, 0, false, 4 * M);
@@ -184,14 +184,4 @@ class Packer {
     }
     this.instruct(SELL, to, from, true, table, slices, stream);
   }
-}
-
-function csrArrays(source: TensorSource, name: string, M: number, N: number, nonzeros: number) {
-  const arrays = {
-    values: source.floats(`${name}.values`, [nonzeros]),
-    columns: source.integers(`${name}.columns`, [nonzeros]),
-    starts: source.integers(`${name}.starts`, [M + 1]),
-  };
-  checkCsr(M, N, arrays);
-  return arrays;
 }

@@ -1,4 +1,5 @@
 import { FileFormatError } from '../errors.js';
+import type { CsrArrays } from '../operators/csr.js';
 import type { NamedTensor } from './safetensors.js';
 
 /**
@@ -35,6 +36,15 @@ export class TensorSource {
     if (bad >= 0)
       throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; 0 or 1 is wanted`);
     return tensor.data;
+  }
+
+  /** The arrays of a sparse matrix; that they fit together, those who use them check. */
+  csr(name: string, M: number, nonzeros: number): CsrArrays {
+    return {
+      values: this.floats(`${name}.values`, [nonzeros]),
+      columns: this.integers(`${name}.columns`, [nonzeros]),
+      starts: this.integers(`${name}.starts`, [M + 1]),
+    };
   }
 
   private take(name: string, shape: readonly number[]): NamedTensor {

@@ -52,10 +52,7 @@ export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string,
       return loadDense(runtime, spec.shape, name, source);
     case 'sparse': {
       const [M, N] = spec.shape;
-      const values = source.floats(`${name}.values`, [spec.nonzeros]);
-      const columns = source.integers(`${name}.columns`, [spec.nonzeros]);
-      const starts = source.integers(`${name}.starts`, [M + 1]);
-      return new Sparse(runtime, M, N, { values, columns, starts });
+      return new Sparse(runtime, M, N, source.csr(name, M, spec.nonzeros));
     }
     case 'kronecker':
       return new Kronecker(

@@ -20,7 +20,7 @@ export interface LanguageModelOptions extends LanguageModelConfig, TrainerOption
   epochs: number;
 }
 
-/** Settings that do well; what RECIPE they come from is told in the README. */
+/** Settings that did well on the State of the Union addresses; the README tells how well. */
 export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'): LanguageModelOptions {
   const adam = optimizer === 'adam';
   const word = level === 'word';
