@@ -1,5 +1,6 @@
 // Sparse matrix times vector, the matrix packed for it: y[M] += W x[N], f32. x: at most 16,384 floats, so that byte
-// offsets fit 16 bits.
+// offsets fit 16 bits. Rows, or slices, or rows of blocks, come sorted by length: loops whose counts change at every
+// turn cost a mispredicted branch each.
 //
 // SELL-4 (sliced ELLPACK): rows sorted by length, four a slice, each padded with (offset 0, value 0) to the slice's
 // longest, that to a multiple of two. One stream: for two entries of each of the four rows, 8 x u16 byte offsets into x
@@ -40,5 +41,60 @@ export function f32_sell_mv(slices: usize, count: i32, stream: usize, x: usize, 
     store<f32>(to, load<f32>(to) + f32x4.extract_lane(s0, 2));
     to = y + load<u32>(slices, 16);
     store<f32>(to, load<f32>(to) + f32x4.extract_lane(s0, 3));
+  }
+}
+
+// Blocks of 4 x 1 or 8 x 1: consecutive rows that share a column, so that one number of x, repeated, meets whole
+// vectors of weights. Rows of blocks are padded to pairs with (offset 0, weights 0). `rows`: for each, u32 pairs of
+// blocks, then the u32 byte offset of its part of y. `offsets`: u16 byte offsets into x; `values`: f32[block] for each.
+
+export function f32_block4_mv(rows: usize, count: i32, offsets: usize, values: usize, x: usize, y: usize): void {
+  for (; count > 0; --count, rows += 8) {
+    let pairs = load<u32>(rows);
+    let s0 = i32x4.splat(0);
+    let s1 = s0;
+    let s2 = s0;
+    let s3 = s0;
+    // Four sums in turn hide the latency of the additions.
+    while (true) {
+      const a = load<u32>(offsets);
+      s0 = madd(v128.load32_splat(x + (a & 0xffff)), v128.load(values), s0);
+      s1 = madd(v128.load32_splat(x + (a >> 16)), v128.load(values, 16), s1);
+      offsets += 4;
+      values += 32;
+      if (--pairs === 0) break;
+      const b = load<u32>(offsets);
+      s2 = madd(v128.load32_splat(x + (b & 0xffff)), v128.load(values), s2);
+      s3 = madd(v128.load32_splat(x + (b >> 16)), v128.load(values, 16), s3);
+      offsets += 4;
+      values += 32;
+      if (--pairs === 0) break;
+    }
+    const to = y + load<u32>(rows, 4);
+    s0 = f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3));
+    v128.store(to, f32x4.add(v128.load(to), s0));
+  }
+}
+
+export function f32_block8_mv(rows: usize, count: i32, offsets: usize, values: usize, x: usize, y: usize): void {
+  for (; count > 0; --count, rows += 8) {
+    let s0 = i32x4.splat(0);
+    let s1 = s0;
+    let t0 = s0;
+    let t1 = s0;
+    for (let pairs = load<u32>(rows); pairs > 0; --pairs) {
+      const a = load<u32>(offsets);
+      let v = v128.load32_splat(x + (a & 0xffff));
+      s0 = madd(v, v128.load(values), s0);
+      s1 = madd(v, v128.load(values, 16), s1);
+      v = v128.load32_splat(x + (a >> 16));
+      t0 = madd(v, v128.load(values, 32), t0);
+      t1 = madd(v, v128.load(values, 48), t1);
+      offsets += 4;
+      values += 64;
+    }
+    const to = y + load<u32>(rows, 4);
+    v128.store(to, f32x4.add(v128.load(to), f32x4.add(s0, t0)));
+    v128.store(to, f32x4.add(v128.load(to, 16), f32x4.add(s1, t1)), 16);
   }
 }

@@ -7,13 +7,17 @@
 //   PANEL   to from add  w M ceil(N/4) -
 //   KRON    to from add  b c shape temp       shape: address of u32 m1, n1, m2, n2
 //   SELL    to from -    slices count stream -
+//   BLOCK4  to from -    rows count offsets values
+//   BLOCK8  the same
+//   INT8    to from add  w M ceil(N/8) scales  the scratch of quantised x lies before the scales
 //   ZERO    to -    -    bytes - - -
 //   COPY    to from -    bytes - - -
 
 import { f32_gates } from './gates';
 import { f32_panel_mv } from './packed-dense';
+import { int8_panel_mv } from './packed-int8';
 import { f32_kron_mv } from './packed-kron';
-import { f32_sell_mv } from './packed-sparse';
+import { f32_block4_mv, f32_block8_mv, f32_sell_mv } from './packed-sparse';
 
 const END: u32 = 0;
 const PANEL: u32 = 1;
@@ -21,6 +25,9 @@ const KRON: u32 = 2;
 const SELL: u32 = 3;
 const ZERO: u32 = 4;
 const COPY: u32 = 5;
+const BLOCK4: u32 = 6;
+const BLOCK8: u32 = 7;
+const INT8: u32 = 8;
 
 /** Runs a packed matrix on the vector `input`. */
 export function run(program: usize, input: usize): void {
@@ -39,6 +46,9 @@ export function run(program: usize, input: usize): void {
     else if (op === KRON)
       f32_kron_mv(a, b, from, to, load<i32>(c), load<i32>(c, 4), load<i32>(c, 8), load<i32>(c, 12), add, d);
     else if (op === SELL) f32_sell_mv(a, <i32>b, c, from, to);
+    else if (op === BLOCK4) f32_block4_mv(a, <i32>b, c, d, from, to);
+    else if (op === BLOCK8) f32_block8_mv(a, <i32>b, c, d, from, to);
+    else if (op === INT8) int8_panel_mv(a, d, from, to, <i32>b, <i32>c, add, d - (c << 4));
     else if (op === ZERO) memory.fill(to, 0, a);
     else if (op === COPY) memory.copy(to, from, a);
   }

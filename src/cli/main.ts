@@ -52,6 +52,12 @@ train
       'parameters of the dense LSTM matrices over those kept (default: 25)',
     ).argParser(number),
   )
+  .addOption(
+    new Option(
+      '--block <n>',
+      'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster (default: 1)',
+    ).argParser(number),
+  )
   .addOption(new Option('--cmr <p>', 'co-matrix row dropout of both matrices (default: 0)').argParser(number))
   .addOption(new Option('--optimizer <name>', 'sgd or adam (default: adam)'))
   .addOption(
@@ -155,6 +161,21 @@ program
   .addOption(new Option('--seed <n>', 'the same seed gives the same text').argParser(whole(0)).default(1))
   .addHelpText('after', '\nExample:\n  $ dopant generate model.safetensors --prompt "the union of" --tokens 50')
   .action(async (model, options) => (await import('./generate.js')).generateText(model, options));
+
+program
+  .command('export')
+  .description('write a model as it will be deployed, and measure what that costs')
+  .argument('<model>', 'model file')
+  .addOption(new Option('--head <type>', 'weights of the softmax head').choices(['f32', 'int8']).default('int8'))
+  .addOption(new Option('--out <file>', 'the exported model').makeOptionMandatory())
+  .addOption(data())
+  .addOption(new Option('--split <name>', 'part of the corpus').choices(['valid', 'test']).default('test'))
+  .addOption(json())
+  .addHelpText(
+    'after',
+    '\nExample:\n  $ dopant export model.safetensors --head int8 --data sotu --out small.safetensors',
+  )
+  .action(async (model, options) => (await import('./export.js')).exportModel(model, options));
 
 program
   .command('inspect')

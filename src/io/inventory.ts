@@ -1,5 +1,6 @@
 import type { LanguageModel } from '../nn/language-model.js';
 import { Dense } from '../operators/dense.js';
+import { Int8 } from '../operators/int8.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
 import { leafTensors } from './tensors.js';
@@ -7,7 +8,7 @@ import { leafTensors } from './tensors.js';
 /** One matrix or vector of a model as its file holds it. */
 export interface InventoryEntry {
   name: string;
-  kind: 'dense' | 'sparse' | 'vector';
+  kind: 'dense' | 'int8' | 'sparse' | 'vector';
   shape: number[];
   nnz: number;
   bytes: number;
@@ -34,7 +35,13 @@ export function takeInventory(model: LanguageModel): Inventory {
       const shape = [leaf.M, leaf.N];
       if (leaf instanceof Sparse) leaves.set(path, { name: path, kind: 'sparse', shape, nnz: leaf.nonzeros, bytes });
       else if (leaf instanceof Dense)
-        leaves.set(path, { name: path, kind: 'dense', shape, nnz: leaf.weight.size, bytes });
+        leaves.set(path, {
+          name: path,
+          kind: leaf instanceof Int8 ? 'int8' : 'dense',
+          shape,
+          nnz: leaf.weight.size,
+          bytes,
+        });
     }
   }
   const vectors = model.loose().map(

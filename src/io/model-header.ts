@@ -1,5 +1,6 @@
 import { FileFormatError, InputError } from '../errors.js';
 import { LARGEST_HIDDEN, type LanguageModelConfig, MOST_LAYERS } from '../nn/config.js';
+import { BLOCK_SIZES } from '../operators/csr.js';
 import { type KronShape, METHODS } from '../operators/methods.js';
 import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
 import { Vocabulary } from '../tasks/text.js';
@@ -85,7 +86,7 @@ export function asObject(value: unknown, what: string): Record<string, unknown> 
 
 /** The configuration as read from JSON, without whatever else is there. */
 export function checkConfig(value: unknown): LanguageModelConfig {
-  const { hidden, layers, method, compression, kron } = asObject(value, 'config');
+  const { hidden, layers, method, compression, kron, block } = asObject(value, 'config');
   const whole = (name: string, n: unknown, most: number): number => {
     if (!Number.isInteger(n) || (n as number) < 1 || (n as number) > most) {
       throw new FileFormatError(`config: ${name} is ${show(n)}; 1 to ${most} is wanted`);
@@ -100,11 +101,16 @@ export function checkConfig(value: unknown): LanguageModelConfig {
   if (kron !== undefined && !(Array.isArray(kron) && kron.length === 4)) {
     throw new FileFormatError(`config: kron is ${show(kron)}; four numbers are wanted`);
   }
+  const size = block === undefined ? undefined : BLOCK_SIZES.find((known) => known === block);
+  if (block !== undefined && !size) {
+    throw new FileFormatError(`config: block is ${show(block)}; ${BLOCK_SIZES.join(', ')} are known`);
+  }
   return {
     hidden: whole('hidden', hidden, LARGEST_HIDDEN),
     layers: whole('layers', layers, MOST_LAYERS),
     method: known,
     compression,
     ...(kron && { kron: kron.map((side) => whole('kron', side, 4 * LARGEST_HIDDEN)) as unknown as KronShape }),
+    ...(size && { block: size }),
   };
 }

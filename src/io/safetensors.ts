@@ -3,10 +3,18 @@
 
 import { FileFormatError, InputError } from '../errors.js';
 
-const arrayTypes = { F32: Float32Array, U8: Uint8Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array } as const;
+const arrayTypes = {
+  F32: Float32Array,
+  I8: Int8Array,
+  U8: Uint8Array,
+  U16: Uint16Array,
+  U32: Uint32Array,
+  I32: Int32Array,
+} as const;
 
 interface ArrayOf {
   F32: Float32Array;
+  I8: Int8Array;
   U8: Uint8Array;
   U16: Uint16Array;
   U32: Uint32Array;

@@ -1,5 +1,6 @@
 import { FileFormatError } from '../errors.js';
-import type { CsrArrays } from '../operators/csr.js';
+import { type BlockSize, type CsrArrays, fromBlocks } from '../operators/csr.js';
+import type { Int8Arrays } from '../operators/int8.js';
 import type { NamedTensor } from './safetensors.js';
 
 /**
@@ -38,13 +39,26 @@ export class TensorSource {
     return tensor.data;
   }
 
-  /** The arrays of a sparse matrix; that they fit together, those who use them check. */
-  csr(name: string, M: number, nonzeros: number): CsrArrays {
-    return {
+  /** The arrays of a sparse matrix, without its blocks. Throws InputError where they do not fit together. */
+  csr(name: string, M: number, N: number, nonzeros: number, block: BlockSize = 1): CsrArrays {
+    const arrays = {
       values: this.floats(`${name}.values`, [nonzeros]),
-      columns: this.integers(`${name}.columns`, [nonzeros]),
-      starts: this.integers(`${name}.starts`, [M + 1]),
+      columns: this.integers(`${name}.columns`, [nonzeros / block]),
+      starts: this.integers(`${name}.starts`, [M / block + 1]),
     };
+    return fromBlocks(M, N, arrays, block);
+  }
+
+  /** Weights of 8 bits and what one step of them stands for in each row. */
+  int8(name: string, M: number, N: number): Int8Arrays {
+    const weight = this.take(`${name}.weight`, [M, N]);
+    if (weight.dtype !== 'I8') throw new FileFormatError(`tensor '${name}.weight' is ${weight.dtype}; I8 is wanted`);
+    const scales = this.floats(`${name}.scales`, [M]);
+    const bad = weight.data.indexOf(-128);
+    if (bad >= 0) {
+      throw new FileFormatError(`tensor '${name}.weight' holds -128 at place ${bad}; -127 to 127 is wanted`);
+    }
+    return { weight: weight.data, scales };
   }
 
   private take(name: string, shape: readonly number[]): NamedTensor {

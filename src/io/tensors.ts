@@ -1,4 +1,6 @@
+import { toBlocks } from '../operators/csr.js';
 import { Dense } from '../operators/dense.js';
+import { Int8 } from '../operators/int8.js';
 import { Kronecker } from '../operators/kronecker.js';
 import { type Operator, walk } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
@@ -12,7 +14,8 @@ import type { NamedTensor } from './safetensors.js';
 import type { TensorSource } from './tensor-source.js';
 
 // Operators and parameters as named tensors. A dense leaf is `NAME.weight`; a sparse one is `NAME.values`,
-// `NAME.columns` and `NAME.starts`, the integers in 16 bits where they fit.
+// `NAME.columns` and `NAME.starts`, the integers in 16 bits where they fit; with blocks, values are [blocks, block], with
+// one column each. An int8 one is `NAME.weight`, I8, and `NAME.scales`, one for each row.
 
 export function parameterTensor({ data, shape }: Parameter): NamedTensor {
   return { dtype: 'F32', shape, data: data.slice() };
@@ -21,11 +24,18 @@ export function parameterTensor({ data, shape }: Parameter): NamedTensor {
 /** The tensors that a file holds for one leaf; none for what is made of others. */
 export function leafTensors(operator: Operator, name: string): Map<string, NamedTensor> {
   if (operator instanceof Sparse) {
-    const { values, columns, starts } = operator.entries();
+    const { values, columns, starts } = toBlocks(operator.M, operator.entries(), operator.block);
     return new Map<string, NamedTensor>([
       [`${name}.values`, { dtype: 'F32', shape: [values.length], data: values }],
       [`${name}.columns`, integerTensor(columns, operator.N - 1)],
-      [`${name}.starts`, integerTensor(starts, values.length)],
+      [`${name}.starts`, integerTensor(starts, columns.length)],
+    ]);
+  }
+  if (operator instanceof Int8) {
+    const { M, N, arrays } = operator;
+    return new Map<string, NamedTensor>([
+      [`${name}.weight`, { dtype: 'I8', shape: [M, N], data: arrays.weight }],
+      [`${name}.scales`, { dtype: 'F32', shape: [M], data: arrays.scales }],
     ]);
   }
   if (operator instanceof Dense) return new Map([[`${name}.weight`, parameterTensor(operator.weight)]]);
@@ -52,7 +62,11 @@ export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string,
       return loadDense(runtime, spec.shape, name, source);
     case 'sparse': {
       const [M, N] = spec.shape;
-      return new Sparse(runtime, M, N, source.csr(name, M, spec.nonzeros));
+      return new Sparse(runtime, M, N, source.csr(name, M, N, spec.nonzeros, spec.block), spec.block);
+    }
+    case 'int8': {
+      const [M, N] = spec.shape;
+      return new Int8(runtime, M, N, source.int8(name, M, N));
     }
     case 'kronecker':
       return new Kronecker(

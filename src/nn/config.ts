@@ -1,3 +1,4 @@
+import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 
 export interface LanguageModelConfig {
@@ -8,6 +9,8 @@ export interface LanguageModelConfig {
   compression: number;
   /** Kronecker factor shapes by hand; the budget solver chooses where there are none. */
   kron?: KronShape;
+  /** Consecutive rows of the sparse matrices that are pruned together; 1 where nothing is said. */
+  block?: BlockSize;
 }
 
 /** Larger models are neither made nor read from files, so that what is made can be read. */

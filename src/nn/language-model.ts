@@ -146,6 +146,6 @@ export class LanguageModel {
 }
 
 /** How the LSTM's matrices, all of 4H x H, are made. */
-export function matrixPlan({ hidden, method, compression, kron }: LanguageModelConfig): Plan {
-  return planMatrix(4 * hidden, hidden, method, method === 'dense' ? 1 : compression, kron);
+export function matrixPlan({ hidden, method, compression, kron, block }: LanguageModelConfig): Plan {
+  return planMatrix(4 * hidden, hidden, method, method === 'dense' ? 1 : compression, kron, block);
 }

@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { type BlockSize, checkBlock } from './csr.js';
 import { dense, doped, hmd, kron, lmf } from './factories.js';
 import { type KronShape, METHODS, type Method } from './methods.js';
 import type { Operator } from './operator.js';
@@ -16,6 +17,8 @@ export interface Plan {
   N: number;
   method: Method;
   structure: Structure | undefined;
+  /** Rows that are pruned together in the sparse matrix. */
+  block: BlockSize;
   /** Nonzeros of the sparse matrix at the end of training; undefined where there is none. */
   nonzeros: number | undefined;
   /** Parameters of the structure plus nonzeros. */
@@ -36,11 +39,18 @@ const STRUCTURE_SHARE = 0.25;
  * - lmf: the largest rank within the budget; doped-lmf: within a quarter of it, at least 1.
  * - hmd: half the budget in free rows, the largest rank within the rest; doped-hmd: the same within a quarter, at least
  *   one row and rank 1.
- * - The dopants get what is left; pruned: everything.
+ * - The dopants get what is left; pruned: everything; in whole blocks of `block` rows.
  *
  * Throws an InputError that names the nearest possible compression where the budget cannot be met.
  */
-export function planMatrix(M: number, N: number, method: Method, compression: number, kronShape?: KronShape): Plan {
+export function planMatrix(
+  M: number,
+  N: number,
+  method: Method,
+  compression: number,
+  kronShape?: KronShape,
+  block: BlockSize = 1,
+): Plan {
   if (!METHODS.includes(method)) {
     throw new InputError(`method: unknown method '${method}'; it must be one of ${METHODS.join(', ')}`);
   }
@@ -50,10 +60,16 @@ export function planMatrix(M: number, N: number, method: Method, compression: nu
   if (kronShape && !method.endsWith('kron')) {
     throw new InputError(`kron: factor shapes were given, but method '${method}' has no Kronecker factors`);
   }
+  const withSparse = method === 'pruned' || method.startsWith('doped-');
+  checkBlock(M, N, block);
+  if (block > 1 && !withSparse) {
+    throw new InputError(`block: ${block} was given, but method '${method}' has no sparse matrix`);
+  }
   const total = M * N;
-  const plan = (structure: Structure | undefined, nonzeros?: number): Plan => {
+  const plan = (structure: Structure | undefined, left?: number): Plan => {
+    const nonzeros = left === undefined ? undefined : left - (left % block);
     const parameters = structureSize(M, N, structure) + (nonzeros ?? 0);
-    return { M, N, method, structure, nonzeros, parameters, compression: total / parameters };
+    return { M, N, method, structure, block, nonzeros, parameters, compression: total / parameters };
   };
   if (method === 'dense') return { ...plan(undefined), parameters: total, compression: 1 };
 
@@ -66,14 +82,14 @@ export function planMatrix(M: number, N: number, method: Method, compression: nu
       `compression: ${compression} leaves ${budget} parameters for a matrix of ${M} x ${N}, too few for method '${method}', which needs ${fewest}; ${way}`,
     );
   };
-  if (method === 'pruned') return budget < 1 ? impossible(1) : plan(undefined, budget);
+  if (method === 'pruned') return budget < block ? impossible(block) : plan(undefined, budget);
 
   const withDopants = method.startsWith('doped-');
-  // At least one dopant beside the structure, or the method is not what it says.
-  const most = withDopants ? budget - 1 : budget;
+  // At least one dopant, or block, beside the structure, or the method is not what it says.
+  const most = withDopants ? budget - block : budget;
   const structure = solveStructure(M, N, method, most, withDopants ? budget * STRUCTURE_SHARE : budget, kronShape);
   const size = structureSize(M, N, structure);
-  if (size > most) return impossible(size + (withDopants ? 1 : 0));
+  if (size > most) return impossible(size + (withDopants ? block : 0));
   return plan(structure, withDopants ? budget - size : undefined);
 }
 
@@ -155,7 +171,7 @@ function checkKronShape(M: number, N: number, shape: KronShape): void {
 }
 
 /** The plan in words, for people. */
-export function describePlan({ M, N, structure, nonzeros, parameters, compression }: Plan): string {
+export function describePlan({ M, N, structure, block, nonzeros, parameters, compression }: Plan): string {
   const parts: string[] = [];
   if (structure?.kind === 'kron') {
     const [m1, n1, m2, n2] = structure.shape;
@@ -163,17 +179,17 @@ export function describePlan({ M, N, structure, nonzeros, parameters, compressio
   }
   if (structure?.kind === 'lmf') parts.push(`rank ${structure.rank}`);
   if (structure?.kind === 'hmd') parts.push(`${structure.rows} free rows + rank ${structure.rank}`);
-  if (nonzeros !== undefined) parts.push(`${nonzeros} nonzeros`);
+  if (nonzeros !== undefined) parts.push(`${nonzeros} nonzeros${block > 1 ? ` in ${block}x1 blocks` : ''}`);
   if (!parts.length) parts.push('dense');
   return `${M}x${N}: ${parts.join(' + ')} = ${parameters} parameters, ${compression.toFixed(2)}x`;
 }
 
 /** The operator of a plan; a sparse matrix starts dense. */
-export function buildOperator(runtime: Runtime, { M, N, method, structure }: Plan): Operator {
+export function buildOperator(runtime: Runtime, { M, N, method, structure, block }: Plan): Operator {
   if (method === 'dense') return dense(runtime, M, N);
-  if (!structure) return new Sparse(runtime, M, N);
+  if (!structure) return new Sparse(runtime, M, N, undefined, block);
   const s = buildStructure(runtime, M, N, structure);
-  return method.startsWith('doped-') ? doped(runtime, s) : s;
+  return method.startsWith('doped-') ? doped(runtime, s, block) : s;
 }
 
 function buildStructure(runtime: Runtime, M: number, N: number, structure: Structure): Operator {

@@ -1,4 +1,5 @@
 import type { Runtime } from '../wasm/runtime.js';
+import type { BlockSize } from './csr.js';
 import { Dense } from './dense.js';
 import { Kronecker } from './kronecker.js';
 import type { KronShape } from './methods.js';
@@ -28,6 +29,6 @@ export function hmd(runtime: Runtime, M: number, N: number, rows: number, rank: 
 }
 
 /** Structure plus dopants, which start dense and are pruned in training. */
-export function doped(runtime: Runtime, structure: Operator): Sum {
-  return new Sum(runtime, [structure, new Sparse(runtime, structure.M, structure.N)]);
+export function doped(runtime: Runtime, structure: Operator, block: BlockSize = 1): Sum {
+  return new Sum(runtime, [structure, new Sparse(runtime, structure.M, structure.N, undefined, block)]);
 }

@@ -2,7 +2,7 @@ import { InputError } from '../errors.js';
 import { csrToDense } from '../reference.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { type CsrArrays, checkCsr } from './csr.js';
+import { type BlockSize, type CsrArrays, checkBlock, checkCsr, toBlocks } from './csr.js';
 import { Dense } from './dense.js';
 import type { Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
@@ -10,7 +10,8 @@ import type { OperatorSpec } from './spec.js';
 
 /**
  * An extremely sparse matrix, the dopants M_sp. Made without entries it is masked dense, all M N weights alive: the
- * form that prune() thins out while training. Made from CSR arrays it holds these alone.
+ * form that prune() thins out while training. Made from CSR arrays it holds these alone. With `block`, that many
+ * consecutive rows share their columns and are pruned together.
  */
 export class Sparse implements Operator {
   private readonly form: Masked | Compressed;
@@ -20,7 +21,13 @@ export class Sparse implements Operator {
     readonly M: number,
     readonly N: number,
     entries?: CsrArrays,
+    readonly block: BlockSize = 1,
   ) {
+    checkBlock(M, N, block);
+    if (entries) {
+      checkCsr(M, N, entries);
+      toBlocks(M, entries, block);
+    }
     this.form = entries ? new Compressed(runtime, M, N, entries) : new Masked(runtime, M, N);
   }
 
@@ -61,21 +68,25 @@ export class Sparse implements Operator {
   }
 
   /**
-   * Prunes by magnitude over all the matrices taken as one: the `keep` largest weights stay alive, ties go to the
-   * first. Pruned weights stay pruned.
+   * Prunes by magnitude over all the matrices taken as one: the largest weights stay alive, or the blocks of the largest
+   * norms, all of one block size, and no more than `keep` weights. Ties go to the first. What is pruned stays so.
    */
   static prune(matrices: readonly Sparse[], keep: number): void {
     const forms = matrices.map((matrix) => matrix.masked('prune()'));
     if (keep >= forms.reduce((sum, form) => sum + form.nonzeros, 0)) return;
+    const [block] = new Set(matrices.map((matrix) => matrix.block));
+    if (matrices.some((matrix) => matrix.block !== block)) {
+      throw new InputError('Sparse: prune() wants matrices of one block size');
+    }
+    const groups = forms.map((form) => form.groups(block));
     // A positive float's bits, read as an integer, are in the order of the floats: the threshold is found digit by
     // digit, 16 bits at a time.
     const digit = (wanted: number, high?: number) => {
       const counts = new Uint32Array(65536);
-      for (const form of forms) {
-        const { bits, mask } = form;
-        for (let i = 0; i < bits.length; i++) {
-          const magnitude = bits[i] & 0x7fffffff;
-          if (!mask[i]) continue;
+      for (const { sizes, alive } of groups) {
+        for (let i = 0; i < sizes.length; i++) {
+          const magnitude = sizes[i] & 0x7fffffff;
+          if (!alive(i)) continue;
           if (high === undefined) counts[magnitude >>> 16]++;
           else if (magnitude >>> 16 === high) counts[magnitude & 0xffff]++;
         }
@@ -84,22 +95,19 @@ export class Sparse implements Operator {
       while (value > 0 && counts[value] < wanted) wanted -= counts[value--];
       return { value, wanted };
     };
-    const high = digit(keep);
+    const high = digit(Math.floor(keep / block));
     const low = digit(high.wanted, high.value);
     const threshold = high.value * 65536 + low.value;
     let ties = low.wanted;
-    for (const form of forms) {
-      const { bits, mask, weight } = form;
-      const { data } = weight;
-      for (let i = 0; i < bits.length; i++) {
-        const magnitude = bits[i] & 0x7fffffff;
-        if (!mask[i] || magnitude > threshold) continue;
+    for (const { sizes, alive, kill } of groups) {
+      for (let i = 0; i < sizes.length; i++) {
+        const magnitude = sizes[i] & 0x7fffffff;
+        if (!alive(i) || magnitude > threshold) continue;
         if (magnitude === threshold && ties > 0) {
           ties--;
           continue;
         }
-        mask[i] = 0;
-        data[i] = 0;
+        kill(i);
       }
     }
   }
@@ -122,7 +130,8 @@ export class Sparse implements Operator {
   }
 
   spec(): OperatorSpec {
-    return { type: 'sparse', shape: [this.M, this.N], nonzeros: this.nonzeros };
+    const { M, N, nonzeros, block } = this;
+    return { type: 'sparse', shape: [M, N], nonzeros, ...(block > 1 && { block }) };
   }
 
   toDense(): Float32Array {
@@ -143,8 +152,34 @@ class Masked extends Dense {
     return this.runtime.bytes(this.weight.mask, this.weight.size);
   }
 
-  get bits(): Uint32Array {
-    return this.runtime.words(this.weight.value, this.weight.size);
+  /**
+   * What is pruned together: weight by weight, or `block` rows of a column. `sizes` are the bits of floats, magnitudes
+   * or sums of squares, in which signs may still stand.
+   */
+  groups(block: BlockSize): { sizes: Uint32Array; alive(i: number): boolean; kill(i: number): void } {
+    const { M, N, mask } = this;
+    const { data, value, size } = this.weight;
+    if (block === 1) {
+      const kill = (i: number) => {
+        mask[i] = 0;
+        data[i] = 0;
+      };
+      return { sizes: this.runtime.words(value, size), alive: (i) => mask[i] !== 0, kill };
+    }
+    const squares = new Float32Array((M / block) * N);
+    const first = (i: number) => Math.floor(i / N) * block * N + (i % N);
+    for (let i = 0; i < squares.length; i++) {
+      const at = first(i);
+      for (let row = 0; row < block; row++) squares[i] += data[at + row * N] ** 2;
+    }
+    const kill = (i: number) => {
+      const at = first(i);
+      for (let row = 0; row < block; row++) {
+        mask[at + row * N] = 0;
+        data[at + row * N] = 0;
+      }
+    };
+    return { sizes: new Uint32Array(squares.buffer), alive: (i) => mask[first(i)] !== 0, kill };
   }
 
   get nonzeros(): number {
@@ -190,7 +225,6 @@ class Compressed {
     readonly N: number,
     { values, columns, starts }: CsrArrays,
   ) {
-    checkCsr(M, N, { values, columns, starts });
     this.nonzeros = values.length;
     this.weight = new Parameter(runtime, [values.length]);
     this.columns = runtime.alloc(4 * values.length);

@@ -1,10 +1,12 @@
 import { FileFormatError } from '../errors.js';
 import { show } from '../io/safetensors.js';
+import { BLOCK_SIZES, type BlockSize } from './csr.js';
 
 /** What is needed to make the operator again, besides the numbers: this is what files hold. */
 export type OperatorSpec =
   | { type: 'dense'; shape: [number, number] }
-  | { type: 'sparse'; shape: [number, number]; nonzeros: number }
+  | { type: 'int8'; shape: [number, number] } // for inference: int8 weights, a scale a row
+  | { type: 'sparse'; shape: [number, number]; nonzeros: number; block?: BlockSize }
   | { type: 'kronecker'; B: [number, number]; C: [number, number] }
   | { type: 'product'; U: OperatorSpec; V: OperatorSpec }
   | { type: 'vstack'; blocks: OperatorSpec[] }
@@ -14,6 +16,7 @@ export type OperatorSpec =
 export function shapeOf(spec: OperatorSpec): [number, number] {
   switch (spec.type) {
     case 'dense':
+    case 'int8':
     case 'sparse':
       return spec.shape;
     case 'kronecker':
@@ -68,14 +71,20 @@ export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec
   };
   switch (spec.type) {
     case 'dense':
-      return { type: 'dense', shape: shape('shape') };
+    case 'int8':
+      return { type: spec.type, shape: shape('shape') };
     case 'sparse': {
-      const { nonzeros } = spec;
+      const { nonzeros, block = 1 } = spec;
+      const size = BLOCK_SIZES.find((known) => known === block);
+      if (!size) return refuse(`its block is ${show(block)}; ${BLOCK_SIZES.join(', ')} are known`);
       const [M, N] = shape('shape');
       if (!Number.isInteger(nonzeros) || (nonzeros as number) < 0 || (nonzeros as number) > M * N) {
         return refuse(`its nonzeros are ${show(nonzeros)}; 0 to ${M * N} is wanted`);
       }
-      return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number };
+      if (M % size !== 0 || (nonzeros as number) % size !== 0) {
+        return refuse(`its ${M} rows and ${nonzeros} nonzeros do not divide into blocks of ${size}`);
+      }
+      return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number, ...(size > 1 && { block: size }) };
     }
     case 'kronecker':
       return { type: 'kronecker', B: shape('B'), C: shape('C') };
@@ -90,6 +99,6 @@ export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec
     case 'sum':
       return { type: 'sum', terms: list('terms') };
     default:
-      return refuse(`its type is ${show(spec.type)}; dense, sparse, kronecker, product, vstack or sum is wanted`);
+      return refuse(`its type is ${show(spec.type)}; dense, int8, sparse, kronecker, product, vstack or sum is wanted`);
   }
 }

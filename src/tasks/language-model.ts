@@ -107,8 +107,15 @@ export class LanguageModelTraining {
     options: LanguageModelOptions,
     corpus: EncodedCorpus,
   ): LanguageModelTraining {
-    const { hidden, layers, method, compression, kron, seed } = options;
-    const config: LanguageModelConfig = { hidden, layers, method, compression, ...(kron && { kron }) };
+    const { hidden, layers, method, compression, kron, block, seed } = options;
+    const config: LanguageModelConfig = {
+      hidden,
+      layers,
+      method,
+      compression,
+      ...(kron && { kron }),
+      ...(block && { block }),
+    };
     return new LanguageModelTraining(LanguageModel.create(runtime, config, vocabulary, seed), options, corpus);
   }
 

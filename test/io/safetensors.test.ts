@@ -4,7 +4,14 @@ import * as assert from 'uvu/assert';
 import { FileFormatError, InputError } from '../../src/errors.js';
 import { type Dtype, decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 
-const arrayTypes = { F32: Float32Array, U8: Uint8Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array };
+const arrayTypes = {
+  F32: Float32Array,
+  I8: Int8Array,
+  U8: Uint8Array,
+  U16: Uint16Array,
+  U32: Uint32Array,
+  I32: Int32Array,
+};
 
 /** Any bits are a tensor: built from random bytes, NaN payloads included. */
 const anyTensor: fc.Arbitrary<NamedTensor> = fc
@@ -212,7 +219,7 @@ test('each fault of a tensor is named with the tensor, what should be and what w
 
   refuses(fileOf({ w: null }), /tensor "w" should be an object, found null/);
   refuses(fileOf({ w: [] }), /tensor "w" should be an object, found \[\]/);
-  fault({ dtype: 'BF16' }, /tensor "w" has dtype "BF16"; F32, U8, U16, U32, I32 can be read/);
+  fault({ dtype: 'BF16' }, /tensor "w" has dtype "BF16"; F32, I8, U8, U16, U32, I32 can be read/);
   fault({ dtype: 'toString' }, /has dtype "toString"/);
   fault({ dtype: undefined }, /has dtype nothing/);
   fault({ shape: undefined }, /shape should be a list.*found nothing/);

@@ -1,0 +1,72 @@
+// Matrix of 8-bit integers times vector: y[M] (+)= scale_i (W x)_i, W int8[M,N], x quantised here to 16 bits.
+//
+// Packed: panels of four rows, [ceil(M/4)][ceil(N/8)][4 rows][8 columns] bytes, zero past M and N; `scales` f32, one a
+// row, padded to a multiple of 4. x is padded with zeros to a multiple of 8. `quantised`: scratch for N i16, padded so.
+// x is scaled by the largest factor with which no sum of N products overflows 31 bits: 26,000 steps at N = 650.
+
+import { loadPart, storePart } from './simd';
+
+/** Quantises x and returns what one step of it stands for; 0 for x = 0. `blocks` is ceil(N / 8). */
+function quantise(x: usize, to: usize, blocks: i32): f32 {
+  let top = f32x4.splat(0);
+  for (let i = 0, at = x; i < blocks; ++i, at += 32) {
+    top = f32x4.pmax(top, f32x4.abs(v128.load(at)));
+    top = f32x4.pmax(top, f32x4.abs(v128.load(at, 16)));
+  }
+  const largest = max(
+    max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)),
+    max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
+  );
+  const steps = <f32>min(32767, 2147483647 / (127 * 8 * blocks));
+  const factor = largest > 0 ? steps / largest : 0;
+  const scale = f32x4.splat(factor);
+  for (let i = 0; i < blocks; ++i, x += 32, to += 16) {
+    const low = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), scale)));
+    const high = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x, 16), scale)));
+    v128.store(to, i16x8.narrow_i32x4_s(low, high));
+  }
+  return largest > 0 ? largest / steps : 0;
+}
+
+export function int8_panel_mv(
+  w: usize,
+  scales: usize,
+  x: usize,
+  y: usize,
+  M: i32,
+  blocks: i32,
+  accumulate: bool,
+  quantised: usize,
+): void {
+  const unit = f32x4.splat(quantise(x, quantised, blocks));
+  for (let i = 0; i < M; i += 4, y += 16, scales += 16) {
+    let s0 = i32x4.splat(0);
+    let s1 = s0;
+    let s2 = s0;
+    let s3 = s0;
+    let at = quantised;
+    let n = blocks;
+    while (true) {
+      const v = v128.load(at);
+      s0 = i32x4.add(s0, i32x4.dot_i16x8_s(v128.load8x8_s(w), v));
+      s1 = i32x4.add(s1, i32x4.dot_i16x8_s(v128.load8x8_s(w, 8), v));
+      s2 = i32x4.add(s2, i32x4.dot_i16x8_s(v128.load8x8_s(w, 16), v));
+      s3 = i32x4.add(s3, i32x4.dot_i16x8_s(v128.load8x8_s(w, 24), v));
+      w += 32;
+      at += 16;
+      if (--n === 0) break;
+    }
+    // Sums of the lanes of each, side by side.
+    const a = i32x4.add(v128.shuffle<i32>(s0, s1, 0, 4, 1, 5), v128.shuffle<i32>(s0, s1, 2, 6, 3, 7));
+    const b = i32x4.add(v128.shuffle<i32>(s2, s3, 0, 4, 1, 5), v128.shuffle<i32>(s2, s3, 2, 6, 3, 7));
+    const sums = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7));
+    let v = f32x4.mul(f32x4.convert_i32x4_s(sums), f32x4.mul(unit, v128.load(scales)));
+    if (i + 4 <= M) {
+      if (accumulate) v = f32x4.add(v, v128.load(y));
+      v128.store(y, v);
+    } else {
+      if (accumulate) v = f32x4.add(v, loadPart(y, M - i));
+      storePart(y, v, M - i);
+    }
+  }
+}

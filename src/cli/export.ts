@@ -1,0 +1,76 @@
+import { InputError } from '../errors.js';
+import { initSync, loadSync, type Plan } from '../infer/index.js';
+import { readFileBytes, writeFileAtomically } from '../io/files.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../io/model-file.js';
+import { LanguageModel } from '../nn/language-model.js';
+import { Int8, quantise } from '../operators/int8.js';
+import { Runtime } from '../wasm/runtime.js';
+import { readCorpus } from './corpus.js';
+import { naming } from './model.js';
+import { startProgress } from './progress.js';
+import { checkOutput, encodeTexts } from './training.js';
+
+interface ExportArguments {
+  out: string;
+  head: 'f32' | 'int8';
+  data?: string;
+  split: 'valid' | 'test';
+  json?: boolean;
+}
+
+/** Writes a model as it will be deployed, and tells what that costs: both files are run by dopant/infer. */
+export async function exportModel(path: string, { out, head, data, split, json }: ExportArguments): Promise<void> {
+  await checkOutput('out', out);
+  if (head === 'int8' && data === undefined) {
+    throw new InputError(
+      "--head int8 changes what the model says: name a text by --data, such as 'sotu', to measure it",
+    );
+  }
+  const before = await readFileBytes(path);
+  const model = naming(path, () => decodeLanguageModel(new Runtime(), before));
+  const after = encodeLanguageModel(head === 'int8' ? withInt8Head(model) : model);
+  const result: Record<string, unknown> = { out, head, bytes: { before: before.length, after: after.length } };
+  let said = `${out}: ${after.length} bytes, before ${before.length}\n`;
+  if (data !== undefined) {
+    const ids = encodeTexts((await readCorpus(data))[split], model.vocabulary);
+    if (ids.length < 2) throw new InputError(`the ${split} text has no token to predict; it needs at least 2`);
+    // Plain SIMD: the same figures on every machine.
+    initSync({ simd: 'plain' });
+    const perplexities = {
+      before: await perplexity(loadSync(before), ids),
+      after: await perplexity(loadSync(after), ids),
+    };
+    const change = perplexities.after / perplexities.before - 1;
+    Object.assign(result, { split, perplexity: perplexities, change });
+    said += `${split}: perplexity ${perplexities.after.toFixed(3)}, before ${perplexities.before.toFixed(3)}: ${(100 * change).toFixed(3)} %\n`;
+  }
+  await writeFileAtomically(out, after);
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : said);
+}
+
+function withInt8Head(model: LanguageModel): LanguageModel {
+  const { runtime, config, vocabulary, parts } = model;
+  const { weight, bias } = parts.head;
+  const { M, N } = weight;
+  const int8 = new Int8(runtime, M, N, quantise(weight.toDense(), M, N));
+  return new LanguageModel(runtime, config, vocabulary, { ...parts, head: { weight: int8, bias } });
+}
+
+async function perplexity(plan: Plan, ids: Int32Array): Promise<number> {
+  const session = plan.session();
+  const progress = startProgress('measuring', ids.length);
+  let sum = 0;
+  for (let i = 0; i + 1 < ids.length; i++) {
+    const logits = session.next(ids[i]);
+    let largest = Number.NEGATIVE_INFINITY;
+    for (let v = 0; v < logits.length; v++) largest = Math.max(largest, logits[v]);
+    let total = 0;
+    for (let v = 0; v < logits.length; v++) total += Math.exp(logits[v] - largest);
+    sum += largest + Math.log(total) - logits[ids[i + 1]];
+    if (i % 256 !== 0) continue;
+    progress.update(i, `${ids.length} tokens`);
+    await new Promise(setImmediate); // lets a signal through
+  }
+  progress.stop();
+  return Math.exp(sum / (ids.length - 1));
+}

@@ -1,0 +1,43 @@
+import type { Runtime } from '../wasm/runtime.js';
+import { Dense } from './dense.js';
+import type { OperatorSpec } from './spec.js';
+
+/** Row i of the matrix is scales[i] times row i of weight, whose numbers are from -127 to 127. */
+export interface Int8Arrays {
+  weight: Int8Array; // [M,N]
+  scales: Float32Array; // [M]
+}
+
+/** A matrix of 8-bit integers, for inference; here it runs as the dense matrix that they stand for. */
+export class Int8 extends Dense {
+  constructor(
+    runtime: Runtime,
+    M: number,
+    N: number,
+    readonly arrays: Int8Arrays,
+  ) {
+    super(runtime, M, N);
+    const { data } = this.weight;
+    for (let i = 0; i < data.length; i++) data[i] = arrays.weight[i] * arrays.scales[Math.floor(i / N)];
+  }
+
+  override spec(): OperatorSpec {
+    return { type: 'int8', shape: [this.M, this.N] };
+  }
+}
+
+/** The nearest 8-bit integers, a row's largest magnitude being 127. */
+export function quantise(values: Float32Array, M: number, N: number): Int8Arrays {
+  const weight = new Int8Array(M * N);
+  const scales = new Float32Array(M);
+  for (let i = 0; i < M; i++) {
+    const row = values.subarray(i * N, (i + 1) * N);
+    const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    scales[i] = largest / 127;
+    // A scale below the smallest float would be 0.
+    if (scales[i] > 0) weight.set(row.map((value) => Math.round(value / scales[i])).map(clamp), i * N);
+  }
+  return { weight, scales };
+}
+
+const clamp = (value: number) => Math.max(-127, Math.min(127, value));
