@@ -1,7 +1,7 @@
 // y[m1 m2] (+)= (B (x) C) x[n1 n2] for one vector, f32: Y = (B X) C^T or B (X C^T), X[n1,n2] and Y[m1,m2] as they lie
 // in x and y.
 //
-// Both products are tiles of four rows and eight columns whose left operand is a scalar a row. Packed: B as
+// Both products are tiles of four rows and eight columns, four at the end where that is enough, whose left operand is a scalar a row. Packed: B as
 // [ceil(m1/4)][n1][4 rows][4 times], each element repeated for SIMD; C^T as panels [ceil(m2/8)][n2][8], zero past m2.
 // Rows past m1 repeat zeros. The vector between the two products, `temp`, is what the first tile writes and the second
 // reads.
@@ -10,20 +10,13 @@ import { loadPart, madd, storePart } from './simd';
 
 /** Where a tile's row goes: whole, or the `cols` < 8 first of it. */
 function put(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): void {
-  if (cols >= 8) {
-    if (accumulate) {
-      low = f32x4.add(low, v128.load(to));
-      high = f32x4.add(high, v128.load(to, 16));
-    }
-    v128.store(to, low);
-    v128.store(to, high, 16);
-    return;
-  }
-  const first = min(cols, 4);
-  const rest = cols - 4;
-  if (first === 4) v128.store(to, accumulate ? f32x4.add(low, v128.load(to)) : low);
-  else storePart(to, accumulate ? f32x4.add(low, loadPart(to, first)) : low, first);
-  if (rest > 0) storePart(to + 16, accumulate ? f32x4.add(high, loadPart(to + 16, rest)) : high, rest);
+  putHalf(to, low, cols, accumulate);
+  putHalf(to + 16, high, cols - 4, accumulate);
+}
+
+function putHalf(to: usize, v: v128, cols: i32, accumulate: bool): void {
+  if (cols >= 4) v128.store(to, accumulate ? f32x4.add(v, v128.load(to)) : v);
+  else storePart(to, accumulate ? f32x4.add(v, loadPart(to, cols)) : v, cols);
 }
 
 /**
@@ -34,7 +27,8 @@ function left(b: usize, input: usize, out: usize, m1: i32, n1: i32, n: i32, accu
   const row = (<usize>n) << 2;
   for (let i = 0; i < m1; i += 4) {
     const rows = m1 - i;
-    for (let j = 0; j < n; j += 8) {
+    let j = 0;
+    for (; j + 4 < n; j += 8) {
       let c00 = i32x4.splat(0);
       let c01 = c00;
       let c10 = c00;
@@ -72,6 +66,31 @@ function left(b: usize, input: usize, out: usize, m1: i32, n1: i32, n: i32, accu
       if (rows > 2) put(to + row * 2, c20, c21, cols, accumulate);
       if (rows > 3) put(to + row * 3, c30, c31, cols, accumulate);
     }
+    if (j < n) {
+      let c0 = i32x4.splat(0);
+      let c1 = c0;
+      let c2 = c0;
+      let c3 = c0;
+      let a = b;
+      let p = input + ((<usize>j) << 2);
+      let k = n1;
+      while (true) {
+        const x = v128.load(p);
+        c0 = madd(v128.load(a), x, c0);
+        c1 = madd(v128.load(a, 16), x, c1);
+        c2 = madd(v128.load(a, 32), x, c2);
+        c3 = madd(v128.load(a, 48), x, c3);
+        a += 64;
+        p += row;
+        if (--k === 0) break;
+      }
+      const to = out + <usize>i * row + ((<usize>j) << 2);
+      const cols = n - j;
+      putHalf(to, c0, cols, accumulate);
+      if (rows > 1) putHalf(to + row, c1, cols, accumulate);
+      if (rows > 2) putHalf(to + row * 2, c2, cols, accumulate);
+      if (rows > 3) putHalf(to + row * 3, c3, cols, accumulate);
+    }
     b += (<usize>n1) << 6;
   }
 }
@@ -87,7 +106,8 @@ function right(c: usize, input: usize, out: usize, m: i32, m2: i32, n2: i32, acc
     const step2 = rows > 2 ? rowIn : 0;
     const step3 = rows > 3 ? rowIn : 0;
     let panel = c;
-    for (let j = 0; j < m2; j += 8) {
+    let j = 0;
+    for (; j + 4 < m2; j += 8) {
       let c00 = i32x4.splat(0);
       let c01 = c00;
       let c10 = c00;
@@ -129,6 +149,36 @@ function right(c: usize, input: usize, out: usize, m: i32, m2: i32, n2: i32, acc
       if (rows > 1) put(to + rowOut, c10, c11, cols, accumulate);
       if (rows > 2) put(to + rowOut * 2, c20, c21, cols, accumulate);
       if (rows > 3) put(to + rowOut * 3, c30, c31, cols, accumulate);
+    }
+    if (j < m2) {
+      let c0 = i32x4.splat(0);
+      let c1 = c0;
+      let c2 = c0;
+      let c3 = c0;
+      let p0 = first;
+      let p1 = p0 + step1;
+      let p2 = p1 + step2;
+      let p3 = p2 + step3;
+      let k = n2;
+      while (true) {
+        const w = v128.load(panel);
+        c0 = madd(v128.load32_splat(p0), w, c0);
+        c1 = madd(v128.load32_splat(p1), w, c1);
+        c2 = madd(v128.load32_splat(p2), w, c2);
+        c3 = madd(v128.load32_splat(p3), w, c3);
+        panel += 32;
+        p0 += 4;
+        p1 += 4;
+        p2 += 4;
+        p3 += 4;
+        if (--k === 0) break;
+      }
+      const to = out + <usize>i * rowOut + ((<usize>j) << 2);
+      const cols = m2 - j;
+      putHalf(to, c0, cols, accumulate);
+      if (rows > 1) putHalf(to + rowOut, c1, cols, accumulate);
+      if (rows > 2) putHalf(to + rowOut * 2, c2, cols, accumulate);
+      if (rows > 3) putHalf(to + rowOut * 3, c3, cols, accumulate);
     }
   }
 }

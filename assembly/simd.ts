@@ -26,10 +26,12 @@ const EXP = memory.data<f32>(
     12583039.0, 12583039.0, 12583039.0, 12583039.0, // 1.5 * 2^23 + 127: adding it rounds to an integer, biased as an exponent is
     0.693359375, 0.693359375, 0.693359375, 0.693359375, // ln 2, high part: n times it is exact
     -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, // ln 2, low part
-    0.008312520571053028, 0.008312520571053028, 0.008312520571053028, 0.008312520571053028,
-    0.041890159249305725, 0.041890159249305725, 0.041890159249305725, 0.041890159249305725,
-    0.16667114198207855, 0.16667114198207855, 0.16667114198207855, 0.16667114198207855,
-    0.499992311000824, 0.499992311000824, 0.499992311000824, 0.499992311000824,
+    1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4,
+    1.3981999507e-3, 1.3981999507e-3, 1.3981999507e-3, 1.3981999507e-3,
+    8.3334519073e-3, 8.3334519073e-3, 8.3334519073e-3, 8.3334519073e-3,
+    4.1665795894e-2, 4.1665795894e-2, 4.1665795894e-2, 4.1665795894e-2,
+    1.6666665459e-1, 1.6666665459e-1, 1.6666665459e-1, 1.6666665459e-1,
+    0.5, 0.5, 0.5, 0.5,
     1.0, 1.0, 1.0, 1.0,
     2.0, 2.0, 2.0, 2.0,
   ],
@@ -37,9 +39,8 @@ const EXP = memory.data<f32>(
 );
 
 /**
- * e^x, relative error below 3e-7 for x in [-87, 88], clamped outside: x = n ln 2 + r, 2^n (1 + r + r^2 p(r)), p of
- * degree 3. Coefficients: minimax in relative error over |r| <= ln 2 / 2 (1.05e-7 before rounding), by Lawson's
- * iteration.
+ * e^x, relative error below 2e-7 for x in [-87, 88], clamped outside: x = n ln 2 + r, a polynomial of degree 7 in r,
+ * times 2^n. Coefficients: Cephes, expf.c.
  */
 // @ts-ignore: decorator
 @inline
@@ -53,7 +54,9 @@ export function exp4(x: v128): v128 {
   let p = madd(v128.load(EXP, 96), r, v128.load(EXP, 112));
   p = madd(p, r, v128.load(EXP, 128));
   p = madd(p, r, v128.load(EXP, 144));
-  p = f32x4.add(madd(p, f32x4.mul(r, r), r), v128.load(EXP, 160));
+  p = madd(p, r, v128.load(EXP, 160));
+  p = madd(p, r, v128.load(EXP, 176));
+  p = f32x4.add(madd(p, f32x4.mul(r, r), r), v128.load(EXP, 192));
   // The low bits of `shifted` hold n + 127; the shift drops all the others and leaves 2^n. Multiplied, not added to the
   // exponent's bits: the low bits of a NaN may be anything, and added they would make it a number.
   return f32x4.mul(p, i32x4.shl(shifted, 23));
@@ -63,7 +66,7 @@ export function exp4(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128): v128 {
-  const one = v128.load(EXP, 160);
+  const one = v128.load(EXP, 192);
   return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x))));
 }
 
@@ -71,8 +74,8 @@ export function sigmoid4(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function tanh4(x: v128): v128 {
-  const one = v128.load(EXP, 160);
-  return f32x4.sub(one, f32x4.div(v128.load(EXP, 176), f32x4.add(one, exp4(f32x4.add(x, x)))));
+  const one = v128.load(EXP, 192);
+  return f32x4.sub(one, f32x4.div(v128.load(EXP, 208), f32x4.add(one, exp4(f32x4.add(x, x)))));
 }
 
 /** The n < 4 first lanes from ptr, zero in the others: nothing past the array is read. */

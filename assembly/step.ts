@@ -55,11 +55,11 @@ export function run(program: usize, input: usize): void {
 }
 
 /**
- * One layer and step. `ih` and `hh` are programs that together leave W_ih x + W_hh h in gates[4H]; x and h are padded
- * with zeros to a multiple of 4; c and h are changed in place.
+ * One layer and step. `ih` and `hh` are programs that together leave W_ih x + W_hh h and the biases in gates[4H]; x and h
+ * are padded with zeros to a multiple of 4; c and h are changed in place.
  */
-export function lstm_step(ih: usize, hh: usize, x: usize, gates: usize, bias: usize, c: usize, h: usize, H: i32): void {
+export function lstm_step(ih: usize, hh: usize, x: usize, gates: usize, c: usize, h: usize, H: i32): void {
   run(ih, x);
   run(hh, h);
-  f32_gates(gates, bias, c, h, H);
+  f32_gates(gates, c, h, H);
 }

@@ -4,7 +4,7 @@ import { Bench } from 'tinybench';
 export interface Task {
   name: string;
   repeats: number;
-  run(): number;
+  run(): number | Promise<number>;
 }
 
 const ROUNDS = 9;
@@ -13,28 +13,60 @@ const MS_A_ROUND = 60;
 let checksum = 0;
 
 /**
- * Median microseconds of one repeat, by name. All tasks take turns, round after round, so that a noisy neighbour slows
- * them alike; quote ratios, not times.
+ * Microseconds of one repeat, by name: the median of each round. All tasks take turns, round after round, so that a
+ * noisy neighbour slows them alike; quote ratios, not times.
  */
-export function alternate(tasks: readonly Task[]): Map<string, number> {
+export async function alternate(tasks: readonly Task[]): Promise<Map<string, number[]>> {
   const medians = new Map(tasks.map(({ name }) => [name, [] as number[]]));
   for (let round = 0; round < ROUNDS; round++) {
     for (const { name, repeats, run } of tasks) {
-      const bench = new Bench({ time: MS_A_ROUND, warmup: round === 0, warmupTime: MS_A_ROUND, iterations: 3 });
-      bench.add(name, () => {
-        checksum += run();
+      // Warm in every round: what ran before has emptied the caches.
+      const bench = new Bench({ time: MS_A_ROUND, warmup: true, warmupTime: MS_A_ROUND / 3, iterations: 3 });
+      bench.add(name, async () => {
+        checksum += await run();
       });
-      const [task] = bench.runSync();
+      const isAsync = run.constructor.name === 'AsyncFunction';
+      const sync = () => {
+        checksum += run() as number;
+      };
+      if (!isAsync) bench.remove(name).add(name, sync);
+      const [task] = isAsync ? await bench.run() : bench.runSync();
       const { result } = task;
       if (result.state !== 'completed')
         throw new Error(`${name}: ${result.state}`, { cause: 'error' in result ? result.error : undefined });
       medians.get(name)!.push((result.latency.p50 * 1000) / repeats);
     }
+    process.stderr.write(`round ${round + 1} of ${ROUNDS}\n`);
   }
   if (Number.isNaN(checksum)) throw new Error('a task computed NaN');
-  return new Map([...medians].map(([name, times]) => [name, median(times)]));
+  return medians;
 }
 
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1];
+export interface Figure {
+  value: number;
+  unit: string;
+  /** Between the quartiles of the rounds. */
+  spread: number;
+}
+
+export function figure(rounds: readonly number[], unit: string): Figure {
+  const at = (share: number) => quantile(rounds, share);
+  return { value: at(0.5), unit, spread: at(0.75) - at(0.25) };
+}
+
+/** Round by round, `fast` against `slow`. */
+export function ratio(slow: readonly number[], fast: readonly number[]): Figure {
+  return figure(
+    slow.map((us, round) => us / fast[round]),
+    'x',
+  );
+}
+
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.round(share * (sorted.length - 1))];
 }

@@ -1,15 +1,14 @@
 // Kernels at the shapes of a training step, beside the limit of 128-bit SIMD measured in the same run and, where that
-// ends in time, their slow twins:
-//   npm run bench
+// ends in time, their slow twins.
 
-import peakBytes from '../build/peak.wasm';
 import { formatTable } from '../src/cli/table.js';
 import { kron } from '../src/operators/factories.js';
 import { Sparse } from '../src/operators/sparse.js';
 import { uniform } from '../src/random.js';
 import * as reference from '../src/reference.js';
 import { Runtime } from '../src/wasm/runtime.js';
-import { alternate, type Task } from './harness.js';
+import { alternate, median, type Task } from './harness.js';
+import { peakTask } from './peak.js';
 
 const runtime = new Runtime();
 const { kernels } = runtime;
@@ -94,34 +93,40 @@ const others: Case[] = [
   kernelCase(`f32_lstm_cell ${N} units`, 40 * N, y, () => kernels.f32_lstm_cell(gates, cell, y, y, y, 1, N)),
 ];
 
-const instance = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(peakBytes)), { env: { abort() {} } });
-const peak = instance.exports.peak as (n: number) => number;
-const PEAK = 'limit: multiply and add in registers';
-const limit: Case = { name: PEAK, flops: 96 * 20_000, repeats: 1, run: () => peak(20_000) };
+const limit: Case = peakTask;
 
-const cases = [limit, ...step.map(({ task }) => task), ...others];
-const times = alternate(cases);
-const rate = ({ name, flops }: Case) => flops / times.get(name)! / 1000; // GF
-const rows = cases.map((task) => {
-  const us = times.get(task.name)!;
-  let twin = '';
-  if (task.twin) {
-    const start = performance.now();
-    task.twin();
-    twin = `${(((performance.now() - start) * 1000) / us).toFixed(0)}x`;
-  }
-  return [task.name, us.toFixed(1), rate(task).toFixed(1), `${((100 * rate(task)) / rate(limit)).toFixed(0)} %`, twin];
-});
-console.log(formatTable({ columns: ['kernel', 'us', 'GF', 'share of limit', 'faster than its twin'], rows }));
+/** The table, and a line on all gemms of a step. */
+export async function benchKernels(): Promise<string> {
+  const cases = [limit, ...step.map(({ task }) => task), ...others];
+  const rounds = await alternate(cases);
+  const time = ({ name }: Task) => median(rounds.get(name)!);
+  const rate = (task: Case) => task.flops / time(task) / 1000; // GF
+  const rows = cases.map((task) => {
+    const us = time(task);
+    let twin = '';
+    if (task.twin) {
+      const start = performance.now();
+      task.twin();
+      twin = `${(((performance.now() - start) * 1000) / us).toFixed(0)}x`;
+    }
+    return [
+      task.name,
+      us.toFixed(1),
+      rate(task).toFixed(1),
+      `${((100 * rate(task)) / rate(limit)).toFixed(0)} %`,
+      twin,
+    ];
+  });
+  const work = step.reduce((sum, { count, task }) => sum + count * task.flops, 0);
+  const spent = step.reduce((sum, { count, task }) => sum + count * time(task), 0);
+  const all = work / spent / 1000;
+  return `${formatTable({ columns: ['kernel', 'us', 'GF', 'share of limit', 'faster than its twin'], rows })}
 
-const work = step.reduce((sum, { count, task }) => sum + count * task.flops, 0);
-const spent = step.reduce((sum, { count, task }) => sum + count * times.get(task.name)!, 0);
-const all = work / spent / 1000;
-console.log(
-  `\nAll gemms of a dense training step (2 x ${H} units, batch ${B}, BPTT ${T}, ${V} words): ${all.toFixed(1)} GF, ${((100 * all) / rate(limit)).toFixed(0)} % of the limit of ${rate(limit).toFixed(1)} GF`,
-);
+All gemms of a dense training step (2 x ${H} units, batch ${B}, BPTT ${T}, ${V} words): ${all.toFixed(1)} GF, ${((100 * all) / rate(limit)).toFixed(0)} % of the limit of ${rate(limit).toFixed(1)} GF.
+`;
+}
 
-function evenlySpread(rows: number, cols: number, count: number) {
+export function evenlySpread(rows: number, cols: number, count: number) {
   const places = new Set<number>();
   for (let i = 0; places.size < count; i++) places.add(Math.floor(uniform(1, 1, i) * rows * cols));
   const sorted = [...places].sort((a, b) => a - b);

@@ -2,7 +2,7 @@
 import { build } from 'esbuild';
 
 await build({
-  entryPoints: ['bench/kernels.ts'],
+  entryPoints: ['bench/main.ts'],
   outdir: 'build/bench',
   bundle: true,
   format: 'esm',
@@ -12,4 +12,4 @@ await build({
   loader: { '.wasm': 'binary' },
   logLevel: 'warning',
 });
-await import('../build/bench/kernels.js');
+await import('../build/bench/main.js');

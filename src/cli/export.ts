@@ -2,8 +2,6 @@ import { InputError } from '../errors.js';
 import { initSync, loadSync, type Plan } from '../infer/index.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { decodeLanguageModel, encodeLanguageModel } from '../io/model-file.js';
-import { LanguageModel } from '../nn/language-model.js';
-import { Int8, quantise } from '../operators/int8.js';
 import { Runtime } from '../wasm/runtime.js';
 import { readCorpus } from './corpus.js';
 import { naming } from './model.js';
@@ -28,7 +26,7 @@ export async function exportModel(path: string, { out, head, data, split, json }
   }
   const before = await readFileBytes(path);
   const model = naming(path, () => decodeLanguageModel(new Runtime(), before));
-  const after = encodeLanguageModel(head === 'int8' ? withInt8Head(model) : model);
+  const after = encodeLanguageModel(head === 'int8' ? model.withInt8Head() : model);
   const result: Record<string, unknown> = { out, head, bytes: { before: before.length, after: after.length } };
   let said = `${out}: ${after.length} bytes, before ${before.length}\n`;
   if (data !== undefined) {
@@ -46,14 +44,6 @@ export async function exportModel(path: string, { out, head, data, split, json }
   }
   await writeFileAtomically(out, after);
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : said);
-}
-
-function withInt8Head(model: LanguageModel): LanguageModel {
-  const { runtime, config, vocabulary, parts } = model;
-  const { weight, bias } = parts.head;
-  const { M, N } = weight;
-  const int8 = new Int8(runtime, M, N, quantise(weight.toDense(), M, N));
-  return new LanguageModel(runtime, config, vocabulary, { ...parts, head: { weight: int8, bias } });
 }
 
 async function perplexity(plan: Plan, ids: Int32Array): Promise<number> {

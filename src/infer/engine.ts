@@ -8,16 +8,7 @@ export interface InferenceKernels {
   memory: WebAssembly.Memory;
   heapBase(): Pointer;
   run(program: Pointer, input: Pointer): void;
-  lstm_step(
-    ih: Pointer,
-    hh: Pointer,
-    x: Pointer,
-    gates: Pointer,
-    bias: Pointer,
-    c: Pointer,
-    h: Pointer,
-    H: number,
-  ): void;
+  lstm_step(ih: Pointer, hh: Pointer, x: Pointer, gates: Pointer, c: Pointer, h: Pointer, H: number): void;
 }
 
 const IMPORTS = {

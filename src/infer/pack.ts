@@ -1,5 +1,5 @@
 import type { TensorSource } from '../io/tensor-source.js';
-import type { CsrArrays } from '../operators/csr.js';
+import { type CsrArrays, fromBlocks } from '../operators/csr.js';
 import { type OperatorSpec, shapeOf } from '../operators/spec.js';
 import { csrToDense } from '../reference.js';
 import type { Pointer } from '../wasm/kernels.js';
@@ -23,7 +23,7 @@ const INT8 = 8;
  * Nanoseconds that one stored number costs in each layout, padding included; only their ratios count. They were measured
  * by bench/inference.ts, "crossover", at 2600 x 1300.
  */
-const COST = { dense: 0.065, sell: 0.22, 4: 0.085, 8: 0.062 };
+const COST = { dense: 0.064, 1: 0.26, 4: 0.109, 8: 0.074 };
 
 /** Byte offsets into x are 16 bits wide. */
 const LARGEST_SPARSE_SIDE = 16384;
@@ -163,64 +163,63 @@ class Packer {
     this.instruct(INT8, to, from, add, at, M, blocks, scratch + 16 * blocks);
   }
 
-  /** In whichever layout is the cheapest for what nonzeros there are and how they lie. */
+  /** Sparse, or dense where so much would have to be stored that dense is cheaper. */
   private sparse(
-    { shape: [M, N], nonzeros, block }: Extract<OperatorSpec, { type: 'sparse' }>,
+    { shape: [M, N], nonzeros, block = 1 }: Extract<OperatorSpec, { type: 'sparse' }>,
     name: string,
     from: Pointer,
     to: Pointer,
     add: boolean,
   ): void {
-    const csr = this.source.csr(name, M, N, nonzeros, block);
-    const rows = sellRows(M, csr.starts);
-    const layouts: { cost: number; emit(): void }[] = [
-      {
-        cost: COST.dense * Math.ceil(M / 4) * Math.ceil(N / 4) * 16,
-        emit: () => this.panel(csrToDense(csr.values, csr.columns, csr.starts, M, N), M, N, from, to, add),
-      },
-    ];
-    if (N <= LARGEST_SPARSE_SIDE) {
-      const zeroed = (emit: () => void) => () => {
-        if (!add) this.instruct(ZERO, to, 0, false, 4 * M);
-        emit();
-      };
-      const stored = rows.filter((_, i) => i % 4 === 0).reduce((sum, row) => sum + 8 * pairsOf(row.length), 0);
-      layouts.push({ cost: COST.sell * stored, emit: zeroed(() => this.sell(csr, rows, from, to)) });
-      for (const size of [4, 8] as const) {
-        if (M % size !== 0) continue;
-        const blocks = blockRows(M, size, csr);
-        const weights = blocks.reduce((sum, { columns }) => sum + 2 * size * pairsOf(columns.length), 0);
-        layouts.push({ cost: COST[size] * weights, emit: zeroed(() => this.blocks(csr, size, blocks, from, to)) });
-      }
+    const arrays = this.source.csr(name, M, N, nonzeros, block);
+    const rows = longestFirst(arrays.starts);
+    const { order, lengths } = rows;
+    // A slice of SELL-4 is as long as its first row; a row of blocks stands for itself.
+    const rowsAtOnce = block === 1 ? 4 : 1;
+    let stored = 0;
+    for (let i = 0; i < order.length; i += rowsAtOnce) stored += 2 * rowsAtOnce * block * pairsOf(lengths[order[i]]);
+    const dense = COST.dense * Math.ceil(M / 4) * Math.ceil(N / 4) * 16;
+    if (N > LARGEST_SPARSE_SIDE || COST[block] * stored > dense) {
+      const { values, columns, starts } = fromBlocks(M, arrays, block);
+      this.panel(csrToDense(values, columns, starts, M, N), M, N, from, to, add);
+      return;
     }
-    layouts.reduce((best, layout) => (layout.cost < best.cost ? layout : best)).emit();
+    if (!add) this.instruct(ZERO, to, 0, false, 4 * M);
+    if (order.length === 0) return;
+    if (block === 1) this.sell(arrays, rows, from, to);
+    else this.blocks(arrays, block, rows, from, to);
   }
 
-  private sell({ values, columns, starts }: CsrArrays, rows: readonly SellRow[], from: Pointer, to: Pointer): void {
-    if (rows.length === 0) return;
+  private sell({ values, columns, starts }: CsrArrays, { order, lengths }: Sorted, from: Pointer, to: Pointer): void {
     const { engine } = this;
-    const slices = Math.ceil(rows.length / 4);
-    const pairs = Array.from({ length: slices }, (_, s) => pairsOf(rows[4 * s].length));
+    const slices = Math.ceil(order.length / 4);
+    let pairs = 0;
+    for (let s = 0; s < slices; s++) pairs += pairsOf(lengths[order[4 * s]]);
     const table = engine.alloc(20 * slices);
-    const stream = engine.alloc(48 * pairs.reduce((sum, n) => sum + n, 0));
+    const stream = engine.alloc(48 * pairs);
     // Rows that are not there read and write a place of their own.
     const nowhere = engine.alloc(4);
-    let at = stream;
+    const words = engine.words(table, 5 * slices);
+    const offsets = engine.halves(stream, 24 * pairs);
+    const numbers = engine.floats(stream, 12 * pairs);
+    let pair = 0;
     for (let s = 0; s < slices; s++) {
-      const slice = [0, 1, 2, 3].map((r) => rows[4 * s + r] as SellRow | undefined);
-      engine.words(table + 20 * s, 5).set([pairs[s], ...slice.map((row) => (row ? 4 * row.row : nowhere - to))]);
-      for (let pair = 0; pair < pairs[s]; pair++, at += 48) {
-        const offsets = engine.halves(at, 8);
-        const numbers = engine.floats(at + 16, 8);
-        for (let entry = 0; entry < 2; entry++) {
-          slice.forEach((row, r) => {
-            if (row === undefined || 2 * pair + entry >= row.length) return;
-            const k = starts[row.row] + 2 * pair + entry;
-            offsets[4 * entry + r] = 4 * columns[k];
-            numbers[4 * entry + r] = values[k];
-          });
+      const count = pairsOf(lengths[order[4 * s]]);
+      words[5 * s] = count;
+      for (let r = 0; r < 4; r++) {
+        const there = 4 * s + r < order.length;
+        words[5 * s + 1 + r] = there ? 4 * order[4 * s + r] : nowhere - to;
+        if (!there) continue;
+        const row = order[4 * s + r];
+        const first = starts[row];
+        for (let i = 0; i < lengths[row]; i++) {
+          const at = pair + (i >> 1);
+          const lane = 4 * (i & 1) + r;
+          offsets[24 * at + lane] = 4 * columns[first + i];
+          numbers[12 * at + 4 + lane] = values[first + i];
         }
       }
+      pair += count;
     }
     this.instruct(SELL, to, from, true, table, slices, stream);
   }
@@ -228,64 +227,54 @@ class Packer {
   private blocks(
     { values, columns, starts }: CsrArrays,
     size: 4 | 8,
-    rows: readonly BlockRow[],
+    { order, lengths }: Sorted,
     from: Pointer,
     to: Pointer,
   ): void {
-    if (rows.length === 0) return;
     const { engine } = this;
-    const count = 2 * rows.reduce((sum, row) => sum + pairsOf(row.columns.length), 0);
-    const table = engine.alloc(8 * rows.length);
+    let count = 0;
+    for (const row of order) count += 2 * pairsOf(lengths[row]);
+    const table = engine.alloc(8 * order.length);
     const offsetsAt = engine.alloc(2 * count);
     const valuesAt = engine.alloc(4 * size * count);
     const offsets = engine.halves(offsetsAt, count);
     const weights = engine.floats(valuesAt, size * count);
-    const words = engine.words(table, 2 * rows.length);
+    const words = engine.words(table, 2 * order.length);
     let at = 0;
-    for (const [r, row] of rows.entries()) {
-      words.set([pairsOf(row.columns.length), 4 * row.first], 2 * r);
-      const place = new Map(row.columns.map((column, k) => [column, at + k]));
-      row.columns.forEach((column, k) => {
-        offsets[at + k] = 4 * column;
-      });
-      for (let i = 0; i < size; i++) {
-        for (let k = starts[row.first + i]; k < starts[row.first + i + 1]; k++) {
-          weights[place.get(columns[k])! * size + i] = values[k];
-        }
-      }
-      at += 2 * pairsOf(row.columns.length);
+    for (let i = 0; i < order.length; i++) {
+      const row = order[i];
+      words[2 * i] = pairsOf(lengths[row]);
+      words[2 * i + 1] = 4 * size * row;
+      for (let k = 0; k < lengths[row]; k++) offsets[at + k] = 4 * columns[starts[row] + k];
+      weights.set(values.subarray(size * starts[row], size * starts[row + 1]), size * at);
+      at += 2 * pairsOf(lengths[row]);
     }
-    this.instruct(size === 4 ? BLOCK4 : BLOCK8, to, from, true, table, rows.length, offsetsAt, valuesAt);
+    this.instruct(size === 4 ? BLOCK4 : BLOCK8, to, from, true, table, order.length, offsetsAt, valuesAt);
   }
 }
 
-interface SellRow {
-  row: number;
-  length: number;
-}
-
-/** Rows that hold anything, the longest first. */
-function sellRows(M: number, starts: Uint32Array): SellRow[] {
-  return Array.from({ length: M }, (_, row) => ({ row, length: starts[row + 1] - starts[row] }))
-    .filter(({ length }) => length > 0)
-    .sort((a, b) => b.length - a.length || a.row - b.row);
-}
-
-interface BlockRow {
-  first: number; // of its rows
-  columns: number[]; // in which any of its rows holds something
-}
-
-/** Groups of `size` rows that hold anything, the longest first. */
-function blockRows(M: number, size: number, { columns, starts }: CsrArrays): BlockRow[] {
-  return Array.from({ length: M / size }, (_, group) => {
-    const first = group * size;
-    const any = new Set(columns.subarray(starts[first], starts[first + size]));
-    return { first, columns: [...any].sort((a, b) => a - b) };
-  })
-    .filter((row) => row.columns.length > 0)
-    .sort((a, b) => b.columns.length - a.columns.length || a.first - b.first);
-}
-
 /** What is stored comes in pairs. */
-const pairsOf = (length: number) => Math.ceil(length / 2);
+const pairsOf = (length: number) => (length + 1) >> 1;
+
+interface Sorted {
+  order: Uint32Array; // those that hold anything, the longest first
+  lengths: Uint32Array;
+}
+
+function longestFirst(starts: Uint32Array): Sorted {
+  const lengths = new Uint32Array(starts.length - 1);
+  const keys = new Float64Array(lengths.length);
+  let held = 0;
+  for (let i = 0; i < lengths.length; i++) {
+    lengths[i] = starts[i + 1] - starts[i];
+    // One number to sort by: typed arrays sort numbers fast, and by a function slowly.
+    if (lengths[i] > 0) keys[held++] = i - lengths[i] * KEY;
+  }
+  const sorted = keys.subarray(0, held).sort();
+  const order = new Uint32Array(held);
+  for (let i = 0; i < held; i++) order[i] = ((sorted[i] % KEY) + KEY) % KEY;
+  return { order, lengths };
+}
+
+/** More than there are rows. */
+const KEY = 2 ** 25;

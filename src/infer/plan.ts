@@ -10,7 +10,6 @@ import { Session } from './session.js';
 interface Layer {
   ih: Pointer;
   hh: Pointer;
-  bias: Pointer;
   h: Pointer;
   c: Pointer;
 }
@@ -47,19 +46,17 @@ export class Plan {
     const table = source.floats('embedding', [V, H]);
     this.stride = 16 * Math.ceil(H / 4);
     this.embedding = engine.alloc(this.stride * V);
-    for (let v = 0; v < V; v++) {
-      engine.floats(this.embedding + v * this.stride, H).set(table.subarray(v * H, (v + 1) * H));
-    }
+    const rows = engine.floats(this.embedding, (this.stride / 4) * V);
+    for (let v = 0; v < V; v++) rows.set(table.subarray(v * H, (v + 1) * H), (this.stride / 4) * v);
     this.gates = engine.alloc(16 * H);
     const packLayer = (_: unknown, l: number): Layer => {
-      const matrix = (name: string, add: boolean) =>
+      const matrix = (name: string, add: true | Float32Array) =>
         packMatrix(engine, spec(name, 4 * H, H), name, source, this.gates, add);
       const [biasIh, biasHh] = ['bias_ih', 'bias_hh'].map((name) => source.floats(`lstm.${l}.${name}`, [4 * H]));
-      const bias = engine.alloc(16 * H);
-      engine.floats(bias, 4 * H).set(biasIh.map((value, i) => value + biasHh[i]));
-      const ih = matrix(`lstm.${l}.ih`, false);
+      const bias = biasIh.map((value, i) => value + biasHh[i]);
+      const ih = matrix(`lstm.${l}.ih`, bias);
       const hh = matrix(`lstm.${l}.hh`, true);
-      return { ih, hh, bias, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
+      return { ih, hh, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
     };
     this.packed = blamingTheFile(() => Array.from({ length: layers }, packLayer));
     const logits = engine.alloc(4 * V);
@@ -109,8 +106,8 @@ export class Plan {
     const { lstm_step } = this.engine.kernels;
     let x = input;
     for (let l = 0; l < this.layers; l++) {
-      const { ih, hh, bias, h, c } = this.packed[l];
-      lstm_step(ih, hh, x, this.gates, bias, c, h, this.hidden);
+      const { ih, hh, h, c } = this.packed[l];
+      lstm_step(ih, hh, x, this.gates, c, h, this.hidden);
       x = h;
     }
   }

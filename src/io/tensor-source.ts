@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { type BlockSize, type CsrArrays, fromBlocks } from '../operators/csr.js';
+import { type BlockSize, type CsrArrays, checkCsr } from '../operators/csr.js';
 import type { Int8Arrays } from '../operators/int8.js';
 import type { NamedTensor } from './safetensors.js';
 
@@ -16,10 +16,13 @@ export class TensorSource {
   floats(name: string, shape: readonly number[]): Float32Array {
     const tensor = this.take(name, shape);
     if (tensor.dtype !== 'F32') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; F32 is wanted`);
-    const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0)
-      throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; weights are finite`);
-    return tensor.data;
+    const { data } = tensor;
+    // A plain loop, and no function for each weight: half of what loading takes goes on here.
+    for (let i = 0; i < data.length; i++) {
+      if (data[i] - data[i] !== 0)
+        throw new FileFormatError(`tensor '${name}' holds ${data[i]} at place ${i}; weights are finite`);
+    }
+    return data;
   }
 
   integers(name: string, shape: readonly number[]): Uint32Array {
@@ -27,7 +30,7 @@ export class TensorSource {
     if (tensor.dtype !== 'U16' && tensor.dtype !== 'U32') {
       throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U16 or U32 is wanted`);
     }
-    return Uint32Array.from(tensor.data);
+    return new Uint32Array(tensor.data);
   }
 
   flags(name: string, shape: readonly number[]): Uint8Array {
@@ -39,14 +42,15 @@ export class TensorSource {
     return tensor.data;
   }
 
-  /** The arrays of a sparse matrix, without its blocks. Throws InputError where they do not fit together. */
+  /** The arrays of a sparse matrix, of its blocks where it has some. Throws InputError where they do not fit together. */
   csr(name: string, M: number, N: number, nonzeros: number, block: BlockSize = 1): CsrArrays {
     const arrays = {
       values: this.floats(`${name}.values`, [nonzeros]),
       columns: this.integers(`${name}.columns`, [nonzeros / block]),
       starts: this.integers(`${name}.starts`, [M / block + 1]),
     };
-    return fromBlocks(M, N, arrays, block);
+    checkCsr(M, N, arrays, block);
+    return arrays;
   }
 
   /** Weights of 8 bits and what one step of them stands for in each row. */

@@ -1,4 +1,4 @@
-import { toBlocks } from '../operators/csr.js';
+import { fromBlocks, toBlocks } from '../operators/csr.js';
 import { Dense } from '../operators/dense.js';
 import { Int8 } from '../operators/int8.js';
 import { Kronecker } from '../operators/kronecker.js';
@@ -62,7 +62,8 @@ export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string,
       return loadDense(runtime, spec.shape, name, source);
     case 'sparse': {
       const [M, N] = spec.shape;
-      return new Sparse(runtime, M, N, source.csr(name, M, N, spec.nonzeros, spec.block), spec.block);
+      const arrays = source.csr(name, M, N, spec.nonzeros, spec.block);
+      return new Sparse(runtime, M, N, fromBlocks(M, arrays, spec.block ?? 1), spec.block);
     }
     case 'int8': {
       const [M, N] = spec.shape;

@@ -2,6 +2,7 @@ import type { Tape, Tensor } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
 import { buildOperator, type Plan, planMatrix } from '../operators/budget.js';
 import { Dense } from '../operators/dense.js';
+import { Int8, quantise } from '../operators/int8.js';
 import { type Noise, type Operator, walk } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
 import { Stream, seedWords } from '../random.js';
@@ -103,6 +104,15 @@ export class LanguageModel {
       [...walk(operator, name)].flatMap(([path, inner]) => inner.own().map((p): [string, Parameter] => [path, p])),
     );
     return [...this.loose(), ...inside];
+  }
+
+  /** The same model, the weights of its softmax head in 8 bits: for files, and not to be trained. */
+  withInt8Head(): LanguageModel {
+    const { runtime, config, vocabulary, parts } = this;
+    const { weight, bias } = parts.head;
+    const { M, N } = weight;
+    const int8 = new Int8(runtime, M, N, quantise(weight.toDense(), M, N));
+    return new LanguageModel(runtime, config, vocabulary, { ...parts, head: { weight: int8, bias } });
   }
 
   newState(batch: number): State {

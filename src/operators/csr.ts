@@ -52,11 +52,9 @@ export function checkBlock(M: number, N: number, block: BlockSize): void {
   }
 }
 
-/** CSR arrays for those of blocks, [blocks, block] values and a column a block. Throws InputError when they are wrong. */
-export function fromBlocks(M: number, N: number, arrays: CsrArrays, block: BlockSize): CsrArrays {
-  checkCsr(M, N, arrays, block);
-  if (block === 1) return arrays;
-  const { values, columns, starts } = arrays;
+/** CSR arrays for those of blocks, [blocks, block] values and a column a block. */
+export function fromBlocks(M: number, { values, columns, starts }: CsrArrays, block: BlockSize): CsrArrays {
+  if (block === 1) return { values, columns, starts };
   const result = {
     values: new Float32Array(values.length),
     columns: new Uint32Array(values.length),
