@@ -83,10 +83,12 @@ export class Engine {
   readonly kernels: InferenceKernels;
   private top: Pointer;
 
-  constructor() {
+  /** `reserve` bytes are there from the start: growing piece by piece costs more. */
+  constructor(reserve = 0) {
     if (!compiled) throw new Error('dopant/infer: call init() and wait for it, or initSync(), first');
     this.kernels = new WebAssembly.Instance(compiled, IMPORTS).exports as unknown as InferenceKernels;
     this.top = this.kernels.heapBase();
+    this.grow(this.top + reserve);
   }
 
   /** Zeroed memory, aligned to a cache line. May move every view. */
@@ -94,10 +96,14 @@ export class Engine {
     const at = Math.ceil(this.top / 64) * 64;
     // Kernels read up to a vector or two past the end of what they use.
     this.top = at + bytes + 32;
-    const { memory } = this.kernels;
-    const missing = this.top - memory.buffer.byteLength;
-    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+    this.grow(this.top);
     return at;
+  }
+
+  private grow(bytes: number): void {
+    const { memory } = this.kernels;
+    const missing = bytes - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
   }
 
   floats(at: Pointer, n: number): Float32Array {

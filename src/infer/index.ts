@@ -22,7 +22,7 @@ export function loadSync(bytes: Uint8Array | ArrayBuffer): Plan {
 }
 
 interface FileReader {
-  readFile(path: string | URL): Promise<Uint8Array>;
+  readFile(path: string | URL, done: (error: Error | null, bytes: Uint8Array) => void): void;
 }
 
 async function read(source: Uint8Array | ArrayBuffer | URL | string): Promise<Uint8Array> {
@@ -30,9 +30,13 @@ async function read(source: Uint8Array | ArrayBuffer | URL | string): Promise<Ui
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
   // Asked for by name at run time, so that no bundler looks for it.
   const host = (globalThis as { process?: { getBuiltinModule?(name: string): FileReader | undefined } }).process;
-  const files = host?.getBuiltinModule?.('node:fs/promises');
+  const files = host?.getBuiltinModule?.('node:fs');
   const isFile = source instanceof URL ? source.protocol === 'file:' : !/^[a-z][a-z0-9+.-]*:/i.test(source);
-  if (files && isFile) return files.readFile(source);
+  if (files && isFile) {
+    return new Promise((resolve, reject) =>
+      files.readFile(source, (error, bytes) => (error ? reject(error) : resolve(bytes))),
+    );
+  }
   const response = await fetch(source);
   if (!response.ok) throw new InputError(`model: ${source} answered ${response.status} ${response.statusText}`);
   return new Uint8Array(await response.arrayBuffer());

@@ -112,11 +112,14 @@ class Packer {
 
   private panel(w: ArrayLike<number>, M: number, N: number, from: Pointer, to: Pointer, add: boolean): void {
     const blocks = Math.ceil(N / 4);
-    const packed = new Float32Array(Math.ceil(M / 4) * blocks * 16);
+    const size = Math.ceil(M / 4) * blocks * 16;
+    const at = this.engine.alloc(4 * size);
+    const packed = this.engine.floats(at, size);
     for (let i = 0; i < M; i++) {
-      for (let j = 0; j < N; j++) packed[(((i >> 2) * blocks + (j >> 2)) * 4 + (i & 3)) * 4 + (j & 3)] = w[i * N + j];
+      let place = (i >> 2) * blocks * 16 + (i & 3) * 4;
+      for (let j = 0; j < N; j++, place += (j & 3) === 0 ? 13 : 1) packed[place] = w[i * N + j];
     }
-    this.instruct(PANEL, to, from, add, this.floats(packed), M, blocks);
+    this.instruct(PANEL, to, from, add, at, M, blocks);
   }
 
   private kronecker(
@@ -150,13 +153,12 @@ class Packer {
     const { weight, scales } = this.source.int8(name, M, N);
     const blocks = Math.ceil(N / 8);
     const panels = Math.ceil(M / 4);
-    const packed = new Int8Array(panels * blocks * 32);
+    const at = this.engine.alloc(32 * panels * blocks);
+    const packed = this.engine.bytes(at, 32 * panels * blocks);
     for (let i = 0; i < M; i++) {
       for (let j = 0; j < N; j++)
         packed[(((i >> 2) * blocks + (j >> 3)) * 4 + (i & 3)) * 8 + (j & 7)] = weight[i * N + j];
     }
-    const at = this.engine.alloc(packed.length);
-    this.engine.bytes(at, packed.length).set(packed);
     // The scratch of the quantised x lies right before the scales; see assembly/step.ts.
     const scratch = this.engine.alloc(16 * (blocks + panels));
     this.engine.floats(scratch + 16 * blocks, M).set(scales);

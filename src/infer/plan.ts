@@ -19,7 +19,7 @@ export class Plan {
   readonly vocabulary: Vocabulary;
   readonly hidden: number;
   readonly layers: number;
-  private readonly engine = new Engine();
+  private readonly engine: Engine;
   private readonly packed: Layer[];
   private readonly gates: Pointer;
   private readonly input: Float32Array; // [H], for vectors from outside
@@ -35,10 +35,11 @@ export class Plan {
 
   /** Throws FileFormatError for bytes that are no model file, saying what is wrong. */
   constructor(bytes: Uint8Array) {
-    const { engine } = this;
     const { config, vocabulary, spec, source, finish } = readModelHeader(bytes);
     const { hidden: H, layers } = config;
     const V = vocabulary.size;
+    const engine = new Engine(bytes.length);
+    this.engine = engine;
     this.vocabulary = vocabulary;
     this.hidden = H;
     this.layers = layers;
