@@ -7,6 +7,7 @@ import type { Pointer } from '../wasm/kernels.js';
 export interface InferenceKernels {
   memory: WebAssembly.Memory;
   heapBase(): Pointer;
+  f32_largest(x: Pointer, n: number): number;
   run(program: Pointer, input: Pointer): void;
   lstm_step(ih: Pointer, hh: Pointer, x: Pointer, gates: Pointer, c: Pointer, h: Pointer, H: number): void;
 }

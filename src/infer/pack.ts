@@ -28,6 +28,12 @@ const COST = { dense: 0.064, 1: 0.26, 4: 0.109, 8: 0.074 };
 /** Byte offsets into x are 16 bits wide. */
 const LARGEST_SPARSE_SIDE = 16384;
 
+export interface PackedMatrix {
+  program: Pointer;
+  /** No element of W x is larger than this times the largest of x; what is added is not counted. */
+  gain: number;
+}
+
 /** A program that leaves W x, for its input x, in `to`, or adds it to what is there, or to `bias`, [M]. */
 export function packMatrix(
   engine: Engine,
@@ -36,14 +42,14 @@ export function packMatrix(
   source: TensorSource,
   to: Pointer,
   add: boolean | Float32Array,
-): Pointer {
+): PackedMatrix {
   const packer = new Packer(engine, source);
   if (add instanceof Float32Array) packer.copy(add, to);
-  packer.emit(spec, name, 0, to, add !== false);
+  const gain = packer.emit(spec, name, 0, to, add !== false);
   const words = [...packer.instructions, END];
   const program = engine.alloc(4 * words.length);
   engine.words(program, words.length).set(words);
-  return program;
+  return { program, gain };
 }
 
 class Packer {
@@ -54,42 +60,39 @@ class Packer {
     private readonly source: TensorSource,
   ) {}
 
-  /** `from` 0 is the program's input. */
-  emit(spec: OperatorSpec, name: string, from: Pointer, to: Pointer, add: boolean): void {
+  /** `from` 0 is the program's input. Returns the gain. */
+  emit(spec: OperatorSpec, name: string, from: Pointer, to: Pointer, add: boolean): number {
     switch (spec.type) {
       case 'dense': {
         const [M, N] = spec.shape;
-        this.panel(this.source.floats(`${name}.weight`, [M, N]), M, N, from, to, add);
-        return;
+        return this.panel(this.source.floats(`${name}.weight`, [M, N]), M, N, from, to, add);
       }
       case 'sparse':
-        this.sparse(spec, name, from, to, add);
-        return;
+        return this.sparse(spec, name, from, to, add);
       case 'kronecker':
-        this.kronecker(spec.B, spec.C, name, from, to, add);
-        return;
+        return this.kronecker(spec.B, spec.C, name, from, to, add);
       case 'int8':
-        this.int8(spec.shape, name, from, to, add);
-        return;
+        return this.int8(spec.shape, name, from, to, add);
       case 'product': {
         const [rank] = shapeOf(spec.V);
         const inner = this.engine.alloc(4 * rank);
-        this.emit(spec.V, `${name}.V`, from, inner, false);
-        this.emit(spec.U, `${name}.U`, inner, to, add);
-        return;
+        const gain = this.emit(spec.V, `${name}.V`, from, inner, false);
+        return Math.max(1, gain) * Math.max(1, this.emit(spec.U, `${name}.U`, inner, to, add));
       }
       case 'vstack': {
         let top = 0;
+        let gain = 0;
         for (const [i, block] of spec.blocks.entries()) {
-          this.emit(block, `${name}.${i}`, from, to + 4 * top, add);
+          gain = Math.max(gain, this.emit(block, `${name}.${i}`, from, to + 4 * top, add));
           const [M] = shapeOf(block);
           top += M;
         }
-        return;
+        return gain;
       }
       case 'sum': {
-        for (const [i, term] of spec.terms.entries()) this.emit(term, `${name}.${i}`, from, to, add || i > 0);
-        return;
+        let gain = 0;
+        for (const [i, term] of spec.terms.entries()) gain += this.emit(term, `${name}.${i}`, from, to, add || i > 0);
+        return gain;
       }
     }
   }
@@ -110,7 +113,7 @@ class Packer {
     return at;
   }
 
-  private panel(w: ArrayLike<number>, M: number, N: number, from: Pointer, to: Pointer, add: boolean): void {
+  private panel(w: ArrayLike<number>, M: number, N: number, from: Pointer, to: Pointer, add: boolean): number {
     const blocks = Math.ceil(N / 4);
     const size = Math.ceil(M / 4) * blocks * 16;
     const at = this.engine.alloc(4 * size);
@@ -120,6 +123,7 @@ class Packer {
       for (let j = 0; j < N; j++, place += (j & 3) === 0 ? 13 : 1) packed[place] = w[i * N + j];
     }
     this.instruct(PANEL, to, from, add, at, M, blocks);
+    return N * this.engine.kernels.f32_largest(at, size);
   }
 
   private kronecker(
@@ -129,7 +133,7 @@ class Packer {
     from: Pointer,
     to: Pointer,
     add: boolean,
-  ): void {
+  ): number {
     const b = this.source.floats(`${name}.B.weight`, [m1, n1]);
     const c = this.source.floats(`${name}.C.weight`, [m2, n2]);
     const left = new Float32Array(Math.ceil(m1 / 4) * n1 * 16);
@@ -146,10 +150,14 @@ class Packer {
     const shape = this.engine.alloc(16);
     this.engine.words(shape, 4).set([m1, n1, m2, n2]);
     const temp = this.engine.alloc(4 * Math.max(m1 * n2, n1 * m2));
-    this.instruct(KRON, to, from, add, this.floats(left), this.floats(right), shape, temp);
+    const [leftAt, rightAt] = [this.floats(left), this.floats(right)];
+    this.instruct(KRON, to, from, add, leftAt, rightAt, shape, temp);
+    const { f32_largest } = this.engine.kernels;
+    // At least 1, so that the gain bounds what is between the two products as well.
+    return Math.max(1, n1 * f32_largest(leftAt, left.length)) * Math.max(1, n2 * f32_largest(rightAt, right.length));
   }
 
-  private int8([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): void {
+  private int8([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): number {
     const { weight, scales } = this.source.int8(name, M, N);
     const blocks = Math.ceil(N / 8);
     const panels = Math.ceil(M / 4);
@@ -163,6 +171,7 @@ class Packer {
     const scratch = this.engine.alloc(16 * (blocks + panels));
     this.engine.floats(scratch + 16 * blocks, M).set(scales);
     this.instruct(INT8, to, from, add, at, M, blocks, scratch + 16 * blocks);
+    return N * 127 * this.engine.kernels.f32_largest(scratch + 16 * blocks, M);
   }
 
   /** Sparse, or dense where so much would have to be stored that dense is cheaper. */
@@ -172,7 +181,7 @@ class Packer {
     from: Pointer,
     to: Pointer,
     add: boolean,
-  ): void {
+  ): number {
     const arrays = this.source.csr(name, M, N, nonzeros, block);
     const rows = longestFirst(arrays.starts);
     const { order, lengths } = rows;
@@ -183,16 +192,16 @@ class Packer {
     const dense = COST.dense * Math.ceil(M / 4) * Math.ceil(N / 4) * 16;
     if (N > LARGEST_SPARSE_SIDE || COST[block] * stored > dense) {
       const { values, columns, starts } = fromBlocks(M, arrays, block);
-      this.panel(csrToDense(values, columns, starts, M, N), M, N, from, to, add);
-      return;
+      return this.panel(csrToDense(values, columns, starts, M, N), M, N, from, to, add);
     }
     if (!add) this.instruct(ZERO, to, 0, false, 4 * M);
-    if (order.length === 0) return;
-    if (block === 1) this.sell(arrays, rows, from, to);
-    else this.blocks(arrays, block, rows, from, to);
+    if (order.length === 0) return 0;
+    const largest = block === 1 ? this.sell(arrays, rows, from, to) : this.blocks(arrays, block, rows, from, to);
+    return lengths[order[0]] * largest;
   }
 
-  private sell({ values, columns, starts }: CsrArrays, { order, lengths }: Sorted, from: Pointer, to: Pointer): void {
+  /** Returns the largest magnitude; so does blocks(). */
+  private sell({ values, columns, starts }: CsrArrays, { order, lengths }: Sorted, from: Pointer, to: Pointer): number {
     const { engine } = this;
     const slices = Math.ceil(order.length / 4);
     let pairs = 0;
@@ -205,6 +214,7 @@ class Packer {
     const offsets = engine.halves(stream, 24 * pairs);
     const numbers = engine.floats(stream, 12 * pairs);
     let pair = 0;
+    let largest = 0;
     for (let s = 0; s < slices; s++) {
       const count = pairsOf(lengths[order[4 * s]]);
       words[5 * s] = count;
@@ -219,11 +229,13 @@ class Packer {
           const lane = 4 * (i & 1) + r;
           offsets[24 * at + lane] = 4 * columns[first + i];
           numbers[12 * at + 4 + lane] = values[first + i];
+          largest = Math.max(largest, Math.abs(values[first + i]));
         }
       }
       pair += count;
     }
     this.instruct(SELL, to, from, true, table, slices, stream);
+    return largest;
   }
 
   private blocks(
@@ -232,7 +244,7 @@ class Packer {
     { order, lengths }: Sorted,
     from: Pointer,
     to: Pointer,
-  ): void {
+  ): number {
     const { engine } = this;
     let count = 0;
     for (const row of order) count += 2 * pairsOf(lengths[row]);
@@ -252,6 +264,7 @@ class Packer {
       at += 2 * pairsOf(lengths[row]);
     }
     this.instruct(size === 4 ? BLOCK4 : BLOCK8, to, from, true, table, order.length, offsetsAt, valuesAt);
+    return engine.kernels.f32_largest(valuesAt, size * count);
   }
 }
 

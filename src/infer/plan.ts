@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { FileFormatError, InputError } from '../errors.js';
 import { blamingTheFile, readModelHeader } from '../io/model-header.js';
 import type { Vocabulary } from '../tasks/text.js';
 import type { Pointer } from '../wasm/kernels.js';
@@ -13,6 +13,9 @@ interface Layer {
   h: Pointer;
   c: Pointer;
 }
+
+/** Half of the largest float. */
+const LARGEST_SUM = 1.7e38;
 
 /** A language model, packed to run: immutable, and shared by any number of sessions. */
 export class Plan {
@@ -50,6 +53,14 @@ export class Plan {
     const rows = engine.floats(this.embedding, (this.stride / 4) * V);
     for (let v = 0; v < V; v++) rows.set(table.subarray(v * H, (v + 1) * H), (this.stride / 4) * v);
     this.gates = engine.alloc(16 * H);
+    // The input of the first layer is an embedding; h is never beyond 1.
+    let inputs = engine.kernels.f32_largest(this.embedding, rows.length);
+    const checkSums = (name: string, largest: number, bias: Float32Array) => {
+      const all = bias.reduce((most, value) => Math.max(most, Math.abs(value)), 0) + largest;
+      if (!(all < LARGEST_SUM)) {
+        throw new FileFormatError(`'${name}' has weights so large that sums of them may be infinite`);
+      }
+    };
     const packLayer = (_: unknown, l: number): Layer => {
       const matrix = (name: string, add: true | Float32Array) =>
         packMatrix(engine, spec(name, 4 * H, H), name, source, this.gates, add);
@@ -57,12 +68,16 @@ export class Plan {
       const bias = biasIh.map((value, i) => value + biasHh[i]);
       const ih = matrix(`lstm.${l}.ih`, bias);
       const hh = matrix(`lstm.${l}.hh`, true);
-      return { ih, hh, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
+      checkSums(`lstm.${l}`, inputs * ih.gain + hh.gain, bias);
+      inputs = 1;
+      return { ih: ih.program, hh: hh.program, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
     };
     this.packed = blamingTheFile(() => Array.from({ length: layers }, packLayer));
     const logits = engine.alloc(4 * V);
     const headBias = source.floats('head.bias', [V]);
-    this.head = blamingTheFile(() => packMatrix(engine, spec('head', V, H), 'head', source, logits, headBias));
+    const head = blamingTheFile(() => packMatrix(engine, spec('head', V, H), 'head', source, logits, headBias));
+    checkSums('head', head.gain, headBias);
+    this.head = head.program;
     finish();
     this.inputAt = engine.alloc(4 * H);
 

@@ -1,34 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
-import { FileFormatError, InputError, initSync, load, loadSync } from '../../src/infer/index.js';
+import { FileFormatError, InputError, initSync, loadSync } from '../../src/infer/index.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
-import { LanguageModel } from '../../src/nn/language-model.js';
-import { METHODS, type Method } from '../../src/operators/methods.js';
-import { walk } from '../../src/operators/operator.js';
-import { Sparse } from '../../src/operators/sparse.js';
+import type { LanguageModel } from '../../src/nn/language-model.js';
+import { METHODS } from '../../src/operators/methods.js';
 import { generate } from '../../src/tasks/generate.js';
-import { Vocabulary } from '../../src/tasks/text.js';
-import { Runtime } from '../../src/wasm/runtime.js';
-
-const vocabulary = Vocabulary.build(['the cat sat on the mat and the dog lay down by it, a b c d e f g h'], 'word');
-
-/** A model with weights from a seed, its sparse matrices pruned to a sparsity each. */
-function makeModel(method: Method, hidden: number, sparsity = 0.9): LanguageModel {
-  const config = { hidden, layers: 2, method, compression: method === 'dense' ? 1 : 2 };
-  const model = LanguageModel.create(new Runtime(), config, vocabulary, 7);
-  for (const [name, matrix] of model.matrices()) {
-    for (const [, part] of walk(matrix, name)) {
-      if (part instanceof Sparse) Sparse.prune([part], Math.round(part.M * part.N * (1 - sparsity)));
-    }
-  }
-  return model;
-}
+import { makeModel, vocabulary } from './models.js';
 
 /** Logits after each token, by the training's own forward. */
 function* slowLogits(model: LanguageModel): Generator<Float32Array, void, number> {
@@ -116,23 +95,6 @@ test('run() gives what step() gives, one vector after another', () => {
   const session = plan.session();
   const expected = [0, 1, 2, 3, 4].flatMap((t) => [...session.step(sequence.subarray(10 * t, 10 * t + 10))]);
   assert.equal([...plan.session().run(sequence)], expected);
-});
-
-test('bytes, a URL and a path load the same model', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'dopant-'));
-  try {
-    const bytes = encodeLanguageModel(makeModel('kron', 8));
-    const path = join(folder, 'model.safetensors');
-    writeFileSync(path, bytes);
-    const logits = await Promise.all(
-      [bytes, bytes.slice().buffer, pathToFileURL(path), path].map(async (source) => [
-        ...(await load(source)).session().next(1),
-      ]),
-    );
-    for (const other of logits) assert.equal(other, logits[0]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 });
 
 test('generate() writes what the training side generates, and stops when the loop does', async () => {

@@ -1,0 +1,81 @@
+import { layerModel, tokenModel } from './onnx.js';
+import type { Peer, Runner } from './peer.js';
+
+interface Tensor {
+  readonly data: Float32Array | Int32Array;
+}
+
+interface InferenceSession {
+  run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>>;
+  release(): Promise<void>;
+}
+
+/** What is used of onnxruntime-common, the interface of both packages. */
+export interface OnnxRuntime {
+  readonly InferenceSession: { create(model: Uint8Array, options: object): Promise<InferenceSession> };
+  readonly Tensor: new (type: string, data: Float32Array | Int32Array, dims: number[]) => Tensor;
+  readonly env: { readonly versions: Record<string, string>; readonly wasm: { numThreads: number } };
+}
+
+/** The peer of one of the packages; `provider` is the name of its backend. */
+export function onnxRuntimePeer(name: string, version: string, ort: OnnxRuntime, provider: string): Peer {
+  const options = {
+    executionProviders: [provider],
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+  };
+
+  /** Feeds `input` and the states, and keeps the next states; `hiddens` is H of each layer. */
+  async function start(model: Uint8Array, input: [string, Tensor], hiddens: number[], output: string) {
+    const session = await ort.InferenceSession.create(model, options);
+    const states = hiddens.flatMap((hidden, n) =>
+      [`h${n}`, `c${n}`].map((state) => ({ state, next: `${state}_next`, hidden })),
+    );
+    const feeds = Object.fromEntries([input]);
+    for (const { state, hidden } of states)
+      feeds[state] = new ort.Tensor('float32', new Float32Array(hidden), [1, 1, hidden]);
+    return {
+      async run() {
+        const results = await session.run(feeds);
+        for (const { state, next } of states) feeds[state] = results[next];
+        return results[output].data as Float32Array;
+      },
+      dispose: () => session.release(),
+    };
+  }
+
+  return {
+    name,
+    version,
+
+    async layer(weights, T): Promise<Runner<Float32Array>> {
+      const { input, hidden } = weights;
+      const data = new Float32Array(T * input);
+      const x = new ort.Tensor('float32', data, [T, 1, input]);
+      const { run, dispose } = await start(layerModel(weights, T), ['x', x], [hidden], 'h0_next');
+      return {
+        run(x) {
+          data.set(x);
+          return run();
+        },
+        dispose,
+      };
+    },
+
+    async model(weights): Promise<Runner<number>> {
+      const data = new Int32Array(1);
+      const token = new ort.Tensor('int32', data, [1, 1]);
+      const hiddens = weights.layers.map(({ hidden }) => hidden);
+      const { run, dispose } = await start(tokenModel(weights), ['token', token], hiddens, 'logits');
+      return {
+        run(token) {
+          data[0] = token;
+          return run();
+        },
+        dispose,
+      };
+    },
+  };
+}

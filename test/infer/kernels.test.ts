@@ -1,0 +1,209 @@
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Engine } from '../../src/infer/engine.js';
+import { hasRelaxedSimd, initSync } from '../../src/infer/index.js';
+import { packMatrix } from '../../src/infer/pack.js';
+import { TensorSource } from '../../src/io/tensor-source.js';
+import { operatorTensors } from '../../src/io/tensors.js';
+import type { BlockSize } from '../../src/operators/csr.js';
+import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
+import { Int8, quantise } from '../../src/operators/int8.js';
+import { type Operator, walk } from '../../src/operators/operator.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { uniform } from '../../src/random.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+
+// The kernels of inference against plain sums in f64 over the matrix that the training form holds.
+
+const BINARIES = hasRelaxedSimd() ? (['plain', 'relaxed'] as const) : (['plain'] as const);
+const EPSILON = 2 ** -24;
+
+const side = fc.integer({ min: 1, max: 23 });
+
+function fill(operator: Operator, seed: number): Operator {
+  for (const [, part] of walk(operator, '')) {
+    for (const { data } of part.own()) for (let i = 0; i < data.length; i++) data[i] = 2 * uniform(seed, 1, i) - 1;
+  }
+  return operator;
+}
+
+function sparse(M: number, N: number, density: number, block: BlockSize, seed: number): Sparse {
+  const operator = new Sparse(new Runtime(), M, N, undefined, block);
+  fill(operator, seed);
+  Sparse.prune([operator], Math.round(density * M * N));
+  return operator;
+}
+
+/** y = W x + before, by the packed form, with what lies around y. */
+function runPacked(operator: Operator, x: Float32Array, before: Float32Array | undefined): Float32Array {
+  const engine = new Engine();
+  const tensors = new TensorSource(operatorTensors(operator, 'w'));
+  const y = engine.alloc(4 * (operator.M + 4));
+  const { program } = packMatrix(engine, operator.spec(), 'w', tensors, y, before ?? false);
+  const input = engine.alloc(4 * operator.N);
+  engine.floats(input, operator.N).set(x);
+  const all = engine.floats(y, operator.M + 4);
+  // A second run must not see the first.
+  for (let i = 0; i < 2; i++) {
+    all.fill(7);
+    engine.kernels.run(program, input);
+  }
+  for (let i = 0; i < 4; i++) assert.is(all[operator.M + i], 7, `float ${i} past y was written`);
+  return all.slice(0, operator.M);
+}
+
+function check(operator: Operator, seed: number, accumulate: boolean, quantised = 0): void {
+  const { M, N } = operator;
+  const x = Float32Array.from({ length: N }, (_, j) => 2 * uniform(seed, 2, j) - 1);
+  const before = Float32Array.from({ length: M }, (_, i) => uniform(seed, 3, i));
+  const w = operator.toDense();
+  for (const simd of BINARIES) {
+    initSync({ simd });
+    const y = runPacked(operator, x, accumulate ? before : undefined);
+    for (let i = 0; i < M; i++) {
+      let sum = accumulate ? before[i] : 0;
+      let size = Math.abs(sum);
+      for (let j = 0; j < N; j++) {
+        sum += w[i * N + j] * x[j];
+        size += Math.abs(w[i * N + j] * x[j]);
+      }
+      // Structures are summed in another order than their dense form: their parts are larger than their sum.
+      const tolerance = (size + N) * (N + 8) * EPSILON + quantised * N;
+      assert.ok(Math.abs(y[i] - sum) <= tolerance, `${simd}, row ${i} of ${M} x ${N}: ${y[i]}, not ${sum}`);
+    }
+  }
+}
+
+test('dense panels', () => {
+  fc.assert(
+    fc.property(side, side, fc.nat(99), fc.boolean(), (M, N, seed, add) =>
+      check(fill(dense(new Runtime(), M, N), seed), seed, add),
+    ),
+  );
+});
+
+test('Kronecker products, in either order', () => {
+  fc.assert(
+    fc.property(fc.tuple(side, side, side, side), fc.nat(99), fc.boolean(), (shape, seed, add) =>
+      check(fill(kron(new Runtime(), shape), seed), seed, add),
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test('sparse matrices, unstructured and in blocks, at any density, and dense where that is cheaper', () => {
+  const block = fc.constantFrom<BlockSize>(1, 4, 8);
+  const density = fc.constantFrom(0, 0.02, 0.1, 0.3, 0.7, 1);
+  fc.assert(
+    fc.property(block, side, side, density, fc.nat(99), fc.boolean(), (b, m, N, share, seed, add) =>
+      check(sparse(m * b, N, share, b, seed), seed, add),
+    ),
+    { numRuns: 200 },
+  );
+});
+
+test('8-bit matrices: off by no more than 16-bit activations are', () => {
+  fc.assert(
+    fc.property(side, side, fc.nat(99), fc.boolean(), (M, N, seed, add) => {
+      const values = fill(dense(new Runtime(), M, N), seed).toDense();
+      check(new Int8(new Runtime(), M, N, quantise(values, M, N)), seed, add, 0.5 / 32767);
+    }),
+  );
+  // The longest rows: there x gets the fewest steps.
+  const values = Float32Array.from({ length: 2 * 20_000 }, (_, i) => 2 * uniform(1, 2, i) - 1);
+  check(new Int8(new Runtime(), 2, 20_000, quantise(values, 2, 20_000)), 5, true, 127 / (2 ** 31 / (127 * 20_000)));
+});
+
+test('8-bit weights and activations all at their largest do not overflow', () => {
+  for (const N of [8, 517, 650, 4096]) {
+    const int8 = new Int8(new Runtime(), 1, N, { weight: new Int8Array(N).fill(127), scales: Float32Array.of(1) });
+    initSync({ simd: 'plain' });
+    const [y] = runPacked(int8, new Float32Array(N).fill(1), undefined);
+    assert.ok(Math.abs(y / (127 * N) - 1) < 1e-3, `${N} columns: ${y}, not ${127 * N}`);
+  }
+});
+
+test('programs: structures within structures', () => {
+  const trees = [
+    (runtime: Runtime) => lmf(runtime, 9, 7, 3),
+    (runtime: Runtime) => hmd(runtime, 10, 9, 3, 2),
+    (runtime: Runtime) => doped(runtime, hmd(runtime, 12, 6, 5, 2)),
+    (runtime: Runtime) => doped(runtime, kron(runtime, [4, 3, 4, 5]), 8),
+  ];
+  for (const [i, tree] of trees.entries()) {
+    for (const add of [false, true]) check(fill(tree(new Runtime()), i + 1), i + 1, add);
+  }
+});
+
+test('gates: within 5e-7 of sigmoid and tanh, at every size', () => {
+  for (const simd of BINARIES) {
+    initSync({ simd });
+    for (const H of [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 650]) {
+      const engine = new Engine();
+      const [gates, c, h, nothing] = [engine.alloc(16 * H), engine.alloc(4 * H), engine.alloc(4 * H), engine.alloc(4)];
+      for (const scale of [0.01, 1, 8, 200]) {
+        const a = Float32Array.from({ length: 4 * H }, (_, i) => scale * (2 * uniform(H, 1, i) - 1));
+        const cell = Float32Array.from({ length: H }, (_, i) => 2 * uniform(H, 2, i) - 1);
+        engine.floats(gates, 4 * H).set(a);
+        engine.floats(c, H).set(cell);
+        engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
+        const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+        const [newC, newH] = [engine.floats(c, H), engine.floats(h, H)];
+        for (let j = 0; j < H; j++) {
+          const [i, f, g, o] = [0, 1, 2, 3].map((gate) => a[gate * H + j]);
+          const expected = sigmoid(f) * cell[j] + sigmoid(i) * Math.tanh(g);
+          const output = sigmoid(o) * Math.tanh(expected);
+          assert.ok(Math.abs(newC[j] - expected) <= 1.5e-6, `${simd} c[${j}] of ${H}: ${newC[j]}, not ${expected}`);
+          assert.ok(Math.abs(newH[j] - output) <= 1.5e-6, `${simd} h[${j}] of ${H}: ${newH[j]}, not ${output}`);
+        }
+      }
+    }
+  }
+});
+
+test('sigmoid and tanh alone, over all they are asked for, are within 5e-7; NaN stays NaN', () => {
+  for (const simd of BINARIES) {
+    initSync({ simd });
+    const H = 4000;
+    const engine = new Engine();
+    const [gates, c, h, nothing] = [engine.alloc(16 * H), engine.alloc(4 * H), engine.alloc(4 * H), engine.alloc(4)];
+    const x = (j: number) => Math.fround((j - H / 2) / 80);
+    const a = engine.floats(gates, 4 * H);
+    // i = 0 and f = sigmoid(x) with c = 1: c becomes sigmoid(x). o = 1: h becomes its tanh.
+    for (let j = 0; j < H; j++) {
+      a.set([-1e30, x(j), 0, 1e30].slice(0, 1), j);
+      a[H + j] = x(j);
+      a[2 * H + j] = 0;
+      a[3 * H + j] = 1e30;
+    }
+    engine.floats(c, H).fill(1);
+    engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
+    const [cells, outputs] = [engine.floats(c, H), engine.floats(h, H)];
+    for (let j = 0; j < H; j++) {
+      const sigmoid = 1 / (1 + Math.exp(-x(j)));
+      assert.ok(Math.abs(cells[j] - sigmoid) <= 5e-7, `${simd} sigmoid(${x(j)}): ${cells[j]}, not ${sigmoid}`);
+      const tanh = Math.tanh(cells[j]);
+      assert.ok(Math.abs(outputs[j] - tanh) <= 5e-7, `${simd} tanh(${cells[j]}): ${outputs[j]}, not ${tanh}`);
+    }
+    a.fill(Number.NaN);
+    engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
+    assert.ok(outputs.every(Number.isNaN), 'a NaN became a number');
+  }
+});
+
+test('the largest magnitude of any number of floats', () => {
+  initSync({ simd: 'plain' });
+  const engine = new Engine();
+  const at = engine.alloc(4 * 40);
+  fc.assert(
+    fc.property(fc.array(fc.float({ noNaN: true }), { maxLength: 39 }), (values) => {
+      const all = engine.floats(at, 40);
+      all.fill(Number.MAX_VALUE); // past the end: not to be seen
+      all.set(values);
+      assert.is(engine.kernels.f32_largest(at, values.length), Math.max(0, ...values.map(Math.abs)));
+    }),
+  );
+});
+
+test.run();
