@@ -2,6 +2,7 @@ import { InputError } from '../errors.js';
 import { initSync, loadSync, type Plan } from '../infer/index.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { decodeLanguageModel, encodeLanguageModel } from '../io/model-file.js';
+import { EVALUATION } from '../tasks/language-model.js';
 import { Runtime } from '../wasm/runtime.js';
 import { readCorpus } from './corpus.js';
 import { naming } from './model.js';
@@ -49,8 +50,11 @@ export async function exportModel(path: string, { out, head, data, split, json }
 async function perplexity(plan: Plan, ids: Int32Array): Promise<number> {
   const session = plan.session();
   const progress = startProgress('measuring', ids.length);
+  // The streams that `dopant eval` cuts the text into, one after another: so the figures are the same.
+  const length = Math.ceil((ids.length - 1) / EVALUATION.batch);
   let sum = 0;
   for (let i = 0; i + 1 < ids.length; i++) {
+    if (i % length === 0) session.reset();
     const logits = session.next(ids[i]);
     let largest = Number.NEGATIVE_INFINITY;
     for (let v = 0; v < logits.length; v++) largest = Math.max(largest, logits[v]);

@@ -239,7 +239,7 @@ export class LanguageModelTraining {
 }
 
 /** Streams side by side, and steps at a time: enough that the kernels work on whole batches. */
-const EVALUATION = { batch: 20, steps: 35 };
+export const EVALUATION = { batch: 20, steps: 35 };
 
 /**
  * Forward passes over texts, every token but the first predicted once. A stream starts with no past, so perplexity

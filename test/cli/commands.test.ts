@@ -163,6 +163,54 @@ for (const method of METHODS) {
   });
 }
 
+for (const block of [4, 8]) {
+  test(`--block ${block}: dopants share a column index between so many rows`, async () => {
+    const name = `block${block}.safetensors`;
+    const line = `${SMALL} --method doped-kron --compression 4 --block ${block} --out ${name}`;
+    const result = await json<TrainResult>(folder, line);
+    const tensors = new Map(stored(name));
+    let seen = 0;
+    for (const [tensor, { data }] of tensors) {
+      if (!tensor.endsWith('.values')) continue;
+      seen++;
+      const part = (end: string) => tensors.get(tensor.replace(/values$/, end))!.data;
+      assert.is(data.length, block * part('columns').length);
+      assert.is(part('starts').length, (4 * HIDDEN) / block + 1);
+      assert.ok(data.length > 0);
+    }
+    assert.is(seen, 2 * LAYERS);
+    const evaluated = await json<Evaluated>(folder, `eval ${name} --data text.txt --split valid`);
+    assert.ok(Math.abs(evaluated.perplexity / result.valid.perplexity - 1) < 1e-5);
+  });
+}
+
+test('export --head int8 writes a smaller model, and tells what that does to its perplexity', async () => {
+  const line = `export ${MODEL} --head int8 --data text.txt --split valid --out small.safetensors`;
+  const result = await json<{ perplexity: { before: number; after: number }; change: number }>(folder, line);
+  const { before, after } = result.perplexity;
+  const whole = await json<Evaluated>(folder, `eval ${MODEL} --data text.txt --split valid`);
+  assert.ok(Math.abs(before / whole.perplexity - 1) < 1e-4, `${before}, not ${whole.perplexity}`);
+  assert.is(result.change, after / before - 1);
+  assert.ok(after !== before && Math.abs(result.change) < 0.01);
+  const head = new Map(stored('small.safetensors')).get('head.weight')!;
+  assert.is(head.dtype, 'I8');
+  const [full, small] = [MODEL, 'small.safetensors'].map((name) => readFileSync(path(name)).length);
+  assert.ok(small < full - 2 * head.data.length, `${small} bytes, before ${full}`);
+  const evaluated = await json<Evaluated>(folder, 'eval small.safetensors --data text.txt --split valid');
+  assert.ok(Math.abs(evaluated.perplexity / after - 1) < 1e-3);
+  const { stdout } = await succeed(folder, `inspect small.safetensors`);
+  assert.match(stdout, /head +\| +int8/);
+  const people = await succeed(folder, line);
+  assert.match(people.stdout, /valid: perplexity \d+\.\d+, before \d+\.\d+: -?\d\.\d+ %/);
+});
+
+test('export without a text to measure on is refused, and writes nothing', async () => {
+  const { code, stderr } = await dopant(folder, `export ${MODEL} --head int8 --out nothing.safetensors`);
+  assert.is(code, 2);
+  assert.match(stderr, /--data/);
+  assert.not.ok(existsSync(path('nothing.safetensors')));
+});
+
 test('--kron gives the factors their shapes by hand', async () => {
   const line = `${SMALL} --method kron --compression 4 --kron 8x4,4x2 --out factors.safetensors`;
   await succeed(folder, line);

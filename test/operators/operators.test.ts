@@ -5,7 +5,7 @@ import { FileFormatError, InputError } from '../../src/errors.js';
 import type { NamedTensor } from '../../src/io/safetensors.js';
 import { TensorSource } from '../../src/io/tensor-source.js';
 import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
-import type { CsrArrays } from '../../src/operators/csr.js';
+import type { BlockSize, CsrArrays } from '../../src/operators/csr.js';
 import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Product } from '../../src/operators/product.js';
@@ -40,8 +40,8 @@ const refuses = (act: () => unknown, type: typeof InputError, message: RegExp) =
 // ---- sparse matrices to build with
 
 /** A masked matrix, of whose weights a share is alive. */
-function masked(runtime: Runtime, M: number, N: number, density: number): Sparse {
-  const matrix = new Sparse(runtime, M, N);
+function masked(runtime: Runtime, M: number, N: number, density: number, block: BlockSize = 1): Sparse {
+  const matrix = new Sparse(runtime, M, N, undefined, block);
   matrix.weight.data.set(values(M * N));
   Sparse.prune([matrix], Math.round(density * M * N));
   return matrix;
@@ -107,6 +107,16 @@ const cases: Record<string, (runtime: Runtime) => Operator> = {
   'doped kron': (rt) => doped(rt, kron(rt, [4, 2, 3, 5])),
   'doped lmf': (rt) => doped(rt, lmf(rt, 10, 6, 2)),
   'doped hmd': (rt) => doped(rt, hmd(rt, 7, 10, 3, 2)),
+  'masked in blocks of 4, partly pruned': (rt) => masked(rt, 12, 7, 0.4, 4),
+  'compressed in blocks of 8': (rt) =>
+    new Sparse(
+      rt,
+      16,
+      9,
+      csrOf(16, 9, (i, j) => scattered(9, 0.3)(i >> 3, j)),
+      8,
+    ),
+  'doped kron in blocks of 4': (rt) => doped(rt, kron(rt, [4, 2, 3, 5]), 4),
   'doped kron, pruned': (rt) => new Sum(rt, [kron(rt, [3, 4, 4, 2]), masked(rt, 12, 8, 0.1)]),
 };
 
@@ -553,6 +563,59 @@ test('Sparse.prune holds one threshold over all matrices', () => {
     assert.is(large.nonzeros, 4);
     assert.is(large.density, 1);
     assert.is(small.density, 1 / 4);
+  });
+});
+
+test('Sparse.prune in blocks keeps those of the largest norms, the first among equals, whole', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(4 as const, 8 as const),
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 1, max: 6 }),
+      fc.nat(999),
+      fc.array(fc.integer({ min: 0, max: 150 }), { minLength: 1, maxLength: 4 }),
+      (block, groups, N, seed, keeps) => {
+        scoped(() => {
+          const M = groups * block;
+          const matrix = new Sparse(runtime, M, N, undefined, block);
+          // Few values, so that ties happen.
+          const weights = Array.from({ length: M * N }, (_, i) => Math.floor(5 * uniform(seed, 1, i)) - 2);
+          matrix.weight.data.set(weights);
+          const places = Array.from({ length: groups * N }, (_, i) => i);
+          const first = (i: number) => Math.floor(i / N) * block * N + (i % N);
+          const rowsOf = (i: number) => Array.from({ length: block }, (_, row) => first(i) + row * N);
+          const norm = (i: number) => rowsOf(i).reduce((sum, at) => sum + weights[at] ** 2, 0);
+          let alive = places.sort((a, b) => norm(b) - norm(a) || a - b);
+          for (const keep of keeps) {
+            alive = alive.slice(0, Math.floor(keep / block));
+            // All alive there is nothing to prune.
+            if (keep >= matrix.nonzeros) alive = places.slice(0, matrix.nonzeros / block);
+            Sparse.prune([matrix], keep);
+            const expected = new Set(alive.flatMap(rowsOf));
+            assert.equal(
+              [...matrix.mask()],
+              weights.map((_, at) => Number(expected.has(at))),
+            );
+            assert.equal(
+              [...matrix.weight.data],
+              weights.map((value, at) => (expected.has(at) ? value : 0)),
+            );
+          }
+        });
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+test('what is no block is refused by name', () => {
+  scoped(() => {
+    refuses(() => new Sparse(runtime, 6, 4, undefined, 4), InputError, /block.*6 x 4.*blocks of 4/);
+    refuses(() => new Sparse(runtime, 6, 4, undefined, 3 as 4), InputError, /block: 3.*1, 4 or 8/);
+    const uneven = csrOf(4, 3, (i, j) => i !== 2 || j !== 1);
+    refuses(() => new Sparse(runtime, 4, 3, uneven, 4), InputError, /block: rows 0 and 2 hold different columns/);
+    const pair = [new Sparse(runtime, 8, 2, undefined, 4), new Sparse(runtime, 8, 2, undefined, 8)];
+    refuses(() => Sparse.prune(pair, 8), InputError, /one block size/);
   });
 });
 
