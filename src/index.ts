@@ -43,3 +43,4 @@ export type { Schedule } from './train/schedule.js';
 export { type Trainable, Trainer, type TrainerOptions } from './train/trainer.js';
 export type { Kernels, Pointer } from './wasm/kernels.js';
 export { Runtime } from './wasm/runtime.js';
+export { hasRelaxedSimd, type SimdChoice } from './wasm/simd.js';

@@ -1,7 +1,7 @@
 import plain from '../../build/infer.wasm';
 import relaxed from '../../build/infer-relaxed.wasm';
-import { InputError } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
+import { chooseSimd, type SimdChoice } from '../wasm/simd.js';
 
 /** What assembly/infer.ts exports. */
 export interface InferenceKernels {
@@ -20,27 +20,10 @@ const IMPORTS = {
   },
 };
 
-/**
- * plain: the same bits on every machine. relaxed: fused multiply-add where the machine has it, a little faster, the last
- * bits may differ. auto: relaxed where the host knows it.
- */
-export type SimdChoice = 'auto' | 'plain' | 'relaxed';
-
 export interface InitOptions {
   simd?: SimdChoice;
   /** The kernels, compiled by a host that forbids compiling bytes; from `kernelBytes`. */
   module?: WebAssembly.Module;
-}
-
-/** A function of one relaxed instruction, f32x4.relaxed_madd: hosts without it refuse the module. */
-const PROBE = Uint8Array.from([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 123, 123, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32, 1, 32, 2,
-  253, 133, 2, 11,
-]);
-
-/** Whether this host runs relaxed SIMD. */
-export function hasRelaxedSimd(): boolean {
-  return WebAssembly.validate(PROBE);
 }
 
 /** The kernels as bytes, for hosts that want to compile them by themselves. */
@@ -51,30 +34,19 @@ export const kernelBytes: { readonly plain: Uint8Array<ArrayBuffer>; readonly re
 
 let compiled: WebAssembly.Module | undefined;
 
-function bytesFor(simd: SimdChoice): Uint8Array<ArrayBuffer> {
-  if (simd !== 'auto' && simd !== 'plain' && simd !== 'relaxed') {
-    throw new InputError(`simd: '${simd}' was given; it must be auto, plain or relaxed`);
-  }
-  const known = simd !== 'plain' && hasRelaxedSimd();
-  if (simd === 'relaxed' && !known) {
-    throw new InputError("simd: 'relaxed' was given, but this host has no relaxed SIMD; auto or plain will do");
-  }
-  return known ? relaxed : plain;
-}
-
 /**
  * Chooses and compiles the kernels. load() does it where nobody has; called again with options, it sets what later
  * plans run on.
  */
 export async function init(options?: InitOptions): Promise<void> {
   if (compiled && !options) return;
-  compiled = options?.module ?? (await WebAssembly.compile(bytesFor(options?.simd ?? 'auto')));
+  compiled = options?.module ?? (await WebAssembly.compile(kernelBytes[chooseSimd(options?.simd ?? 'auto')]));
 }
 
 /** The same at once. Browsers may refuse it on the main thread for large binaries; these are small. */
 export function initSync(options?: InitOptions): void {
   if (compiled && !options) return;
-  compiled = options?.module ?? new WebAssembly.Module(bytesFor(options?.simd ?? 'auto'));
+  compiled = options?.module ?? new WebAssembly.Module(kernelBytes[chooseSimd(options?.simd ?? 'auto')]);
 }
 
 const PAGE = 65536;

@@ -5,7 +5,8 @@ import { Plan } from './plan.js';
 
 export { FileFormatError, InputError } from '../errors.js';
 export { Vocabulary } from '../tasks/text.js';
-export { hasRelaxedSimd, type InitOptions, init, initSync, kernelBytes, type SimdChoice } from './engine.js';
+export { hasRelaxedSimd, type SimdChoice } from '../wasm/simd.js';
+export { type InitOptions, init, initSync, kernelBytes } from './engine.js';
 export type { Plan } from './plan.js';
 export type { Session } from './session.js';
 

@@ -1,6 +1,8 @@
 import { instantiateSync } from '@assemblyscript/loader';
-import bytes from '../../build/dopant.wasm';
+import plain from '../../build/dopant.wasm';
+import relaxed from '../../build/dopant-relaxed.wasm';
 import type { Kernels, Pointer } from './kernels.js';
+import { chooseSimd, type SimdChoice } from './simd.js';
 
 const PAGE = 65536;
 const MAX_PAGES = 65535;
@@ -16,8 +18,9 @@ export class Runtime {
   private top: Pointer;
   private f32: Float32Array;
 
-  constructor() {
-    const { exports } = instantiateSync(bytes);
+  /** Plain SIMD unless asked for: only there does a seed give the same bits on every machine. */
+  constructor({ simd = 'plain' }: { simd?: SimdChoice } = {}) {
+    const { exports } = instantiateSync(chooseSimd(simd) === 'relaxed' ? relaxed : plain);
     this.kernels = exports as unknown as Kernels;
     this.memory = exports.memory!;
     this.top = this.kernels.heapBase();

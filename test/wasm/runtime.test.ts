@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Runtime } from '../../src/wasm/runtime.js';
+import { hasRelaxedSimd, type SimdChoice } from '../../src/wasm/simd.js';
 
 const MB = 2 ** 20;
 
@@ -112,5 +113,31 @@ for (const bytes of [2 ** 32, 2 ** 40]) {
     assert.ok(runtime.alloc(100) > at);
   });
 }
+
+test('plain SIMD is the default, relaxed where asked for and known, and refused by name elsewhere', () => {
+  const product = (simd?: SimdChoice) => {
+    const runtime = new Runtime(simd && { simd });
+    const [M, N, K] = [5, 9, 300];
+    const [a, b, c] = [M * K, N * K, M * N].map((n) => runtime.alloc(4 * n));
+    for (const at of [a, b]) runtime.kernels.f32_uniform(at, M * K, -1, 1, at, 0, 0);
+    runtime.floats(b, N * K).fill(1 / 3);
+    const scratch = runtime.alloc(runtime.kernels.F32_GEMM_SCRATCH.value + 32 * Math.ceil(N / 8) * K);
+    runtime.kernels.f32_gemm_nt(a, b, c, M, N, K, false, scratch);
+    return [...runtime.floats(c, M * N)];
+  };
+  const plain = product();
+  assert.equal(product('plain'), plain);
+  assert.throws(() => product('fast' as SimdChoice), /simd: 'fast'.*auto, plain or relaxed/);
+  if (!hasRelaxedSimd()) {
+    assert.throws(() => product('relaxed'), /simd: 'relaxed'.*no relaxed SIMD/);
+    assert.equal(product('auto'), plain);
+    return;
+  }
+  const relaxed = product('relaxed');
+  assert.equal(product('auto'), relaxed);
+  relaxed.forEach((value, i) => {
+    assert.ok(Math.abs(value - plain[i]) < 1e-4, `${value}, plain ${plain[i]}`);
+  });
+});
 
 test.run();
