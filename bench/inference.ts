@@ -105,9 +105,9 @@ function wordsInTurn(): () => number {
 }
 
 function tokenTasks(): Task[] {
-  const dense = modelOf({ layers: 2, ...CONFIGS.dense }, V - 3);
-  const doped = modelOf({ layers: 2, ...CONFIGS.csr }, V - 3);
-  const blocks = modelOf({ layers: 2, ...CONFIGS.b4 }, V - 3);
+  const dense = modelOf({ layers: 2, ...CONFIGS.dense }, V - 2);
+  const doped = modelOf({ layers: 2, ...CONFIGS.csr }, V - 2);
+  const blocks = modelOf({ layers: 2, ...CONFIGS.b4 }, V - 2);
   initSync({ simd: CHOSEN });
   const models = { dense, doped, 'doped int8': doped.withInt8Head(), 'blocks int8': blocks.withInt8Head() };
   return Object.entries(models).map(([name, model]) => {
@@ -193,7 +193,7 @@ function denseWeights(model: LanguageModel): LstmWeights[] {
 }
 
 async function peerTasks(peers: readonly Peer[]): Promise<Task[]> {
-  const model = modelOf({ layers: 2, ...CONFIGS.dense }, V - 3);
+  const model = modelOf({ layers: 2, ...CONFIGS.dense }, V - 2);
   const layers = denseWeights(model);
   const { embedding, head } = model.parts;
   const weights: ModelWeights = {

@@ -82,6 +82,8 @@ function report(name, seconds, { passed, failed, skipped, reasons }, output = ''
     const lines = readFileSync(join(SOURCE, `${name}.test.ts`), 'utf8').split('\n');
     // uvu tells how many, but not which: all but these when a test is marked as the only one.
     const marks = lines.flatMap((line, i) => (/\.(skip|only)\b/.test(line) ? [`line ${i + 1}: ${line.trim()}`] : []));
+    // A test that is skipped at run time may say so by itself.
+    marks.push(...[...output.matchAll(/^SKIPPED +(.+)$/gm)].map(([, said]) => said));
     skips.push(`SKIPPED  ${name}: ${skipped}`, ...marks.map((mark) => `         ${mark}`));
   }
 }

@@ -1,0 +1,145 @@
+// The library in Chromium: the tests of kernels and sessions once more, a worklet, and pages that users might build.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { loadSync } from '../../src/infer/index.js';
+import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { makeModel } from '../infer/models.js';
+import { buildWithEsbuild, buildWithVite, bundleBattery, bundleWorklet, makeApp, type Simd } from './bundles.js';
+import { closeBrowser, inPage, missing, serving, WAIT } from './chromium.js';
+import type { Outcome } from './outcome.js';
+import type { Answer } from './worklet.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'dopant-browser-'));
+
+test.after(async () => {
+  await closeBrowser();
+  rmSync(folder, { recursive: true });
+});
+
+function browserTest(name: string, run: () => Promise<void>): void {
+  if (!missing || process.env.CI) {
+    test(name, missing ? () => assert.unreachable(missing) : run);
+    return;
+  }
+  console.log(`SKIPPED  ${name}: ${missing}`);
+  test.skip(name);
+}
+
+// ---- the battery
+
+const TESTS = ['kernels', 'kernels/vector', 'infer/session']; // some that must be among them
+
+const bundles = new Map<Simd, Promise<string[]>>();
+
+/** Bundles the battery into a folder named so, once. */
+function bundled(simd: Simd): Promise<string[]> {
+  const names = bundles.get(simd) ?? bundleBattery(join(folder, simd), simd);
+  bundles.set(simd, names);
+  return names;
+}
+
+test('the tests of kernels and sessions can be bundled for a browser', async () => {
+  for (const simd of ['plain', 'relaxed'] as const) {
+    const names = await bundled(simd);
+    for (const name of TESTS) assert.ok(names.includes(name), `${name} is not among ${names.join(', ')}`);
+  }
+});
+
+const MOST_SAID = 2000; // characters; where one test fails, all may
+
+/** How a page opens a bundle; these run in the page. */
+const hosts = {
+  page: async (url: string): Promise<Outcome> => (await import(url)).outcome,
+  worker: (url: string) =>
+    new Promise<Outcome>((resolve, reject) => {
+      const worker = new Worker(url, { type: 'module' });
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = ({ message, lineno }) => reject(new Error(`worker: ${message ?? 'not loaded'}, line ${lineno}`));
+    }),
+};
+
+/** Runs every file of the battery, each in a page of its own. */
+async function battery(simd: Simd, host: keyof typeof hosts, query = ''): Promise<void> {
+  const names = await bundled(simd);
+  const failures: string[] = [];
+  await serving(join(folder, simd), async (url) => {
+    for (const name of names) {
+      const open = inPage(url, (page) => page.evaluate(hosts[host], `${url}${name}.js${query}`));
+      const { total, passed, errors } = await open.catch((error) => ({ total: 0, passed: 0, errors: error.stack }));
+      if (total === 0 || passed < total || errors) {
+        const why = errors || 'run() was not called, or a hook threw';
+        const said = stripVTControlCharacters(why).slice(0, MOST_SAID);
+        failures.push(`${name}: ${passed} of ${total} tests passed in Chromium\n${said}`);
+      }
+    }
+  });
+  // Without a stack, which would say it all again.
+  if (failures.length > 0) throw Object.assign(new Error(failures.join('\n')), { stack: '' });
+}
+
+for (const simd of ['plain', 'relaxed'] as const) {
+  browserTest(`the tests of kernels and sessions pass in a page, ${simd} SIMD`, () => battery(simd, 'page'));
+  browserTest(`so they do in a worker, ${simd} SIMD`, () => battery(simd, 'worker'));
+  browserTest(`so they do where there is no fetch, ${simd} SIMD`, () => battery(simd, 'worker', '?no-fetch'));
+}
+
+// ---- a model in a worklet and in pages
+
+const TOKENS = [1, 2, 3];
+const model = encodeLanguageModel(makeModel('doped-kron', 16));
+
+/** Those of Chromium have been through relaxed SIMD, which may round otherwise than Node. */
+function assertLogits(actual: number[][], where: string): void {
+  const session = loadSync(model).session();
+  assert.is(actual.length, TOKENS.length, `${where}: logits of ${actual.length} steps`);
+  TOKENS.forEach((token, t) => {
+    const expected = [...session.next(token)];
+    assert.is(actual[t].length, expected.length, `${where}, step ${t}: ${actual[t].length} logits`);
+    expected.forEach((logit, i) => {
+      const message = `${where}, step ${t}, logit ${i}: ${actual[t][i]}; Node has ${logit}`;
+      assert.ok(Math.abs(actual[t][i] - logit) <= 1e-5, message);
+    });
+  });
+}
+
+/** Runs in the page. */
+async function inWorklet({ url, tokens }: { url: string; tokens: number[] }): Promise<Answer> {
+  const context = new OfflineAudioContext(1, 128 * (tokens.length + 1), 48_000);
+  await context.audioWorklet.addModule(`${url}worklet.js`);
+  const bytes = await (await fetch(`${url}model.safetensors`)).arrayBuffer();
+  const node = new AudioWorkletNode(context, 'model', { processorOptions: { model: bytes, tokens } });
+  node.connect(context.destination);
+  const answer = new Promise<Answer>((resolve) => {
+    node.port.onmessage = ({ data }) => resolve(data);
+    node.onprocessorerror = () => resolve({ error: 'the processor threw' });
+  });
+  await context.startRendering();
+  return answer;
+}
+
+browserTest('an AudioWorklet loads a model from bytes and runs it', async () => {
+  const built = join(folder, 'worklet');
+  await bundleWorklet(built, model);
+  const work = (url: string) => inPage(url, (page) => page.evaluate(inWorklet, { url, tokens: TOKENS }));
+  const answer = await serving(built, work);
+  if ('error' in answer) throw new Error(`in the worklet: ${answer.error}`);
+  assertLogits(answer.logits, 'worklet');
+});
+
+for (const [bundler, build] of Object.entries({ Vite: buildWithVite, esbuild: buildWithEsbuild })) {
+  browserTest(`a page built by ${bundler}, unconfigured, loads a model from a URL and runs it`, async () => {
+    const app = join(folder, `app-${bundler}`);
+    makeApp(app, model);
+    const text = await serving(build(app), (url) =>
+      inPage(url, (page) => page.locator('output:not(:empty)').textContent({ timeout: WAIT })),
+    );
+    assertLogits(JSON.parse(text!), `page by ${bundler}`);
+  });
+}
+
+test.run();

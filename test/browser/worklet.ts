@@ -1,0 +1,69 @@
+// A model that runs where sound is made: a token each 128 samples, and its logits sent back after the last.
+
+import { loadSync } from '../../src/infer/index.js';
+
+// TypeScript's DOM library leaves out the scope of a worklet.
+declare class AudioWorkletProcessor {
+  readonly port: MessagePort;
+}
+declare function registerProcessor(
+  name: string,
+  processor: new (options: { processorOptions: Work }) => AudioWorkletProcessor,
+): void;
+
+export interface Work {
+  model: ArrayBuffer;
+  tokens: number[];
+}
+
+/** What comes back: an error thrown in a worklet would reach the page without its text. */
+export type Answer = { logits: number[][] } | { error: string };
+
+// A worklet has no TextDecoder, and src/io/safetensors.ts reads the header of a model with one: until it does not, those
+// who load models in worklets bring their own, like this.
+globalThis.TextDecoder ??= class {
+  decode(bytes: Uint8Array): string {
+    return decodeURIComponent(Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''));
+  }
+} as unknown as typeof TextDecoder;
+
+registerProcessor(
+  'model',
+  class extends AudioWorkletProcessor {
+    private readonly rest: number[];
+    private readonly logits: number[][] = [];
+    private readonly next: (token: number) => Float32Array = () => new Float32Array();
+
+    constructor({ processorOptions: { model, tokens } }: { processorOptions: Work }) {
+      super();
+      this.rest = tokens;
+      try {
+        const session = loadSync(model).session();
+        this.next = (token) => session.next(token);
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+
+    process(): boolean {
+      const token = this.rest.shift();
+      if (token === undefined) return false;
+      try {
+        this.logits.push([...this.next(token)]);
+        if (this.rest.length === 0) this.answer({ logits: this.logits });
+      } catch (error) {
+        this.fail(error);
+      }
+      return true;
+    }
+
+    private fail(error: unknown): void {
+      this.rest.length = 0;
+      this.answer({ error: String((error as Error).stack) });
+    }
+
+    private answer(answer: Answer): void {
+      this.port.postMessage(answer);
+    }
+  },
+);
