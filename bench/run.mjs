@@ -9,7 +9,7 @@ await build({
   platform: 'node',
   target: 'node20',
   packages: 'external',
-  loader: { '.wasm': 'binary' },
+  loader: { '.wasm': 'binary', '.hex': 'text' },
   logLevel: 'warning',
 });
 await import('../build/bench/main.js');

@@ -124,8 +124,9 @@ export function runKernel(name: KernelName, args: readonly Argument[]): Result {
     after.fill(0, at - mark, at - mark + bytesOf(argument));
   }
   runtime.release(mark);
-  if (Buffer.compare(before, after) !== 0) {
-    const at = mark + after.findIndex((byte, i) => byte !== before[i]);
+  const changed = after.findIndex((byte, i) => byte !== before[i]);
+  if (changed >= 0) {
+    const at = mark + changed;
     const [nearest] = [...places].sort(([a, p], [b, q]) => distance(at, p, bytesOf(a)) - distance(at, q, bytesOf(b)));
     const place = `byte ${at - nearest[1]} of argument ${args.indexOf(nearest[0])}, of ${bytesOf(nearest[0])} bytes`;
     assert.unreachable(`${describe(name, args)} wrote ${place}`);

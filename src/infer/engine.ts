@@ -1,5 +1,5 @@
-import plain from '../../build/infer.wasm';
-import relaxed from '../../build/infer-relaxed.wasm';
+import plain from '../../build/infer.hex';
+import relaxed from '../../build/infer-relaxed.hex';
 import type { Pointer } from '../wasm/kernels.js';
 import { chooseSimd, type SimdChoice } from '../wasm/simd.js';
 
@@ -22,15 +22,17 @@ const IMPORTS = {
 
 export interface InitOptions {
   simd?: SimdChoice;
-  /** The kernels, compiled by a host that forbids compiling bytes; from `kernelBytes`. */
+  /** The kernels, compiled by a host that forbids compiling bytes; from kernelBytes(). */
   module?: WebAssembly.Module;
 }
 
 /** The kernels as bytes, for hosts that want to compile them by themselves. */
-export const kernelBytes: { readonly plain: Uint8Array<ArrayBuffer>; readonly relaxed: Uint8Array<ArrayBuffer> } = {
-  plain,
-  relaxed,
-};
+export function kernelBytes(simd: SimdChoice = 'auto'): Uint8Array<ArrayBuffer> {
+  const digits = chooseSimd(simd) === 'relaxed' ? relaxed : plain;
+  const bytes = new Uint8Array(digits.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
 
 let compiled: WebAssembly.Module | undefined;
 
@@ -40,13 +42,13 @@ let compiled: WebAssembly.Module | undefined;
  */
 export async function init(options?: InitOptions): Promise<void> {
   if (compiled && !options) return;
-  compiled = options?.module ?? (await WebAssembly.compile(kernelBytes[chooseSimd(options?.simd ?? 'auto')]));
+  compiled = options?.module ?? (await WebAssembly.compile(kernelBytes(options?.simd)));
 }
 
 /** The same at once. Browsers may refuse it on the main thread for large binaries; these are small. */
 export function initSync(options?: InitOptions): void {
   if (compiled && !options) return;
-  compiled = options?.module ?? new WebAssembly.Module(kernelBytes[chooseSimd(options?.simd ?? 'auto')]);
+  compiled = options?.module ?? new WebAssembly.Module(kernelBytes(options?.simd));
 }
 
 const PAGE = 65536;

@@ -125,7 +125,7 @@ function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataS
 
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(8, dataStart));
+    text = decodeUtf8(bytes.subarray(8, dataStart));
   } catch (cause) {
     throw new FileFormatError('the header is not UTF-8 text', { cause });
   }
@@ -137,6 +137,15 @@ function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataS
   } catch (cause) {
     throw new FileFormatError(`the header is not JSON: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Throws where the bytes are not UTF-8. */
+function decodeUtf8(bytes: Uint8Array): string {
+  // An AudioWorklet has no TextDecoder.
+  if (typeof TextDecoder === 'undefined') {
+    return decodeURIComponent(Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''));
+  }
+  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
 }
 
 function checkMetadata(metadata: unknown): asserts metadata is Record<string, string> {

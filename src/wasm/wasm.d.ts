@@ -5,3 +5,9 @@ declare module '*.wasm' {
   const bytes: Uint8Array<ArrayBuffer>;
   export default bytes;
 }
+
+/** The same as text, two digits a byte. */
+declare module '*.hex' {
+  const digits: string;
+  export default digits;
+}

@@ -16,7 +16,7 @@ const OPTIONS: BuildOptions = {
   platform: 'browser',
   target: 'es2022',
   sourcemap: 'inline',
-  loader: { '.wasm': 'binary' },
+  loader: { '.wasm': 'binary', '.hex': 'text' },
   // package.json promises that no file has side effects, which is not true of tests.
   ignoreAnnotations: true,
   logLevel: 'silent', // errors are thrown
@@ -49,8 +49,7 @@ export async function bundleBattery(folder: string, simd: Simd): Promise<string[
         loader: 'ts',
       },
       outfile: join(folder, `${name}.js`),
-      define: { DOPANT_SIMD: JSON.stringify(simd), 'Buffer.compare': 'compareBytes' },
-      inject: ['test/browser/bytes.ts'],
+      define: { DOPANT_SIMD: JSON.stringify(simd) },
       // Sessions take the binary that simd.ts chose; `new Runtime()` in a test takes the plain one, which is this then.
       plugins: simd === 'relaxed' ? [relaxedKernels] : [],
     }).catch((cause) => {

@@ -19,14 +19,6 @@ export interface Work {
 /** What comes back: an error thrown in a worklet would reach the page without its text. */
 export type Answer = { logits: number[][] } | { error: string };
 
-// A worklet has no TextDecoder, and src/io/safetensors.ts reads the header of a model with one: until it does not, those
-// who load models in worklets bring their own, like this.
-globalThis.TextDecoder ??= class {
-  decode(bytes: Uint8Array): string {
-    return decodeURIComponent(Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''));
-  }
-} as unknown as typeof TextDecoder;
-
 registerProcessor(
   'model',
   class extends AudioWorkletProcessor {
