@@ -30,8 +30,14 @@ export interface InitOptions {
 export function kernelBytes(simd: SimdChoice = 'auto'): Uint8Array<ArrayBuffer> {
   const digits = chooseSimd(simd) === 'relaxed' ? relaxed : plain;
   const bytes = new Uint8Array(digits.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = 16 * digitAt(digits, 2 * i) + digitAt(digits, 2 * i + 1);
   return bytes;
+}
+
+/** 0-9, a-f */
+function digitAt(digits: string, i: number): number {
+  const code = digits.charCodeAt(i);
+  return code - (code < 58 ? 48 : 87);
 }
 
 let compiled: WebAssembly.Module | undefined;
