@@ -12,8 +12,8 @@ export type { Session } from './session.js';
 
 /** A model from its bytes, from a URL, or, in Node, from a path. */
 export async function load(source: Uint8Array | ArrayBuffer | URL | string): Promise<Plan> {
-  await init();
-  return new Plan(await read(source));
+  const [bytes] = await Promise.all([read(source), init()]);
+  return new Plan(bytes);
 }
 
 /** The same from bytes, at once. */
