@@ -25,7 +25,7 @@ function* slowLogits(model: LanguageModel): Generator<Float32Array, void, number
   }
 }
 
-function assertAgrees(model: LanguageModel, steps: number, what: string): void {
+function assertAgrees(model: LanguageModel, steps: number, what: string, tolerance = 1e-5): void {
   const session = loadSync(encodeLanguageModel(model)).session();
   const slow = slowLogits(model);
   slow.next(0);
@@ -35,7 +35,7 @@ function assertAgrees(model: LanguageModel, steps: number, what: string): void {
     const actual = session.next(token);
     for (let j = 0; j < expected.length; j++) {
       assert.ok(
-        Math.abs(actual[j] - expected[j]) <= 1e-5,
+        Math.abs(actual[j] - expected[j]) <= tolerance,
         `${what}, step ${i}, logit ${j}: ${actual[j]}, not ${expected[j]}`,
       );
     }
@@ -56,6 +56,19 @@ test('so it does at every sparsity, empty rows and empty matrices included, and 
       }
     }
   }
+});
+
+test('so it does in blocks of 4 and 8 rows, and with a head in 8 bits as near as that is', () => {
+  for (const block of [4, 8] as const) {
+    for (const sparsity of [0, 0.5, 0.9, 0.96, 0.999, 1]) {
+      for (const hidden of [6, 8, 14, 20]) {
+        const what = `blocks of ${block}, ${hidden} at ${sparsity}`;
+        assertAgrees(makeModel('doped-kron', hidden, sparsity, block), 40, what);
+        assertAgrees(makeModel('pruned', hidden, sparsity, block).withInt8Head(), 40, `${what}, int8`, 1e-3);
+      }
+    }
+  }
+  assertAgrees(makeModel('doped-kron', 24, 0.96, 4), 1000, 'blocks of 4');
 });
 
 test('many sessions over one plan do not mix, and a state can be kept and set', () => {
