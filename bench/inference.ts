@@ -270,6 +270,9 @@ export async function benchInference(): Promise<Report> {
   const peers = found.flatMap((peer) => ('missing' in peer ? [] : [peer]));
   const skipped = found.flatMap((peer) => ('missing' in peer ? [`${peer.name}: ${peer.missing}`] : []));
   for (const line of skipped) process.stderr.write(`skipped ${line}\n`);
+  if (skipped.length > 0) {
+    process.stderr.write('peers are installed by: ONNXRUNTIME_NODE_INSTALL=skip npm ci --prefix bench\n');
+  }
 
   const { tasks: kernels, kronFlops, nonzeros } = kernelTasks();
   const theirs = await peerTasks(peers);
