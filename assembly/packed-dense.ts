@@ -4,7 +4,7 @@
 // linear stream and a piece of x is read once for four rows. x is padded with zeros to a multiple of 4. No alignment
 // asked.
 
-import { loadPart, madd, storePart } from './simd';
+import { madd, put } from './simd';
 
 /** `blocks` is ceil(N / 4). */
 export function f32_panel_mv(w: usize, x: usize, y: usize, M: i32, blocks: i32, accumulate: bool): void {
@@ -46,13 +46,7 @@ export function f32_panel_mv(w: usize, x: usize, y: usize, M: i32, blocks: i32, 
     // Sums of the lanes of each, side by side.
     const a = f32x4.add(v128.shuffle<f32>(s0, s1, 0, 4, 1, 5), v128.shuffle<f32>(s0, s1, 2, 6, 3, 7));
     const b = f32x4.add(v128.shuffle<f32>(s2, s3, 0, 4, 1, 5), v128.shuffle<f32>(s2, s3, 2, 6, 3, 7));
-    let sums = f32x4.add(v128.shuffle<f32>(a, b, 0, 1, 4, 5), v128.shuffle<f32>(a, b, 2, 3, 6, 7));
-    if (i + 4 <= M) {
-      if (accumulate) sums = f32x4.add(sums, v128.load(y));
-      v128.store(y, sums);
-    } else {
-      if (accumulate) sums = f32x4.add(sums, loadPart(y, M - i));
-      storePart(y, sums, M - i);
-    }
+    const sums = f32x4.add(v128.shuffle<f32>(a, b, 0, 1, 4, 5), v128.shuffle<f32>(a, b, 2, 3, 6, 7));
+    put(y, sums, M - i, accumulate);
   }
 }

@@ -4,19 +4,12 @@
 // row, padded to a multiple of 4. x is padded with zeros to a multiple of 8. `quantised`: scratch for N i16, padded so.
 // x is scaled by the largest factor with which no sum of N products overflows 31 bits: 26,000 steps at N = 650.
 
-import { loadPart, storePart } from './simd';
+import { f32_largest } from './largest';
+import { put } from './simd';
 
 /** Quantises x and returns what one step of it stands for; 0 for x = 0. `blocks` is ceil(N / 8). */
 function quantise(x: usize, to: usize, blocks: i32): f32 {
-  let top = f32x4.splat(0);
-  for (let i = 0, at = x; i < blocks; ++i, at += 32) {
-    top = f32x4.pmax(top, f32x4.abs(v128.load(at)));
-    top = f32x4.pmax(top, f32x4.abs(v128.load(at, 16)));
-  }
-  const largest = max(
-    max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)),
-    max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
-  );
+  const largest = f32_largest(x, blocks << 3);
   const steps = <f32>min(32767, 2147483647 / (127 * 8 * blocks));
   const factor = largest > 0 ? steps / largest : 0;
   const scale = f32x4.splat(factor);
@@ -60,13 +53,6 @@ export function int8_panel_mv(
     const a = i32x4.add(v128.shuffle<i32>(s0, s1, 0, 4, 1, 5), v128.shuffle<i32>(s0, s1, 2, 6, 3, 7));
     const b = i32x4.add(v128.shuffle<i32>(s2, s3, 0, 4, 1, 5), v128.shuffle<i32>(s2, s3, 2, 6, 3, 7));
     const sums = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7));
-    let v = f32x4.mul(f32x4.convert_i32x4_s(sums), f32x4.mul(unit, v128.load(scales)));
-    if (i + 4 <= M) {
-      if (accumulate) v = f32x4.add(v, v128.load(y));
-      v128.store(y, v);
-    } else {
-      if (accumulate) v = f32x4.add(v, loadPart(y, M - i));
-      storePart(y, v, M - i);
-    }
+    put(y, f32x4.mul(f32x4.convert_i32x4_s(sums), f32x4.mul(unit, v128.load(scales))), M - i, accumulate);
   }
 }

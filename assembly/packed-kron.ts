@@ -1,22 +1,17 @@
 // y[m1 m2] (+)= (B (x) C) x[n1 n2] for one vector, f32: Y = (B X) C^T or B (X C^T), X[n1,n2] and Y[m1,m2] as they lie
 // in x and y.
 //
-// Both products are tiles of four rows and eight columns, four at the end where that is enough, whose left operand is a scalar a row. Packed: B as
-// [ceil(m1/4)][n1][4 rows][4 times], each element repeated for SIMD; C^T as panels [ceil(m2/8)][n2][8], zero past m2.
-// Rows past m1 repeat zeros. The vector between the two products, `temp`, is what the first tile writes and the second
-// reads.
+// Both products are tiles of four rows and eight columns, four at the end where that is enough, whose left operand is a
+// scalar a row. Packed: B as [ceil(m1/4)][n1][4 rows][4 times], each element repeated for SIMD; C^T as panels
+// [ceil(m2/8)][n2][8], zero past m2. Rows past m1 repeat zeros. The vector between the two products, `temp`, is what the
+// first tile writes and the second reads.
 
-import { loadPart, madd, storePart } from './simd';
+import { madd, put } from './simd';
 
 /** Where a tile's row goes: whole, or the `cols` < 8 first of it. */
-function put(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): void {
-  putHalf(to, low, cols, accumulate);
-  putHalf(to + 16, high, cols - 4, accumulate);
-}
-
-function putHalf(to: usize, v: v128, cols: i32, accumulate: bool): void {
-  if (cols >= 4) v128.store(to, accumulate ? f32x4.add(v, v128.load(to)) : v);
-  else storePart(to, accumulate ? f32x4.add(v, loadPart(to, cols)) : v, cols);
+function putRow(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): void {
+  put(to, low, cols, accumulate);
+  put(to + 16, high, cols - 4, accumulate);
 }
 
 /**
@@ -61,10 +56,10 @@ function left(b: usize, input: usize, out: usize, m1: i32, n1: i32, n: i32, accu
       }
       const to = out + <usize>i * row + ((<usize>j) << 2);
       const cols = n - j;
-      put(to, c00, c01, cols, accumulate);
-      if (rows > 1) put(to + row, c10, c11, cols, accumulate);
-      if (rows > 2) put(to + row * 2, c20, c21, cols, accumulate);
-      if (rows > 3) put(to + row * 3, c30, c31, cols, accumulate);
+      putRow(to, c00, c01, cols, accumulate);
+      if (rows > 1) putRow(to + row, c10, c11, cols, accumulate);
+      if (rows > 2) putRow(to + row * 2, c20, c21, cols, accumulate);
+      if (rows > 3) putRow(to + row * 3, c30, c31, cols, accumulate);
     }
     if (j < n) {
       let c0 = i32x4.splat(0);
@@ -86,10 +81,10 @@ function left(b: usize, input: usize, out: usize, m1: i32, n1: i32, n: i32, accu
       }
       const to = out + <usize>i * row + ((<usize>j) << 2);
       const cols = n - j;
-      putHalf(to, c0, cols, accumulate);
-      if (rows > 1) putHalf(to + row, c1, cols, accumulate);
-      if (rows > 2) putHalf(to + row * 2, c2, cols, accumulate);
-      if (rows > 3) putHalf(to + row * 3, c3, cols, accumulate);
+      put(to, c0, cols, accumulate);
+      if (rows > 1) put(to + row, c1, cols, accumulate);
+      if (rows > 2) put(to + row * 2, c2, cols, accumulate);
+      if (rows > 3) put(to + row * 3, c3, cols, accumulate);
     }
     b += (<usize>n1) << 6;
   }
@@ -145,10 +140,10 @@ function right(c: usize, input: usize, out: usize, m: i32, m2: i32, n2: i32, acc
       }
       const to = out + <usize>i * rowOut + ((<usize>j) << 2);
       const cols = m2 - j;
-      put(to, c00, c01, cols, accumulate);
-      if (rows > 1) put(to + rowOut, c10, c11, cols, accumulate);
-      if (rows > 2) put(to + rowOut * 2, c20, c21, cols, accumulate);
-      if (rows > 3) put(to + rowOut * 3, c30, c31, cols, accumulate);
+      putRow(to, c00, c01, cols, accumulate);
+      if (rows > 1) putRow(to + rowOut, c10, c11, cols, accumulate);
+      if (rows > 2) putRow(to + rowOut * 2, c20, c21, cols, accumulate);
+      if (rows > 3) putRow(to + rowOut * 3, c30, c31, cols, accumulate);
     }
     if (j < m2) {
       let c0 = i32x4.splat(0);
@@ -175,10 +170,10 @@ function right(c: usize, input: usize, out: usize, m: i32, m2: i32, n2: i32, acc
       }
       const to = out + <usize>i * rowOut + ((<usize>j) << 2);
       const cols = m2 - j;
-      putHalf(to, c0, cols, accumulate);
-      if (rows > 1) putHalf(to + rowOut, c1, cols, accumulate);
-      if (rows > 2) putHalf(to + rowOut * 2, c2, cols, accumulate);
-      if (rows > 3) putHalf(to + rowOut * 3, c3, cols, accumulate);
+      put(to, c0, cols, accumulate);
+      if (rows > 1) put(to + rowOut, c1, cols, accumulate);
+      if (rows > 2) put(to + rowOut * 2, c2, cols, accumulate);
+      if (rows > 3) put(to + rowOut * 3, c3, cols, accumulate);
     }
   }
 }

@@ -134,6 +134,14 @@ export function storePart(ptr: usize, v: v128, n: i32): void {
   if (n > 2) v128.store_lane<f32>(ptr, v, 2, 8);
 }
 
+/** to (+)= v, all four lanes, or the n first where fewer than four are left. */
+// @ts-ignore: decorator
+@inline
+export function put(to: usize, v: v128, n: i32, accumulate: bool): void {
+  if (n >= 4) v128.store(to, accumulate ? f32x4.add(v, v128.load(to)) : v);
+  else storePart(to, accumulate ? f32x4.add(v, loadPart(to, n)) : v, n);
+}
+
 /** Lanes of ones where the mask's bytes are not 0; n <= 4 bytes are read. */
 // @ts-ignore: decorator
 @inline

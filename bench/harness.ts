@@ -22,14 +22,14 @@ export async function alternate(tasks: readonly Task[]): Promise<Map<string, num
     for (const { name, repeats, run } of tasks) {
       // Warm in every round: what ran before has emptied the caches.
       const bench = new Bench({ time: MS_A_ROUND, warmup: true, warmupTime: MS_A_ROUND / 3, iterations: 3 });
-      bench.add(name, async () => {
-        checksum += await run();
-      });
       const isAsync = run.constructor.name === 'AsyncFunction';
       const sync = () => {
         checksum += run() as number;
       };
-      if (!isAsync) bench.remove(name).add(name, sync);
+      const waiting = async () => {
+        checksum += await run();
+      };
+      bench.add(name, isAsync ? waiting : sync);
       const [task] = isAsync ? await bench.run() : bench.runSync();
       const { result } = task;
       if (result.state !== 'completed')

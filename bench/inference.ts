@@ -21,6 +21,7 @@ import { LanguageModel, matrixPlan } from '../src/nn/language-model.js';
 import { buildOperator, planMatrix } from '../src/operators/budget.js';
 import { type Operator, walk } from '../src/operators/operator.js';
 import { Sparse } from '../src/operators/sparse.js';
+import { uniform } from '../src/random.js';
 import { Vocabulary } from '../src/tasks/text.js';
 import { Runtime } from '../src/wasm/runtime.js';
 import { alternate, type Figure, figure, median, ratio, type Task } from './harness.js';
@@ -32,18 +33,13 @@ const H = 650;
 const V = 10_000;
 const T = 35;
 
-const noise = (n: number, scale: number, seed: number) => {
-  let state = seed >>> 0;
-  return Float32Array.from({ length: n }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state / 2 ** 31 - 1) * scale;
-  });
-};
+const noise = (n: number, scale: number, seed: number) =>
+  Float32Array.from({ length: n }, (_, i) => (2 * uniform(seed, 0, i) - 1) * scale);
 
 const wordOf = (i: number): string =>
   (i < 26 ? '' : wordOf(Math.floor(i / 26) - 1)) + String.fromCharCode(97 + (i % 26));
 
-export function modelOf(config: Omit<LanguageModelConfig, 'hidden'>, words: number): LanguageModel {
+function modelOf(config: Omit<LanguageModelConfig, 'hidden'>, words: number): LanguageModel {
   const vocabulary = Vocabulary.build([Array.from({ length: words }, (_, i) => wordOf(i)).join(' ')], 'word');
   const full = { hidden: H, ...config };
   const model = LanguageModel.create(new Runtime(), full, vocabulary, 1);
@@ -72,7 +68,7 @@ const NAMES = {
   b4: 'doped 25x, 4x1 blocks',
   b8: 'doped 25x, 8x1 blocks',
 };
-export const CONFIGS = {
+const CONFIGS = {
   dense: { method: 'dense', compression: 1 },
   csr: { method: 'doped-kron', compression: 25 },
   b4: { method: 'doped-kron', compression: 25, block: 4 },
@@ -152,7 +148,7 @@ function gatesTask(simd: 'plain' | 'relaxed'): Task {
 const M2 = 2600;
 const N2 = 1300;
 
-export function kernelTasks(): { tasks: Task[]; kronFlops: number; nonzeros: number } {
+function kernelTasks(): { tasks: Task[]; kronFlops: number; nonzeros: number } {
   const runtime = new Runtime();
   const sparse = (block: 1 | 4 | 8) => {
     const operator = new Sparse(runtime, M2, N2, undefined, block);
@@ -238,7 +234,7 @@ async function coldStarts(): Promise<number[]> {
   const folder = mkdtempSync(join(tmpdir(), 'dopant-'));
   try {
     const path = join(folder, 'model.safetensors');
-    // 240 words take 0.6 MB of embedding in 650 units, and twice that with the head.
+    // More than half of it dopants and factors, the rest 80 words in embedding and head.
     writeFileSync(path, encodeLanguageModel(modelOf({ layers: 1, ...CONFIGS.b4 }, 80)));
     const script = join(folder, 'cold.mjs');
     const library = pathToFileURL(resolve('dist/infer.js')).href;
@@ -298,12 +294,10 @@ export async function benchInference(): Promise<Report> {
     of(`csr ${CHOSEN}`).map((time) => (1000 * time) / nonzeros),
     'ns',
   );
-  const shareOf = (simd: string) =>
-    figure(
-      of(`kron ${simd}`).map((time, i) => kronFlops / time / (peakTask.flops / of(peakTask.name)[i])),
-      'share',
-    );
-  figures['kron.peak_share'] = shareOf(CHOSEN);
+  figures['kron.peak_share'] = figure(
+    of(`kron ${CHOSEN}`).map((time, i) => kronFlops / time / (peakTask.flops / of(peakTask.name)[i])),
+    'share',
+  );
   figures['gates.ns_per_unit'] = figure(
     of(`gates ${CHOSEN}`).map((time) => (1000 * time) / H),
     'ns',

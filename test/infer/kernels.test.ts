@@ -170,22 +170,28 @@ test('sigmoid and tanh alone, over all they are asked for, are within 5e-7; NaN 
     const [gates, c, h, nothing] = [engine.alloc(16 * H), engine.alloc(4 * H), engine.alloc(4 * H), engine.alloc(4)];
     const x = (j: number) => Math.fround((j - H / 2) / 80);
     const a = engine.floats(gates, 4 * H);
-    // i = 0 and f = sigmoid(x) with c = 1: c becomes sigmoid(x). o = 1: h becomes its tanh.
-    for (let j = 0; j < H; j++) {
-      a.set([-1e30, x(j), 0, 1e30].slice(0, 1), j);
-      a[H + j] = x(j);
-      a[2 * H + j] = 0;
-      a[3 * H + j] = 1e30;
-    }
-    engine.floats(c, H).fill(1);
-    engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
     const [cells, outputs] = [engine.floats(c, H), engine.floats(h, H)];
-    for (let j = 0; j < H; j++) {
-      const sigmoid = 1 / (1 + Math.exp(-x(j)));
-      assert.ok(Math.abs(cells[j] - sigmoid) <= 5e-7, `${simd} sigmoid(${x(j)}): ${cells[j]}, not ${sigmoid}`);
-      const tanh = Math.tanh(cells[j]);
-      assert.ok(Math.abs(outputs[j] - tanh) <= 5e-7, `${simd} tanh(${cells[j]}): ${outputs[j]}, not ${tanh}`);
-    }
+    const step = (gate: 'sigmoid' | 'tanh') => {
+      // One of i and f is 0, the other sigmoid(x) or 1, with c = 1: c becomes sigmoid(x), or tanh(x) through g. o = 1: h
+      // becomes the tanh of that.
+      for (let j = 0; j < H; j++) {
+        a[j] = gate === 'tanh' ? 1e30 : -1e30;
+        a[H + j] = gate === 'tanh' ? -1e30 : x(j);
+        a[2 * H + j] = gate === 'tanh' ? x(j) : 0;
+        a[3 * H + j] = 1e30;
+      }
+      cells.fill(1);
+      engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
+      for (let j = 0; j < H; j++) {
+        const expected = gate === 'tanh' ? Math.tanh(x(j)) : 1 / (1 + Math.exp(-x(j)));
+        const message = `${simd} ${gate}(${x(j)}): ${cells[j]}, not ${expected}`;
+        assert.ok(Math.abs(cells[j] - expected) <= 5e-7, message);
+        const tanh = Math.tanh(cells[j]);
+        assert.ok(Math.abs(outputs[j] - tanh) <= 5e-7, `${simd} tanh(${cells[j]}): ${outputs[j]}, not ${tanh}`);
+      }
+    };
+    step('sigmoid');
+    step('tanh');
     a.fill(Number.NaN);
     engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
     assert.ok(outputs.every(Number.isNaN), 'a NaN became a number');

@@ -1,16 +1,15 @@
 import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { LanguageModelTraining } from '../../src/tasks/language-model.js';
 import { Runtime } from '../../src/wasm/runtime.js';
+import { collectGarbage } from '../garbage.js';
 import { sparseOf, tinyOptions, tokens, vocabulary } from '../nn/oracle.js';
 
 // Code that V8 compiles, optimises and throws away again on its own account lies in the same heap.
-for (const flag of ['--expose-gc', '--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode']) {
+for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode']) {
   setFlagsFromString(flag);
 }
-const gc = runInNewContext('gc') as () => void;
 
 const WARM_UP = 500;
 const STEPS = 1000;
@@ -60,7 +59,7 @@ test('nor do they leave anything in the JavaScript heap but their records', () =
   const heap = () => {
     run.records.length = 0;
     // Some things, such as WebAssembly instances of tests before, take more than one round to go.
-    for (let round = 0; round < 5; round++) gc();
+    collectGarbage();
     return process.memoryUsage().heapUsed;
   };
   take(run, WARM_UP);
