@@ -86,6 +86,38 @@ export interface Kernels {
     H: number,
   ): void;
 
+  f32_lstm_forward(
+    hh: Pointer,
+    gates: Pointer,
+    hs: Pointer,
+    cs: Pointer,
+    tanhC: Pointer,
+    T: number,
+    B: number,
+    R: number,
+    H: number,
+    row: number,
+    scratch: Pointer,
+  ): void;
+  f32_lstm_backward(
+    hh: Pointer,
+    gates: Pointer,
+    cs: Pointer,
+    tanhC: Pointer,
+    dy: Pointer,
+    dc: Pointer,
+    dh: Pointer,
+    T: number,
+    B: number,
+    R: number,
+    H: number,
+    row: number,
+    scratch: Pointer,
+  ): void;
+
+  // program.ts
+  run_program(program: Pointer, x: Pointer, y: Pointer, R: number, row: number, scratch: Pointer): void;
+
   // softmax.ts
   f32_log_softmax(x: Pointer, y: Pointer, R: number, V: number): void;
   f32_cross_entropy(x: Pointer, targets: Pointer, lse: Pointer, losses: Pointer, R: number, V: number): void;

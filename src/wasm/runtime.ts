@@ -79,6 +79,10 @@ export class Runtime {
     return this.f32.subarray(at >>> 2, (at >>> 2) + n);
   }
 
+  doubles(at: Pointer, n: number): Float64Array {
+    return new Float64Array(this.memory.buffer, at, n);
+  }
+
   ints(at: Pointer, n: number): Int32Array {
     return new Int32Array(this.memory.buffer, at, n);
   }
