@@ -6,8 +6,8 @@ import * as reference from '../src/reference.js';
 import type { Kernels, Pointer } from '../src/wasm/kernels.js';
 import { Runtime } from '../src/wasm/runtime.js';
 
-/** Kernels that run programs: test/operators/ and test/nn/lstm.test.ts hold them against their oracles. */
-export const PROGRAM_KERNELS = ['run_program', 'f32_lstm_forward', 'f32_lstm_backward'] as const;
+/** Kernels that run programs: test/operators/ and test/nn/ hold them against their oracles. */
+export const PROGRAM_KERNELS = ['run_program', 'f32_lstm_forward', 'f32_lstm_backward', 'f32_softmax_head'] as const;
 
 export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH' | (typeof PROGRAM_KERNELS)[number]>;
 

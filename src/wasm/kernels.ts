@@ -131,6 +131,25 @@ export interface Kernels {
     scale: number,
   ): void;
 
+  f32_softmax_head(
+    forward: Pointer,
+    transpose: Pointer,
+    bias: Pointer,
+    x: Pointer,
+    logits: Pointer,
+    targets: Pointer,
+    lse: Pointer,
+    losses: Pointer,
+    dx: Pointer,
+    R: number,
+    V: number,
+    N: number,
+    block: number,
+    scale: number,
+    scratch: Pointer,
+    scratchBack: Pointer,
+  ): void;
+
   // embedding.ts
   f32_gather(table: Pointer, ids: Pointer, y: Pointer, R: number, E: number): void;
   f32_scatter_add(dy: Pointer, ids: Pointer, dtable: Pointer, R: number, E: number): void;
