@@ -18,16 +18,16 @@
 //
 // Gradients; `from` is dy and `to` is x, both read:
 //
-//   GemmGrad  dw M N scratch                        dW[M,N] += dy[R,M]^T x[R,N]
+//   GemmGrad  dw M N ld scratch                     dW[M,N] += dy^T x[R,N], M columns of dy[R,ld]
 //   GerGrad   dw M N                                the same for R = 1
-//   KronGrad  b c db dc m1 n1 m2 n2 temp scratch    see kron.ts
+//   KronGradB c db m1 n1 m2 n2 temp scratch          see kron.ts;  KronGradC: b dc, the rest the same
 //   CsrGrad   columns starts dvalues M N scratch    see sparse.ts
 //   MaskGrad  mask dw n                             dW = 0 where the mask is
 
 import { Op } from '../src/wasm/op';
 import { f32_gemm_packed, f32_gemm_tn } from './gemm';
 import { f32_gemv, f32_gemv_t, f32_ger } from './gemv';
-import { f32_kron_grad, f32_kron_mm, f32_kron_tmm } from './kron';
+import { f32_kron_grad_b, f32_kron_grad_c, f32_kron_mm, f32_kron_tmm } from './kron';
 import { f32_dropout } from './random';
 import { f32_csr_grad, f32_csr_mm, f32_csr_tmm } from './sparse';
 import { f32_copy_columns, f32_dot, f32_mask } from './vector';
@@ -68,12 +68,13 @@ export function run_program(program: usize, x: usize, y: usize, R: i32, row: i32
     else if (op === Op.Zero) memory.fill(to, 0, (<usize>(R * a)) << 2);
     else if (op === Op.Gram) store<f64>(a, load<f64>(a) + f32_dot(from, to, R * b));
     else if (op === Op.Count) store<f64>(a, load<f64>(a) + R);
-    else if (op === Op.GemmGrad) f32_gemm_tn(from, to, a, b, c, R, true, place(d, x, y, scratch));
+    else if (op === Op.GemmGrad) f32_gemm_tn(from, d, to, a, b, c, R, true, place(word(at, 4), x, y, scratch));
     else if (op === Op.GerGrad) f32_ger(from, to, a, b, c);
-    else if (op === Op.KronGrad) {
-      const temp = place(word(at, 8), x, y, scratch);
-      const work = place(word(at, 9), x, y, scratch);
-      f32_kron_grad(a, b, from, to, c, d, R, word(at, 4), word(at, 5), word(at, 6), word(at, 7), temp, work);
+    else if (op === Op.KronGradB || op === Op.KronGradC) {
+      const temp = place(word(at, 6), x, y, scratch);
+      const work = place(word(at, 7), x, y, scratch);
+      if (op === Op.KronGradB) f32_kron_grad_b(a, from, to, b, R, c, d, word(at, 4), word(at, 5), temp, work);
+      else f32_kron_grad_c(a, from, to, b, R, c, d, word(at, 4), word(at, 5), temp, work);
     } else if (op === Op.CsrGrad) {
       f32_csr_grad(a, b, from, to, c, R, d, word(at, 4), place(word(at, 5), x, y, scratch));
     } else if (op === Op.MaskGrad) f32_mask(a, b, c);

@@ -30,43 +30,50 @@ export function softmaxLoss(
   const { kernels } = runtime;
   const { M: V, N } = weight;
   const R = x.rows;
-  const block = Math.min(R, Math.max(8, 8 * Math.floor(BLOCK_BYTES / (32 * V))));
+  const most = Math.max(8, 8 * Math.floor(BLOCK_BYTES / (32 * V)));
   let count = 0;
   for (const target of runtime.ints(targets, R)) if (target >= 0) count++;
   const dx = recording ? tape.gradient(x) : 0;
-  const logits = runtime.alloc(4 * V * (recording ? R : block));
+  const all = recording ? runtime.alloc(4 * R * V) : 0;
   const losses = runtime.alloc(4 * R);
 
   const mark = runtime.mark();
   const lse = runtime.alloc(4 * R);
-  const forward = new Program(runtime, block);
+  const shares = runtime.shares(R);
+  const block = Math.min(most, shares[0][1]);
+  const forward = Program.block(runtime, block, shares.length);
   weight.forward(forward, X, Y, true);
-  const transpose = new Program(runtime, block);
+  const transpose = Program.block(runtime, block, shares.length);
   if (recording) weight.transpose(transpose, X, Y, true);
   const { program, scratch } = forward.place();
-  const back = recording ? transpose.place() : { program: 0, scratch: 0 };
-  kernels.f32_softmax_head(
-    program,
-    back.program,
-    bias.value,
-    x.value,
-    logits,
-    targets,
-    lse,
-    losses,
-    dx,
-    R,
-    V,
-    N,
-    block,
-    count ? 1 / count : 0,
-    scratch,
-    back.scratch,
-  );
+  const back = transpose.place();
+  const calls = shares.map(([row, rows], i) => {
+    const at = 4 * row;
+    const logits = all ? all + at * V : runtime.alloc(4 * block * V);
+    return [
+      program,
+      recording ? back.program : 0,
+      bias.value,
+      x.value + at * N,
+      logits,
+      targets + at,
+      lse + at,
+      losses + at,
+      dx + at * N,
+      rows,
+      V,
+      N,
+      block,
+      count ? 1 / count : 0,
+      scratch[i],
+      back.scratch[i],
+    ];
+  });
+  runtime.parallel('f32_softmax_head', calls);
   runtime.release(mark);
   tape.record(() => {
-    weight.gradParams(logits, x.value, R);
-    kernels.f32_add_rows(logits, bias.grad, R, V);
+    weight.gradParams(all, x.value, R);
+    kernels.f32_add_rows(all, bias.grad, R, V);
   });
   return { sum: kernels.f32_sum(losses, R), count };
 }

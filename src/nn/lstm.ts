@@ -58,10 +58,16 @@ export function lstm(
   kernels.f32_set_rows(bias, gates, T * B, 4 * H);
 
   ih.matmul(x.value, gates, T * B, true);
-  const recurrence = new Program(runtime, B);
+  const recurrence = Program.product(runtime, B);
   hh.forward(recurrence, X, Y, true);
   const { program, scratch } = recurrence.place();
-  kernels.f32_lstm_forward(program, gates, hs, cs, tanhC, T, B, B, H, 0, scratch);
+  // Each thread takes some of the streams through all steps: `at` is the place of its first one, `row` in the batch.
+  const forward = runtime.shares(B).map(([row, count], i) => {
+    const at = 4 * row * H;
+    const arrays = [gates + 4 * at, hs + at, cs + at, tanhC + at];
+    return [program, ...arrays, T, B, count, H, row, scratch[i]];
+  });
+  runtime.parallel('f32_lstm_forward', forward);
   runtime.release(mark);
 
   const y: Tensor = { rows: T * B, cols: H, value: hs + step, grad: 0 };
@@ -75,10 +81,15 @@ export function lstm(
     const dc = tape.gradient(c); // runs backwards through time in place
     if (h.grad) kernels.f32_add(h.grad, dy + step * (T - 1), B * H);
     const mark = runtime.mark();
-    const recurrence = new Program(runtime, B);
+    const recurrence = Program.product(runtime, B);
     hh.transpose(recurrence, X, Y, true);
     const { program, scratch } = recurrence.place();
-    kernels.f32_lstm_backward(program, gates, cs, tanhC, dy, dc, state.h.grad, T, B, B, H, 0, scratch);
+    const backward = runtime.shares(B).map(([row, count], i) => {
+      const at = 4 * row * H;
+      const arrays = [gates + 4 * at, cs + at, tanhC + at, dy + at, dc + at, state.h.grad + at];
+      return [program, ...arrays, T, B, count, H, row, scratch[i]];
+    });
+    runtime.parallel('f32_lstm_backward', backward);
     runtime.release(mark);
     kernels.f32_add(dc, state.c.grad, B * H);
     ih.tMatmul(gates, x.grad, T * B, true);

@@ -2,7 +2,7 @@ import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { type Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
-import type { Place, Program } from './program.js';
+import { type Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /** Bytes of a gemm's second operand, packed: K x N. */
@@ -47,12 +47,15 @@ export class Dense extends Operator {
 
   gradient(program: Program, dy: Place, x: Place): void {
     const { runtime, M, N, weight } = this;
+    const [first, rows] = program.partOf(M, 4);
+    if (rows === 0) return;
+    const [from, dw] = [Program.column(dy, first), weight.grad + 4 * first * N];
     if (program.rows === 1) {
-      program.add(Op.GerGrad, dy, x, true, weight.grad, M, N);
+      program.add(Op.GerGrad, from, x, true, dw, rows, N);
       return;
     }
     const scratch = program.scratch(runtime.kernels.F32_GEMM_SCRATCH.value + packedBytes(N, program.rows));
-    program.add(Op.GemmGrad, dy, x, true, weight.grad, M, N, scratch);
+    program.add(Op.GemmGrad, from, x, true, dw, rows, N, M, scratch);
   }
 
   override own() {

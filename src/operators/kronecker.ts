@@ -37,9 +37,15 @@ export class Kronecker extends Operator {
 
   gradient(program: Program, dy: Place, x: Place): void {
     const { B, C } = this;
-    const parameters = [B.weight.value, C.weight.value, B.weight.grad, C.weight.grad];
-    const memory = [this.temp(program), this.scratch(program, program.rows)];
-    program.add(Op.KronGrad, dy, x, true, ...parameters, B.M, B.N, C.M, C.N, ...memory);
+    const [first, count] = program.partOf(2, 1);
+    const factors = [
+      [Op.KronGradB, C.weight.value, B.weight.grad],
+      [Op.KronGradC, B.weight.value, C.weight.grad],
+    ];
+    for (const [op, other, grad] of factors.slice(first, first + count)) {
+      const memory = [this.temp(program), this.scratch(program, program.rows)];
+      program.add(op, dy, x, true, other, grad, B.M, B.N, C.M, C.N, ...memory);
+    }
   }
 
   private temp(program: Program): Place {

@@ -18,24 +18,34 @@ export abstract class Operator {
 
   /** y[R,M] (+)= x[R,N] W^T */
   matmul(x: Pointer, y: Pointer, R: number, accumulate = false, firstRow = 0): void {
-    Program.run(this.runtime, R, (program) => this.forward(program, X, Y, accumulate), x, y, firstRow);
+    const { runtime, M, N } = this;
+    const mark = runtime.mark();
+    const program = Program.product(runtime, R);
+    this.forward(program, X, Y, accumulate);
+    program.run(x, N, y, M, firstRow);
+    runtime.release(mark);
   }
 
   /** dx[R,N] (+)= dy[R,M] W */
   tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false, firstRow = 0): void {
-    Program.run(this.runtime, R, (program) => this.transpose(program, X, Y, accumulate), dy, dx, firstRow);
+    const { runtime, M, N } = this;
+    const mark = runtime.mark();
+    const program = Program.product(runtime, R);
+    this.transpose(program, X, Y, accumulate);
+    program.run(dy, M, dx, N, firstRow);
+    runtime.release(mark);
   }
 
   /** dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, for every parameter theta; their gradients must have been prepared */
   gradParams(dy: Pointer, x: Pointer, R: number, firstRow = 0): void {
-    Program.run(this.runtime, R, (program) => this.gradient(program, X, Y), dy, x, firstRow);
+    Program.gradient(this.runtime, R, (program) => this.gradient(program, X, Y), dy, x, firstRow);
   }
 
   /** Adds to[R,M] (+)= from[R,N] W^T. */
   abstract forward(program: Program, from: Place, to: Place, accumulate: boolean): void;
   /** Adds to[R,N] (+)= from[R,M] W. */
   abstract transpose(program: Program, from: Place, to: Place, accumulate: boolean): void;
-  /** Adds dtheta += d<dy[R,M], x[R,N] W^T> / dtheta. */
+  /** Adds dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, for the program's part of the parameters. */
   abstract gradient(program: Program, dy: Place, x: Place): void;
 
   /** The operators it is made of, by the name they have in files; none for a leaf. */

@@ -16,7 +16,8 @@ export enum Op {
   Count,
   GemmGrad,
   GerGrad,
-  KronGrad,
+  KronGradB,
+  KronGradC,
   CsrGrad,
   MaskGrad,
 }

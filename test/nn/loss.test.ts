@@ -47,7 +47,7 @@ function slow(
   reference.f32_cross_entropy_grad(logits, targets, lse, d, R, V, 1 / count);
   const [dx, dw, db] = [start.dx, start.dw, start.db].map((numbers) => Float64Array.from(numbers));
   reference.f32_gemm_nn(d, w, dx, R, N, V, true);
-  reference.f32_gemm_tn(d, x, dw, V, N, R, true);
+  reference.f32_gemm_tn(d, V, x, dw, V, N, R, true);
   reference.f32_add_rows(d, db, R, V);
   return { sum: losses.reduce((a, b) => a + b, 0), count, dx, dw, db };
 }
