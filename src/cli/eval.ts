@@ -1,8 +1,8 @@
 import { Evaluation } from '../tasks/language-model.js';
 import { readCorpus } from './corpus.js';
+import { encodeTexts } from './language-model.js';
 import { loadModel } from './model.js';
 import { startProgress } from './progress.js';
-import { encodeTexts } from './training.js';
 
 export async function evaluate(
   path: string,

@@ -1,13 +1,14 @@
 import { LanguageModel } from '../nn/language-model.js';
 import { LstmLayer } from '../nn/lstm.js';
+import type { Model, ModelParts } from '../nn/model.js';
 import { Parameter } from '../operators/parameter.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { blamingTheFile, MODEL_FORMAT, MODEL_VERSION, readModelHeader } from './model-header.js';
+import { blamingTheFile, MODEL_FORMAT, MODEL_VERSION, type ModelHeader, readModelHeader } from './model-header.js';
 import { encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { loadOperator, operatorTensors, parameterTensor } from './tensors.js';
 
 /** The bytes of a model file; the same model gives the same bytes. */
-export function encodeLanguageModel(model: LanguageModel): Uint8Array {
+export function encodeModel(model: Model): Uint8Array {
   const tensors = new Map<string, NamedTensor>();
   for (const [name, parameter] of model.loose()) tensors.set(name, parameterTensor(parameter));
   for (const [name, operator] of model.operators()) {
@@ -23,15 +24,23 @@ export function encodeLanguageModel(model: LanguageModel): Uint8Array {
   });
 }
 
+export function encodeLanguageModel(model: LanguageModel): Uint8Array {
+  return encodeModel(model);
+}
+
 /**
  * The model of a file. Everything is checked before a kernel sees it: the tensors there are, their shapes, finite
  * weights, column indices. Throws FileFormatError saying what is wrong.
  */
 export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): LanguageModel {
-  const { config, vocabulary, spec, source, finish } = readModelHeader(bytes);
-  const { hidden: H } = config;
-  const V = vocabulary.size;
+  const header = readModelHeader(bytes);
+  return blamingTheFile(
+    () => new LanguageModel(runtime, header.config, header.vocabulary, decodeParts(runtime, header)),
+  );
+}
 
+function decodeParts(runtime: Runtime, { architecture, spec, source, finish }: ModelHeader): ModelParts {
+  const { embedding, layers, hidden: H, head } = architecture;
   const parameter = (name: string, shape: readonly number[]) => {
     const values = source.floats(name, shape);
     const result = new Parameter(runtime, shape);
@@ -39,15 +48,15 @@ export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): Langua
     return result;
   };
   const matrix = (name: string, M: number, N: number) => loadOperator(runtime, spec(name, M, N), name, source);
-  return blamingTheFile(() => {
-    const embedding = parameter('embedding', [V, H]);
-    const layers = Array.from({ length: config.layers }, (_, l) => {
-      const ih = matrix(`lstm.${l}.ih`, 4 * H, H);
-      const hh = matrix(`lstm.${l}.hh`, 4 * H, H);
-      return new LstmLayer(ih, hh, parameter(`lstm.${l}.bias_ih`, [4 * H]), parameter(`lstm.${l}.bias_hh`, [4 * H]));
-    });
-    const head = { weight: matrix('head', V, H), bias: parameter('head.bias', [V]) };
-    finish();
-    return new LanguageModel(runtime, config, vocabulary, { embedding, layers, head });
-  });
+  const parts = {
+    embedding: parameter('embedding', embedding),
+    layers: layers.map(({ name, inputs }) => {
+      const ih = matrix(`${name}.ih`, 4 * H, inputs);
+      const hh = matrix(`${name}.hh`, 4 * H, H);
+      return new LstmLayer(ih, hh, parameter(`${name}.bias_ih`, [4 * H]), parameter(`${name}.bias_hh`, [4 * H]));
+    }),
+    head: { weight: matrix('head', ...head), bias: parameter('head.bias', [head[0]]) },
+  };
+  finish();
+  return parts;
 }

@@ -1,5 +1,6 @@
 import { FileFormatError, InputError } from '../errors.js';
-import { LARGEST_HIDDEN, type LanguageModelConfig, MOST_LAYERS } from '../nn/config.js';
+import { type Architecture, languageModelArchitecture } from '../nn/architecture.js';
+import { LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig } from '../nn/config.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
 import { type KronShape, METHODS } from '../operators/methods.js';
 import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
@@ -14,8 +15,9 @@ export const MODEL_FORMAT = 'dopant-language-model';
 export const MODEL_VERSION = '1';
 
 export interface ModelHeader {
-  config: LanguageModelConfig;
+  config: ModelConfig;
   vocabulary: Vocabulary;
+  architecture: Architecture;
   /** What a matrix of this name is made of; it must be M x N. */
   spec(name: string, M: number, N: number): OperatorSpec;
   source: TensorSource;
@@ -39,7 +41,8 @@ export function readModelHeader(bytes: Uint8Array): ModelHeader {
     }
     return checked;
   };
-  return { config, vocabulary, spec, source, finish: () => source.finish() };
+  const architecture = languageModelArchitecture(config, vocabulary.size);
+  return { config, vocabulary, architecture, spec, source, finish: () => source.finish() };
 }
 
 /** Constructors blame their arguments, but in here those are the file's. */
@@ -85,7 +88,7 @@ export function asObject(value: unknown, what: string): Record<string, unknown> 
 }
 
 /** The configuration as read from JSON, without whatever else is there. */
-export function checkConfig(value: unknown): LanguageModelConfig {
+export function checkConfig(value: unknown): ModelConfig {
   const { hidden, layers, method, compression, kron, block } = asObject(value, 'config');
   const whole = (name: string, n: unknown, most: number): number => {
     if (!Number.isInteger(n) || (n as number) < 1 || (n as number) > most) {

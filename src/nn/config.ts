@@ -1,7 +1,7 @@
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 
-export interface LanguageModelConfig {
+export interface ModelConfig {
   hidden: number;
   layers: number;
   method: Method;
@@ -11,6 +11,11 @@ export interface LanguageModelConfig {
   kron?: KronShape;
   /** Consecutive rows of the sparse matrices that are pruned together; 1 where nothing is said. */
   block?: BlockSize;
+}
+
+/** The settings of the model among others. */
+export function modelConfig({ hidden, layers, method, compression, kron, block }: ModelConfig): ModelConfig {
+  return { hidden, layers, method, compression, ...(kron && { kron }), ...(block && { block }) };
 }
 
 /** Larger models are neither made nor read from files, so that what is made can be read. */
