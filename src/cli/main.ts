@@ -160,15 +160,64 @@ Examples:
   )
   .action(async (options, command: Command) => (await import('./train.js')).trainLm(options, command));
 
+const intent = train
+  .command('intent')
+  .description('train a model that tells what a sentence wants, its bidirectional LSTM compressed')
+  .addOption(
+    new Option(
+      '--data <path>',
+      'folder with the folders train, valid and perhaps test, each with seq.in, a sentence a line, and label, its intent',
+    ),
+  )
+  .addOption(
+    new Option('--vocab <n>', 'most frequent words kept (default: all seen at least twice, 10000 at most)').argParser(
+      whole(2),
+    ),
+  )
+  .addOption(new Option('--embedding <n>', 'numbers that stand for a word (default: 128)').argParser(whole(1)));
+addTrainingOptions(intent, {
+  hidden: '128, in each direction',
+  layers: '1',
+  compression: '10',
+  lr: 'adam 0.003; sgd 0.5',
+  dropout: '0.3',
+  batch: '16',
+  epochs: '10',
+  freeRate: 'adam 0.1,1; sgd 1,0',
+})
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ dopant train intent --data atis --out intents.safetensors
+  $ dopant train intent --data snips --method dense --checkpoint run1     (Ctrl-C stops; then:)
+  $ dopant train intent --resume run1`,
+  )
+  .action(async (options, command: Command) => (await import('./train.js')).trainIntent(options, command));
+
 program
   .command('eval')
-  .description('perplexity of a model on text')
+  .description('perplexity of a language model on text, accuracy of an intent model on labelled sentences')
   .argument('<model>', 'model file')
-  .addOption(data().makeOptionMandatory())
-  .addOption(new Option('--split <name>', 'part of the corpus').choices(['valid', 'test']).default('test'))
+  .addOption(new Option('--data <path>', 'as for the training of the model').makeOptionMandatory())
+  .addOption(
+    new Option('--split <name>', 'part of the data (default: test, or valid where there is no test folder)').choices([
+      'valid',
+      'test',
+    ]),
+  )
   .addOption(json())
   .addHelpText('after', '\nExample:\n  $ dopant eval model.safetensors --data sotu --split valid')
   .action(async (model, options) => (await import('./eval.js')).evaluate(model, options));
+
+program
+  .command('predict')
+  .description('what a sentence wants, by an intent model')
+  .argument('<model>', 'model file')
+  .argument('<text>', 'the sentence')
+  .addOption(json())
+  .addHelpText('after', '\nExample:\n  $ dopant predict model.safetensors "flights from boston to denver"')
+  .action(async (model, text, options) => (await import('./predict.js')).predict(model, text, options));
 
 program
   .command('generate')

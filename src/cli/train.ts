@@ -2,12 +2,14 @@ import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
+import { defaultIntentOptions } from '../tasks/intent.js';
 import { defaultOptions } from '../tasks/language-model.js';
 import type { Level } from '../tasks/text.js';
 import type { Training, TrainingOptions } from '../tasks/training.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
+import { intentTask } from './intents.js';
 import { languageModelTask } from './language-model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
@@ -67,6 +69,11 @@ interface LanguageModelArguments extends TrainArguments {
   maxTokens?: number;
 }
 
+interface IntentArguments extends TrainArguments {
+  vocab?: number;
+  embedding?: number;
+}
+
 type GivenOn = { getOptionValueSource(name: string): string | undefined };
 
 export function trainLm(given: LanguageModelArguments, command: GivenOn): Promise<void> {
@@ -76,6 +83,17 @@ export function trainLm(given: LanguageModelArguments, command: GivenOn): Promis
     return {
       source: { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
       options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
+    };
+  });
+}
+
+export function trainIntent(given: IntentArguments, command: GivenOn): Promise<void> {
+  return train(intentTask, given, command, (data) => {
+    const { vocab, embedding } = given;
+    const defaults = defaultIntentOptions(optimizerOf(given));
+    return {
+      source: { data, ...(vocab && { vocab }) },
+      options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
     };
   });
 }

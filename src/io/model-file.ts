@@ -1,9 +1,17 @@
+import { IntentModel } from '../nn/intent-model.js';
 import { LanguageModel } from '../nn/language-model.js';
 import { LstmLayer } from '../nn/lstm.js';
 import type { Model, ModelParts } from '../nn/model.js';
 import { Parameter } from '../operators/parameter.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { blamingTheFile, MODEL_FORMAT, MODEL_VERSION, type ModelHeader, readModelHeader } from './model-header.js';
+import {
+  blamingTheFile,
+  formatOf,
+  headerOf,
+  MODEL_VERSION,
+  type ModelHeader,
+  readModelHeader,
+} from './model-header.js';
 import { encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { loadOperator, operatorTensors, parameterTensor } from './tensors.js';
 
@@ -16,11 +24,12 @@ export function encodeModel(model: Model): Uint8Array {
   }
   const operators = Object.fromEntries(model.operators().map(([name, operator]) => [name, operator.spec()]));
   return encodeSafetensors(tensors, {
-    format: MODEL_FORMAT,
+    format: formatOf(model.kind),
     version: MODEL_VERSION,
     config: JSON.stringify(model.config),
     vocabulary: JSON.stringify(model.vocabulary),
     operators: JSON.stringify(operators),
+    ...(model instanceof IntentModel && { labels: JSON.stringify(model.labels) }),
   });
 }
 
@@ -28,15 +37,36 @@ export function encodeLanguageModel(model: LanguageModel): Uint8Array {
   return encodeModel(model);
 }
 
+export function encodeIntentModel(model: IntentModel): Uint8Array {
+  return encodeModel(model);
+}
+
 /**
  * The model of a file. Everything is checked before a kernel sees it: the tensors there are, their shapes, finite
  * weights, column indices. Throws FileFormatError saying what is wrong.
  */
+export function decodeModel(runtime: Runtime, bytes: Uint8Array): LanguageModel | IntentModel {
+  return modelOf(runtime, readModelHeader(bytes));
+}
+
+/** The same for a file that must hold a language model. */
 export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): LanguageModel {
-  const header = readModelHeader(bytes);
-  return blamingTheFile(
-    () => new LanguageModel(runtime, header.config, header.vocabulary, decodeParts(runtime, header)),
-  );
+  return modelOf(runtime, headerOf(bytes, 'language-model')) as LanguageModel;
+}
+
+/** The same for a file that must hold an intent model. */
+export function decodeIntentModel(runtime: Runtime, bytes: Uint8Array): IntentModel {
+  return modelOf(runtime, headerOf(bytes, 'intent-model')) as IntentModel;
+}
+
+function modelOf(runtime: Runtime, header: ModelHeader): LanguageModel | IntentModel {
+  return blamingTheFile(() => {
+    const parts = decodeParts(runtime, header);
+    const { vocabulary } = header;
+    return header.kind === 'language-model'
+      ? new LanguageModel(runtime, header.config, vocabulary, parts)
+      : new IntentModel(runtime, header.config, vocabulary, header.labels, parts);
+  });
 }
 
 function decodeParts(runtime: Runtime, { architecture, spec, source, finish }: ModelHeader): ModelParts {

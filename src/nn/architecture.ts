@@ -1,4 +1,4 @@
-import type { ModelConfig } from './config.js';
+import type { IntentModelConfig, ModelConfig } from './config.js';
 
 /** The shapes of a model's weights, and what its layers are called in files. */
 export interface Architecture {
@@ -16,5 +16,23 @@ export function languageModelArchitecture({ hidden, layers }: ModelConfig, V: nu
     layers: Array.from({ length: layers }, (_, l) => ({ name: `lstm.${l}`, inputs: hidden })),
     hidden,
     head: [V, hidden],
+  };
+}
+
+export const DIRECTIONS = ['forward', 'backward'] as const;
+
+/** Tells one of `labels` intents from a whole text: every layer reads it in both directions, and the next one reads both. */
+export function intentArchitecture(
+  { hidden, layers, embedding }: IntentModelConfig,
+  V: number,
+  labels: number,
+): Architecture {
+  return {
+    embedding: [V, embedding],
+    layers: Array.from({ length: layers }, (_, l) =>
+      DIRECTIONS.map((direction) => ({ name: `lstm.${l}.${direction}`, inputs: l === 0 ? embedding : 2 * hidden })),
+    ).flat(),
+    hidden,
+    head: [labels, 2 * hidden],
   };
 }

@@ -1,6 +1,8 @@
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 
+export type ModelKind = 'language-model' | 'intent-model';
+
 export interface ModelConfig {
   hidden: number;
   layers: number;
@@ -11,6 +13,11 @@ export interface ModelConfig {
   kron?: KronShape;
   /** Consecutive rows of the sparse matrices that are pruned together; 1 where nothing is said. */
   block?: BlockSize;
+}
+
+export interface IntentModelConfig extends ModelConfig {
+  /** Numbers that stand for a word. */
+  embedding: number;
 }
 
 /** The settings of the model among others. */

@@ -20,6 +20,8 @@ export type State = readonly { h: Pointer; c: Pointer }[];
  * et al., 2014).
  */
 export class LanguageModel extends Model {
+  readonly kind = 'language-model';
+
   constructor(runtime: Runtime, config: ModelConfig, vocabulary: Vocabulary, parts: ModelParts) {
     super(runtime, config, vocabulary, languageModelArchitecture(config, vocabulary.size), parts);
   }

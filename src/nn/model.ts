@@ -7,7 +7,7 @@ import { Stream, seedWords } from '../random.js';
 import type { Vocabulary } from '../tasks/text.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { Architecture } from './architecture.js';
-import { LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig } from './config.js';
+import { LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from './config.js';
 import { LstmLayer } from './lstm.js';
 
 /** Everything that a model is made of: what files hold. */
@@ -19,6 +19,8 @@ export interface ModelParts {
 
 /** What the models have in common: an embedding, LSTM layers whose matrices are compressed, and a softmax head. */
 export abstract class Model {
+  abstract readonly kind: ModelKind;
+
   constructor(
     readonly runtime: Runtime,
     readonly config: ModelConfig,
@@ -77,9 +79,10 @@ export function matrixPlans(config: ModelConfig, { layers, hidden }: Architectur
 }
 
 /** Throws InputError for a size that no model may have. */
-export function checkModelSize({ hidden, layers }: ModelConfig): void {
+export function checkModelSize({ hidden, layers, embedding = hidden }: ModelConfig & { embedding?: number }): void {
   for (const [name, value, most] of [
     ['hidden', hidden, LARGEST_HIDDEN],
+    ['embedding', embedding, LARGEST_HIDDEN],
     ['layers', layers, MOST_LAYERS],
   ] as const) {
     if (!Number.isInteger(value) || value < 1 || value > most) {

@@ -19,8 +19,9 @@ export interface TrainingOptions extends ModelConfig, TrainerOptions {
 /** How good a model is on a split. */
 export interface Quality {
   perplexity: number;
-  /** Share of the answers that are right, where the task has such. */
+  /** Share of the answers that are right, where the task has answers; `exact` asks for all that is right, nothing else. */
   accuracy?: number;
+  exact?: number;
 }
 
 /** Tells one corpus from another: sizes, and a 32-bit FNV-1a hash of all that is in it. */
