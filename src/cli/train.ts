@@ -2,29 +2,32 @@ import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
-import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
+import { defaultIntentOptions } from '../tasks/intent.js';
+import { defaultOptions } from '../tasks/language-model.js';
 import type { Level } from '../tasks/text.js';
+import type { Training, TrainingOptions } from '../tasks/training.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
+import { intentTask } from './intents.js';
+import { languageModelTask } from './language-model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
 import { resultTable } from './table.js';
 import {
   checkOutput,
+  type Outcome,
   type RunPlaces,
   type RunSource,
-  readCheckpoint,
   resumeTraining,
   runTraining,
   type StepReport,
+  type Task,
 } from './training.js';
 
-/** The options as Commander gives them; undefined where they were not given. */
+/** The options of every task as Commander gives them; undefined where they were not given. */
 interface TrainArguments {
   data?: string;
-  level: Level;
-  vocab?: number;
   hidden?: number;
   layers?: number;
   method?: string;
@@ -34,9 +37,7 @@ interface TrainArguments {
   lr?: number;
   dropout?: number;
   batch?: number;
-  bptt?: number;
   epochs?: number;
-  maxTokens?: number;
   seed?: number;
   checkpoint?: string;
   resume?: string;
@@ -61,15 +62,52 @@ interface TrainArguments {
   report?: string;
 }
 
+interface LanguageModelArguments extends TrainArguments {
+  level: Level;
+  vocab?: number;
+  bptt?: number;
+  maxTokens?: number;
+}
+
+interface IntentArguments extends TrainArguments {
+  vocab?: number;
+  embedding?: number;
+}
+
+type GivenOn = { getOptionValueSource(name: string): string | undefined };
+
+export function trainLm(given: LanguageModelArguments, command: GivenOn): Promise<void> {
+  return train(languageModelTask, given, command, (data) => {
+    const { level, vocab, maxTokens, bptt } = given;
+    const defaults = defaultOptions(level, optimizerOf(given));
+    return {
+      source: { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
+      options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
+    };
+  });
+}
+
+export function trainIntent(given: IntentArguments, command: GivenOn): Promise<void> {
+  return train(intentTask, given, command, (data) => {
+    const { vocab, embedding } = given;
+    const defaults = defaultIntentOptions(optimizerOf(given));
+    return {
+      source: { data, ...(vocab && { vocab }) },
+      options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
+    };
+  });
+}
+
 /** Those that may stand beside --resume: the others are the checkpoint's. */
 const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
 
-export async function trainLm(
+async function train<S extends RunSource, D, T extends Training, E>(
+  task: Task<S, D, T, E>,
   given: TrainArguments,
-  command: { getOptionValueSource(name: string): string | undefined },
+  command: GivenOn,
+  start: (data: string) => { source: S; options: T['options'] },
 ): Promise<void> {
-  const { resume } = given;
-  const checkpointEvery = given.checkpointEvery ?? 60;
+  const { data, resume, checkpoint, checkpointEvery = 60 } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
   try {
@@ -77,7 +115,7 @@ export async function trainLm(
       const path = given[name];
       if (path !== undefined) await checkOutput(name, path);
     }
-    let outcome: Awaited<ReturnType<typeof runTraining>>;
+    let outcome: Outcome;
     if (resume !== undefined) {
       const other = Object.keys(given).find(
         (name) => !FREE_WHEN_RESUMING.includes(name) && command.getOptionValueSource(name) === 'cli',
@@ -88,23 +126,19 @@ export async function trainLm(
           `--${flag} does not go with --resume: the run goes on with the settings it was started with`,
         );
       }
-      const checkpoint = await readCheckpoint(resume);
-      const places = { checkpoint: given.checkpoint ?? resume, checkpointEvery, out: given.out ?? checkpoint.run.out };
-      outcome = await resumeTraining(checkpoint, places, watcher);
+      const places = (out: string) => ({ checkpoint: checkpoint ?? resume, checkpointEvery, out: given.out ?? out });
+      outcome = await resumeTraining(task, resume, places, watcher);
     } else {
-      const { data, level, vocab, maxTokens, checkpoint } = given;
       if (data === undefined) {
-        throw new InputError(
-          "--data is missing: a text file, a folder, or 'sotu'; or --resume DIR to go on with a run",
-        );
+        throw new InputError(`--data is missing: ${task.wanted}; or --resume DIR to go on with a run`);
       }
-      const source: RunSource = { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) };
+      const { source, options } = start(data);
       const places: RunPlaces = {
         checkpointEvery,
         out: given.out ?? 'model.safetensors',
         ...(checkpoint && { checkpoint }),
       };
-      outcome = await runTraining(source, trainingOptions(given), places, watcher);
+      outcome = await runTraining(task, source, options, places, watcher);
     }
     watcher.stop();
     const { result, records } = outcome;
@@ -160,8 +194,9 @@ class TerminalWatcher {
   }
 }
 
-function trainingOptions(given: TrainArguments): LanguageModelOptions {
-  const defaults = defaultOptions(given.level, (given.optimizer ?? 'adam') as OptimizerName);
+const optimizerOf = ({ optimizer = 'adam' }: TrainArguments) => optimizer as OptimizerName;
+
+function trainingOptions<Options extends TrainingOptions>(given: TrainArguments, defaults: Options): Options {
   const [start, end] = given.anneal ? pair('anneal', given.anneal) : [defaults.annealing.start, defaults.annealing.end];
   const annealing: AnnealingOptions = {
     start,
@@ -186,7 +221,6 @@ function trainingOptions(given: TrainArguments): LanguageModelOptions {
     learningRate: given.lr ?? defaults.learningRate,
     dropout: given.dropout ?? defaults.dropout,
     batch: given.batch ?? defaults.batch,
-    bptt: given.bptt ?? defaults.bptt,
     epochs: given.epochs ?? defaults.epochs,
     seed: given.seed ?? defaults.seed,
     clip: given.clip ?? defaults.clip,

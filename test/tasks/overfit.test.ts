@@ -7,7 +7,7 @@ import { FileFormatError, InputError, TrainingError } from '../../src/errors.js'
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import { matrixPlan } from '../../src/nn/language-model.js';
+import { matrixPlan } from '../../src/nn/model.js';
 import {
   defaultOptions,
   Evaluation,
@@ -127,7 +127,7 @@ test('a training that goes on from a checkpoint ends with the same bits as one t
         whole.step();
         checkpoint ??= checkpointAt();
       }
-      const decoded = decodeCheckpoint(checkpoint!);
+      const decoded = decodeCheckpoint(checkpoint!, LanguageModelTraining);
       assert.equal(decoded.run, run);
       const runtime = new Runtime();
       // Nothing may depend on where it lies, or on what was there.
@@ -151,7 +151,7 @@ test('the losses since the last record are not forgotten either', () => {
   const whole = create(options);
   assert.ok(whole.totalSteps >= 300, 'there should be fewer records than steps');
   while (whole.trainer.stepsDone < 100 || whole.lossCount !== 2) whole.step();
-  const resumed = decodeCheckpoint(encodeCheckpoint(whole, null)).resume(new Runtime(), corpus);
+  const resumed = decodeCheckpoint(encodeCheckpoint(whole, null), LanguageModelTraining).resume(new Runtime(), corpus);
   for (const training of [whole, resumed]) while (training.lossCount > 0) training.step();
   assert.is(resumed.trainer.stepsDone, whole.trainer.stepsDone);
   assert.equal(resumed.records, whole.records);
@@ -177,7 +177,7 @@ const runtime = new Runtime();
 function resume(bytes: Uint8Array, other = corpus): LanguageModelTraining {
   const mark = runtime.mark();
   try {
-    return decodeCheckpoint(bytes).resume(runtime, other);
+    return decodeCheckpoint(bytes, LanguageModelTraining).resume(runtime, other);
   } finally {
     runtime.release(mark);
   }
@@ -218,7 +218,7 @@ test('a checkpoint with a byte changed is refused by name, or is one that can be
       bytes[at] ^= difference;
       const mark = runtime.mark();
       try {
-        decodeCheckpoint(bytes).resume(runtime, corpus).step();
+        decodeCheckpoint(bytes, LanguageModelTraining).resume(runtime, corpus).step();
       } catch (error) {
         // The text's own fingerprint may have been hit, or a weight have become too large to train.
         const named = [FileFormatError, InputError, TrainingError].some((type) => error instanceof type);

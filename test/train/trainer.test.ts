@@ -46,7 +46,7 @@ function bare(sizes: readonly number[], changes: Partial<TrainerOptions> = {}) {
     ...tinyOptions({ optimizer: 'sgd', learningRate: 0.5, schedule: { kind: 'constant' }, clip: 1 }),
     ...changes,
   };
-  const trainer = new Trainer(model, options, 100, undefined);
+  const trainer = new Trainer(model, options, 100, []);
   const step = (gradients: readonly ArrayLike<number>[], loss = 1) =>
     trainer.step(
       0,
@@ -455,7 +455,7 @@ test('the probe of a pruning in the middle of a masked training sees no masks', 
     matrices: (): [string, Operator][] => [['w', sum]],
   };
   const options = tinyOptions({ coMatrixDropout: CMR, annealing: { ...defaultAnnealing, every: 1 }, measureEvery: 1 });
-  const trainer = new Trainer(model, options, 10, 4);
+  const trainer = new Trainer(model, options, 10, [4]);
   let probes = 0;
   const probe = () => {
     probes++;
