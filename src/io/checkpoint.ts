@@ -1,5 +1,6 @@
 import { FileFormatError, InputError } from '../errors.js';
 import { matrixPlan } from '../nn/language-model.js';
+import type { Pattern, Sparse } from '../operators/sparse.js';
 import {
   defaultOptions,
   type EncodedCorpus,
@@ -14,12 +15,13 @@ import { asObject, checkConfig, checkFormat, parseField } from './model-header.j
 import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
-// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME`, `mask.NAME` and the
-// optimiser's moments of every parameter, the carried LSTM state, and in the metadata the options, the vocabulary, the
-// position, the records so far. The random generator counts from the position and has no state of its own.
+// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME` and the optimiser's
+// moments of every parameter; `mask.NAME` of every sparse matrix, or `columns.NAME` and `starts.NAME` once it is
+// compressed; the carried LSTM state; and in the metadata the options, the vocabulary, the position, the records so far.
+// The random generator counts from the position and has no state of its own.
 
 const FORMAT = 'dopant-checkpoint';
-const VERSION = '1';
+const VERSION = '2';
 
 interface Position {
   epoch: number;
@@ -42,8 +44,13 @@ export function encodeCheckpoint(training: LanguageModelTraining, run: unknown):
   for (const { name, at, size } of training.arrays()) {
     tensors.set(name, { dtype: 'F32', shape: [size], data: model.runtime.floats(at, size).slice() });
   }
-  for (const { name, at, size } of training.masks()) {
-    tensors.set(name, { dtype: 'U8', shape: [size], data: model.runtime.bytes(at, size).slice() });
+  for (const [name, sparse] of training.sparse()) {
+    for (const [part, data] of Object.entries(sparse.pattern())) {
+      const shape = [data.length];
+      const tensor =
+        data instanceof Uint8Array ? ({ dtype: 'U8', shape, data } as const) : { dtype: 'U32', shape, data };
+      tensors.set(`${part}.${name}`, tensor as NamedTensor);
+    }
   }
   const position: Position = { epoch, piece, steps: trainer.stepsDone, lossSum, lossCount };
   return encodeSafetensors(tensors, {
@@ -102,18 +109,22 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
       );
     }
     const source = new TensorSource(tensors);
-    const copies: [Pointer, Float32Array | Uint8Array][] = [];
+    // First, since they say how many weights there are.
+    for (const [name, sparse] of training.sparse()) sparse.restore(readPattern(source, name, sparse));
+    const copies: [Pointer, Float32Array][] = [];
     for (const { name, at, size } of training.arrays()) copies.push([at, source.floats(name, [size])]);
-    for (const { name, at, size } of training.masks()) copies.push([at, source.flags(name, [size])]);
     source.finish();
-    for (const [at, data] of copies) {
-      if (data instanceof Uint8Array) runtime.bytes(at, data.length).set(data);
-      else runtime.floats(at, data.length).set(data);
-    }
+    for (const [at, data] of copies) runtime.floats(at, data.length).set(data);
     training.restore(position, records);
     return training;
   };
   return { options, vocabulary, run: parseField(metadata, 'run'), resume };
+}
+
+function readPattern(source: TensorSource, name: string, { M, N, block }: Sparse): Pattern {
+  if (source.has(`mask.${name}`)) return { mask: source.flags(`mask.${name}`, [M * N]) };
+  const starts = source.integers(`starts.${name}`, [M / block + 1]);
+  return { starts, columns: source.integers(`columns.${name}`, [starts[M / block]]) };
 }
 
 function checkPosition(value: unknown): Position {
@@ -180,11 +191,13 @@ function checkTypes(value: unknown, sample: unknown, name: string): void {
 function checkSize(tensors: ReadonlyMap<string, NamedTensor>, options: LanguageModelOptions, V: number): void {
   const { hidden: H, layers } = options;
   const { M, N, parameters, nonzeros } = matrixPlan(options);
-  // The sparse matrices are whole while they are trained.
+  // A sparse matrix is whole while it is masked, and counts as whole when it is compressed.
   const matrix = nonzeros === undefined ? parameters : parameters - nonzeros + M * N;
   const wanted = 2 * V * H + V + layers * (2 * matrix + 8 * H);
   let held = 0;
-  for (const [name, { data }] of tensors) if (name.startsWith('value.')) held += data.length;
+  for (const [name, { data }] of tensors) {
+    if (name.startsWith('value.')) held += tensors.has(name.replace('value.', 'columns.')) ? M * N : data.length;
+  }
   if (held !== wanted) {
     throw new FileFormatError(`the file has ${held} parameters, but its options call for ${wanted}`);
   }

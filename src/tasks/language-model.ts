@@ -3,6 +3,8 @@ import { InputError } from '../errors.js';
 import type { LanguageModelConfig } from '../nn/config.js';
 import { LanguageModel, matrixPlan, type State } from '../nn/language-model.js';
 import { crossEntropy } from '../nn/loss.js';
+import { walk } from '../operators/operator.js';
+import { Sparse } from '../operators/sparse.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -194,14 +196,15 @@ export class LanguageModelTraining {
     }
   }
 
-  /** The masks of the weights that can be pruned, bytes of 0 and 1. */
-  *masks(): Generator<{ name: string; at: Pointer; size: number }> {
-    for (const [name, { mask, size }] of this.model.parameters()) {
-      if (mask) yield { name: `mask.${name}`, at: mask, size };
-    }
+  /** The matrices that are pruned, by the names that their weights have in arrays(). */
+  sparse(): [string, Sparse][] {
+    return this.model
+      .matrices()
+      .flatMap(([name, operator]) => [...walk(operator, name)])
+      .filter((named): named is [string, Sparse] => named[1] instanceof Sparse);
   }
 
-  /** Takes up a position, once arrays() and masks() hold what they held there. */
+  /** Takes up a position, once arrays() and the patterns of sparse() are what they were there. */
   restore(
     { epoch, piece, steps, lossSum, lossCount }: Record<'epoch' | 'piece' | 'steps' | 'lossSum' | 'lossCount', number>,
     records: readonly TrainRecord[],

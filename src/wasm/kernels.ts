@@ -40,27 +40,19 @@ export interface Kernels {
   ): void;
 
   // sparse.ts
-  f32_csr_mv(
+  f32_csr_mm(
     values: Pointer,
+    order: Pointer,
     columns: Pointer,
     starts: Pointer,
     x: Pointer,
     y: Pointer,
-    M: number,
-    accumulate: boolean,
-  ): void;
-  f32_csr_tmv(
-    values: Pointer,
-    columns: Pointer,
-    starts: Pointer,
-    dy: Pointer,
-    dx: Pointer,
+    R: number,
     M: number,
     N: number,
     accumulate: boolean,
+    scratch: Pointer,
   ): void;
-  f32_csr_mm: SparseProduct;
-  f32_csr_tmm: SparseProduct;
   f32_csr_grad(
     columns: Pointer,
     starts: Pointer,
@@ -70,6 +62,25 @@ export interface Kernels {
     R: number,
     M: number,
     N: number,
+    first: number,
+    last: number,
+    scratch: Pointer,
+  ): void;
+  f32_bsr_mm: BlockProduct;
+  f32_bsr_tmm: BlockProduct;
+  f32_bsr_grad(
+    columns: Pointer,
+    starts: Pointer,
+    dy: Pointer,
+    x: Pointer,
+    dvalues: Pointer,
+    R: number,
+    M: number,
+    N: number,
+    block: number,
+    stride: number,
+    first: number,
+    last: number,
     scratch: Pointer,
   ): void;
 
@@ -189,8 +200,8 @@ export type KroneckerProduct = (
   scratch: Pointer,
 ) => void;
 
-/** out[R,.] (+)= in[R,.] times a CSR matrix or its transpose */
-export type SparseProduct = (
+/** out[R,.] (+)= in[R,.] times a matrix of blocks or its transpose */
+export type BlockProduct = (
   values: Pointer,
   columns: Pointer,
   starts: Pointer,
@@ -199,6 +210,8 @@ export type SparseProduct = (
   R: number,
   M: number,
   N: number,
+  block: number,
+  stride: number,
   accumulate: boolean,
   scratch: Pointer,
 ) => void;

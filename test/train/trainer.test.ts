@@ -263,7 +263,7 @@ test('free weights learn at min(1, scale density^-power) of the rate, as they ar
     const check = () => {
       const wanted = new Map<Parameter, number>();
       for (const sparse of sparseOf(model)) {
-        const density = sparse.mask().filter((alive) => alive).length / (sparse.M * sparse.N);
+        const density = sparse.nonzeros / (sparse.M * sparse.N);
         wanted.set(sparse.weight, Math.min(1, 0.2 / Math.sqrt(density)));
       }
       for (const [, operator] of model.matrices()) {
@@ -542,7 +542,9 @@ for (const method of ['doped-kron', 'doped-hmd'] as const) {
 
 test('the record of a pruning holds the perplexities of the weights just before and just after it', () => {
   for (const method of ['doped-kron', 'pruned'] as const) {
-    const run = excited({ method, annealing: { ...defaultAnnealing, every: 4 }, coMatrixDropout: CMR });
+    // Every weight stays where it is, for the oracle to find it.
+    const annealing = { ...defaultAnnealing, every: 4, compress: false };
+    const run = excited({ method, annealing, coMatrixDropout: CMR });
     const { model } = run;
     const { batch, bptt } = run.options;
     const probeIds = run.corpus.valid.subarray(0, 2 * batch * bptt + 1);
