@@ -1,6 +1,7 @@
 import { FileFormatError, InputError } from '../errors.js';
 import type { Architecture } from '../nn/architecture.js';
 import { matrixPlans } from '../nn/model.js';
+import type { Pattern, Sparse } from '../operators/sparse.js';
 import { Vocabulary } from '../tasks/text.js';
 import type { Fingerprint, Training, TrainingClass, TrainingOptions } from '../tasks/training.js';
 import type { TrainRecord } from '../train/records.js';
@@ -10,12 +11,13 @@ import { asObject, checkConfig, checkFormat, parseField } from './model-header.j
 import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
-// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME`, `mask.NAME` and the
-// optimiser's moments of every parameter, the carried LSTM state, and in the metadata the options, the vocabulary, the
-// position, the records so far. The random generator counts from the position and has no state of its own.
+// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME` and the optimiser's
+// moments of every parameter; `mask.NAME` of every sparse matrix, or `columns.NAME` and `starts.NAME` once it is
+// compressed; the carried LSTM state; and in the metadata the options, the vocabulary, the position, the records so far.
+// The random generator counts from the position and has no state of its own.
 
 const FORMAT = 'dopant-checkpoint';
-const VERSION = '1';
+const VERSION = '2';
 
 interface Position {
   epoch: number;
@@ -32,8 +34,13 @@ export function encodeCheckpoint(training: Training, run: unknown): Uint8Array {
   for (const { name, at, size } of training.arrays()) {
     tensors.set(name, { dtype: 'F32', shape: [size], data: model.runtime.floats(at, size).slice() });
   }
-  for (const { name, at, size } of training.masks()) {
-    tensors.set(name, { dtype: 'U8', shape: [size], data: model.runtime.bytes(at, size).slice() });
+  for (const [name, sparse] of training.sparse()) {
+    for (const [part, data] of Object.entries(sparse.pattern())) {
+      const shape = [data.length];
+      const tensor =
+        data instanceof Uint8Array ? ({ dtype: 'U8', shape, data } as const) : { dtype: 'U32', shape, data };
+      tensors.set(`${part}.${name}`, tensor as NamedTensor);
+    }
   }
   const position: Position = { epoch, piece, steps: trainer.stepsDone, lossSum, lossCount };
   return encodeSafetensors(tensors, {
@@ -101,18 +108,22 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
       );
     }
     const source = new TensorSource(tensors);
-    const copies: [Pointer, Float32Array | Uint8Array][] = [];
+    // First, since they say how many weights there are.
+    for (const [name, sparse] of resumed.sparse()) sparse.restore(readPattern(source, name, sparse));
+    const copies: [Pointer, Float32Array][] = [];
     for (const { name, at, size } of resumed.arrays()) copies.push([at, source.floats(name, [size])]);
-    for (const { name, at, size } of resumed.masks()) copies.push([at, source.flags(name, [size])]);
     source.finish();
-    for (const [at, data] of copies) {
-      if (data instanceof Uint8Array) runtime.bytes(at, data.length).set(data);
-      else runtime.floats(at, data.length).set(data);
-    }
+    for (const [at, data] of copies) runtime.floats(at, data.length).set(data);
     resumed.restore(position, records);
     return resumed;
   };
   return { options, vocabulary, run: parseField(metadata, 'run'), resume };
+}
+
+function readPattern(source: TensorSource, name: string, { M, N, block }: Sparse): Pattern {
+  if (source.has(`mask.${name}`)) return { mask: source.flags(`mask.${name}`, [M * N]) };
+  const starts = source.integers(`starts.${name}`, [M / block + 1]);
+  return { starts, columns: source.integers(`columns.${name}`, [starts[M / block]]) };
 }
 
 function checkPosition(value: unknown): Position {
@@ -182,14 +193,20 @@ function checkSize(
   architecture: Architecture,
 ): void {
   const { embedding, layers, hidden, head } = architecture;
-  // The sparse matrices are whole while they are trained.
-  const matrices = matrixPlans(options, architecture).map(({ M, N, parameters, nonzeros }) =>
-    nonzeros === undefined ? parameters : parameters - nonzeros + M * N,
-  );
-  const around = embedding[0] * embedding[1] + head[0] * (head[1] + 1) + layers.length * 8 * hidden;
-  const wanted = matrices.reduce((sum, size) => sum + size, around);
+  const names = layers.flatMap(({ name }) => [`value.${name}.ih`, `value.${name}.hh`]);
+  const plans = matrixPlans(options, architecture);
+  let wanted = embedding[0] * embedding[1] + head[0] * (head[1] + 1) + layers.length * 8 * hidden;
+  // A sparse matrix is whole while it is masked, and counts as whole when it is compressed.
+  for (const { M, N, parameters, nonzeros } of plans) {
+    wanted += nonzeros === undefined ? parameters : parameters - nonzeros + M * N;
+  }
   let held = 0;
-  for (const [name, { data }] of tensors) if (name.startsWith('value.')) held += data.length;
+  for (const [name, { data }] of tensors) {
+    if (!name.startsWith('value.')) continue;
+    const isCompressed = tensors.has(name.replace('value.', 'columns.'));
+    const plan = isCompressed && plans[names.findIndex((matrix) => name === matrix || name.startsWith(`${matrix}.`))];
+    held += plan ? plan.M * plan.N : data.length;
+  }
   if (held !== wanted) {
     throw new FileFormatError(`the file has ${held} parameters, but its options call for ${wanted}`);
   }

@@ -3,6 +3,8 @@ import { InputError } from '../errors.js';
 import type { Architecture } from '../nn/architecture.js';
 import type { ModelConfig } from '../nn/config.js';
 import { type Model, matrixPlans } from '../nn/model.js';
+import { walk } from '../operators/operator.js';
+import { Sparse } from '../operators/sparse.js';
 import type { TrainRecord } from '../train/records.js';
 import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
@@ -148,14 +150,15 @@ export abstract class Training<M extends Model = Model, Options extends Training
     yield* this.carried();
   }
 
-  /** The masks of the weights that can be pruned, bytes of 0 and 1. */
-  *masks(): Generator<NamedArray> {
-    for (const [name, { mask, size }] of this.model.parameters()) {
-      if (mask) yield { name: `mask.${name}`, at: mask, size };
-    }
+  /** The matrices that are pruned, by the names that their weights have in arrays(). */
+  sparse(): [string, Sparse][] {
+    return this.model
+      .matrices()
+      .flatMap(([name, operator]) => [...walk(operator, name)])
+      .filter((named): named is [string, Sparse] => named[1] instanceof Sparse);
   }
 
-  /** Takes up a position, once arrays() and masks() hold what they held there. */
+  /** Takes up a position, once arrays() and the patterns of sparse() are what they were there. */
   restore(
     { epoch, piece, steps, lossSum, lossCount }: Record<'epoch' | 'piece' | 'steps' | 'lossSum' | 'lossCount', number>,
     records: readonly TrainRecord[],
