@@ -1,5 +1,6 @@
 import { FileFormatError, InputError } from '../errors.js';
 import { matrixPlan } from '../nn/language-model.js';
+import { rowsOf } from '../operators/csr.js';
 import type { Pattern, Sparse } from '../operators/sparse.js';
 import {
   defaultOptions,
@@ -123,8 +124,9 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
 
 function readPattern(source: TensorSource, name: string, { M, N, block }: Sparse): Pattern {
   if (source.has(`mask.${name}`)) return { mask: source.flags(`mask.${name}`, [M * N]) };
-  const starts = source.integers(`starts.${name}`, [M / block + 1]);
-  return { starts, columns: source.integers(`columns.${name}`, [starts[M / block]]) };
+  const groups = M / rowsOf(block, M).size;
+  const starts = source.integers(`starts.${name}`, [groups + 1]);
+  return { starts, columns: source.integers(`columns.${name}`, [starts[groups]]) };
 }
 
 function checkPosition(value: unknown): Position {

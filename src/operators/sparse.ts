@@ -2,7 +2,17 @@ import { InputError } from '../errors.js';
 import { bsrToDense } from '../reference.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { type BlockSize, type CsrArrays, checkBlock, checkCsr, firstRow, fromBlocks, toBlocks } from './csr.js';
+import {
+  type BlockRows,
+  type BlockSize,
+  type CsrArrays,
+  checkBlock,
+  checkCsr,
+  firstRow,
+  fromBlocks,
+  rowsOf,
+  toBlocks,
+} from './csr.js';
 import { Dense } from './dense.js';
 import type { Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
@@ -20,12 +30,13 @@ export type Pattern = { mask: Uint8Array } | { columns: Uint32Array; starts: Uin
 /**
  * An extremely sparse matrix, the dopants M_sp. Made without entries all its M N weights are alive, and prune() thins
  * them out: first behind a mask, where products are the dense ones, and below a certain density compressed. Made from
- * CSR arrays it holds these alone. With `block`, that many consecutive rows share their columns and are pruned together.
+ * CSR arrays it holds these alone. With `block`, rows share their columns and are pruned together.
  */
 export class Sparse implements Operator {
   /** The weights' numbers: M N of them while masked, then those alive, [blocks, block]. */
   readonly weight: Parameter;
   private form: Masked | Compressed;
+  private readonly rows: BlockRows;
 
   constructor(
     runtime: Runtime,
@@ -35,15 +46,16 @@ export class Sparse implements Operator {
     readonly block: BlockSize = 1,
   ) {
     checkBlock(M, N, block);
+    this.rows = rowsOf(block, M);
     if (entries) {
       checkCsr(M, N, entries);
       const { values, columns, starts } = toBlocks(M, entries, block);
       this.weight = new Parameter(runtime, [values.length]);
       this.weight.data.set(values);
-      const room = runtime.alloc(indexBytes(M, N, block, columns.length));
-      this.form = new Compressed(runtime, M, N, block, this.weight, room, columns, starts);
+      const room = runtime.alloc(indexBytes(M, N, this.rows, columns.length));
+      this.form = new Compressed(runtime, M, N, this.rows, this.weight, room, columns, starts);
     } else {
-      this.form = new Masked(runtime, M, N, block);
+      this.form = new Masked(runtime, M, N, this.rows);
       this.weight = this.form.weight;
     }
   }
@@ -97,7 +109,7 @@ export class Sparse implements Operator {
    * not those of the other.
    */
   restore(pattern: Pattern): void {
-    const { M, N, block, form } = this;
+    const { M, N, block, rows, form } = this;
     if (form instanceof Compressed || form.nonzeros < M * N) {
       throw new InputError('Sparse: restore() wants a matrix of which nothing has been pruned');
     }
@@ -106,7 +118,7 @@ export class Sparse implements Operator {
       return;
     }
     const { columns, starts } = pattern;
-    checkCsr(M, N, { values: new Float32Array(block * columns.length), columns, starts }, block);
+    checkCsr(M, N, { values: new Float32Array(rows.size * columns.length), columns, starts }, block);
     this.form = form.compress(columns, starts);
   }
 
@@ -117,12 +129,12 @@ export class Sparse implements Operator {
    */
   static prune(matrices: readonly Sparse[], keep: number, compress = true): void {
     if (keep >= matrices.reduce((sum, { nonzeros }) => sum + nonzeros, 0)) return;
-    const [block] = new Set(matrices.map((matrix) => matrix.block));
-    if (matrices.some((matrix) => matrix.block !== block)) {
+    const [size] = new Set(matrices.map(({ rows }) => rows.size));
+    if (matrices.some(({ rows }) => rows.size !== size)) {
       throw new InputError('Sparse: prune() wants matrices of one block size');
     }
     const sizes = matrices.map(({ form }) => form.sizes());
-    let { threshold, ties } = thresholdOf(sizes, Math.floor(keep / block));
+    let { threshold, ties } = thresholdOf(sizes, Math.floor(keep / size));
     for (const [i, matrix] of matrices.entries()) {
       const group = sizes[i];
       for (let k = 0; k < group.length; k++) {
@@ -131,7 +143,7 @@ export class Sparse implements Operator {
         else group[k] = PRUNED;
       }
       matrix.form.prune(group);
-      if (compress && matrix.form instanceof Masked && matrix.density < CROSSOVER[block]) {
+      if (compress && matrix.form instanceof Masked && matrix.density < CROSSOVER[size]) {
         const { columns, starts } = matrix.form.alive();
         matrix.form = matrix.form.compress(columns, starts);
       }
@@ -152,12 +164,12 @@ export class Sparse implements Operator {
 
   spec(): OperatorSpec {
     const { M, N, nonzeros, block } = this;
-    return { type: 'sparse', shape: [M, N], nonzeros, ...(block > 1 && { block }) };
+    return { type: 'sparse', shape: [M, N], nonzeros, ...(block !== 1 && { block }) };
   }
 
   toDense(): Float32Array {
     const { values, columns, starts } = this.blocks();
-    return Float32Array.from(bsrToDense(values, columns, starts, this.M, this.N, this.block));
+    return Float32Array.from(bsrToDense(values, columns, starts, this.M, this.N, this.rows.size, this.rows.stride));
   }
 }
 
@@ -189,6 +201,11 @@ function digit(counts: Uint32Array, largest: number, wanted: number): { value: n
   return { value, left };
 }
 
+/** What a weight adds to the size of a block of so many rows. */
+function sizeOf(weight: number, rows: number): number {
+  return rows === 1 ? Math.abs(weight) : weight * weight;
+}
+
 function gather(data: Float32Array, indices: Uint32Array): Float32Array {
   const result = new Float32Array(indices.length);
   for (let i = 0; i < indices.length; i++) result[i] = data[indices[i]];
@@ -204,12 +221,12 @@ class Masked extends Dense {
     runtime: Runtime,
     M: number,
     N: number,
-    readonly block: BlockSize,
+    private readonly rows: BlockRows,
   ) {
     super(runtime, M, N);
     this.nonzeros = M * N;
     // Where the mask is, the indices of the compressed form will be.
-    this.roomSize = Math.max(M * N, indexBytes(M, N, block, Math.ceil((CROSSOVER[block] * M * N) / block)));
+    this.roomSize = Math.max(M * N, indexBytes(M, N, rows, Math.ceil((CROSSOVER[rows.size] * M * N) / rows.size)));
     this.weight.mask = runtime.alloc(this.roomSize);
     this.mask.fill(1);
   }
@@ -230,19 +247,17 @@ class Masked extends Dense {
   }
 
   sizes(): Uint32Array {
-    const { M, N, block, mask } = this;
+    const { M, N, rows, mask } = this;
+    const { size, stride } = rows;
     const { data } = this.weight;
-    const sizes = new Float32Array((M / block) * N);
-    if (block === 1) for (let i = 0; i < sizes.length; i++) sizes[i] = Math.abs(data[i]);
-    else {
-      for (let i = 0; i < M; i++) {
-        const group = Math.floor(i / block) * N;
-        for (let j = 0; j < N; j++) sizes[group + j] += data[i * N + j] ** 2;
-      }
-    }
+    const sizes = new Float32Array((M / size) * N);
     const bits = new Uint32Array(sizes.buffer);
-    for (let group = 0; group < M / block; group++) {
-      const first = firstRow(group, block) * N;
+    for (let group = 0; group < M / size; group++) {
+      const first = firstRow(group, rows) * N;
+      for (let row = 0; row < size; row++) {
+        const at = first + row * stride * N;
+        for (let j = 0; j < N; j++) sizes[group * N + j] += sizeOf(data[at + j], size);
+      }
       for (let j = 0; j < N; j++) if (!mask[first + j]) bits[group * N + j] = PRUNED;
     }
     return bits;
@@ -250,27 +265,31 @@ class Masked extends Dense {
 
   /** Prunes what has the size PRUNED. */
   prune(sizes: Uint32Array): void {
-    const { M, N, block, mask } = this;
+    const { M, N, rows, mask } = this;
+    const { size, stride } = rows;
     const { data } = this.weight;
     let alive = 0;
-    for (let i = 0; i < M; i++) {
-      const group = Math.floor(i / block) * N;
-      for (let j = 0; j < N; j++) {
-        if (sizes[group + j] === PRUNED) mask[i * N + j] = data[i * N + j] = 0;
-        else alive++;
+    for (let group = 0; group < M / size; group++) {
+      for (let row = 0; row < size; row++) {
+        const at = (firstRow(group, rows) + row * stride) * N;
+        for (let j = 0; j < N; j++) {
+          if (sizes[group * N + j] === PRUNED) mask[at + j] = data[at + j] = 0;
+          else alive++;
+        }
       }
     }
     this.nonzeros = alive;
   }
 
-  /** What is alive, and the place of each value, [blocks, block], in W. */
+  /** What is alive, and the place of each value, [blocks, size], in W. */
   alive(): { columns: Uint32Array; starts: Uint32Array; indices: Uint32Array } {
-    const { M, N, block, mask, nonzeros } = this;
-    const columns = new Uint32Array(nonzeros / block);
-    const starts = new Uint32Array(M / block + 1);
+    const { M, N, rows, mask, nonzeros } = this;
+    const { size } = rows;
+    const columns = new Uint32Array(nonzeros / size);
+    const starts = new Uint32Array(M / size + 1);
     let k = 0;
-    for (let group = 0; group < M / block; group++) {
-      const first = firstRow(group, block) * N;
+    for (let group = 0; group < M / size; group++) {
+      const first = firstRow(group, rows) * N;
       for (let j = 0; j < N; j++) if (mask[first + j]) columns[k++] = j;
       starts[group + 1] = k;
     }
@@ -278,12 +297,13 @@ class Masked extends Dense {
   }
 
   private places(columns: Uint32Array, starts: Uint32Array): Uint32Array {
-    const { N, block } = this;
-    const places = new Uint32Array(columns.length * block);
+    const { N, rows } = this;
+    const { size, stride } = rows;
+    const places = new Uint32Array(columns.length * size);
     for (let group = 0; group < starts.length - 1; group++) {
-      const first = firstRow(group, block);
+      const first = firstRow(group, rows);
       for (let k = starts[group]; k < starts[group + 1]; k++) {
-        for (let row = 0; row < block; row++) places[k * block + row] = (first + row) * N + columns[k];
+        for (let row = 0; row < size; row++) places[k * size + row] = (first + row * stride) * N + columns[k];
       }
     }
     return places;
@@ -291,19 +311,19 @@ class Masked extends Dense {
 
   /** This matrix's weights at these places, in its memory; it must not be used any more. */
   compress(columns: Uint32Array, starts: Uint32Array): Compressed {
-    const { runtime, M, N, block, weight, roomSize } = this;
-    const wanted = indexBytes(M, N, block, columns.length);
+    const { runtime, M, N, rows, weight, roomSize } = this;
+    const wanted = indexBytes(M, N, rows, columns.length);
     const room = wanted <= roomSize ? weight.mask : runtime.alloc(wanted);
     weight.keep(this.places(columns, starts));
     weight.mask = 0;
-    return new Compressed(runtime, M, N, block, weight, room, columns, starts);
+    return new Compressed(runtime, M, N, rows, weight, room, columns, starts);
   }
 }
 
 /** Bytes that the compressed form's indices take. */
-function indexBytes(M: number, N: number, block: BlockSize, columns: number): number {
-  const rows = M / block + 1;
-  return 4 * (block === 1 ? rows + N + 1 + 3 * columns : rows + columns);
+function indexBytes(M: number, N: number, { size }: BlockRows, columns: number): number {
+  const starts = M / size + 1;
+  return 4 * (size === 1 ? starts + N + 1 + 3 * columns : starts + columns);
 }
 
 /**
@@ -313,17 +333,15 @@ function indexBytes(M: number, N: number, block: BlockSize, columns: number): nu
  */
 class Compressed {
   // u32, in `room`
-  private readonly starts: Pointer; // [M / block + 1]
+  private readonly starts: Pointer; // [M / size + 1]
   private columns: Pointer = 0; // [blocks]
-  private rowStarts: Pointer = 0; // [N + 1]
-  private rows: Pointer = 0; // [nonzeros]
-  private order: Pointer = 0; // [nonzeros], places in `weight`
+  private byColumn = { starts: 0, rows: 0, order: 0 }; // [N + 1], [nonzeros], and [nonzeros], places in `weight`
 
   constructor(
     private readonly runtime: Runtime,
     readonly M: number,
     readonly N: number,
-    readonly block: BlockSize,
+    private readonly rows: BlockRows,
     readonly weight: Parameter,
     room: Pointer,
     columns: Uint32Array,
@@ -338,18 +356,19 @@ class Compressed {
   }
 
   private index(columns: Uint32Array, starts: Uint32Array): void {
-    const { runtime, N, block } = this;
+    const { runtime, N, rows } = this;
     const put = (at: Pointer, data: Uint32Array) => {
       runtime.words(at, data.length).set(data);
       return at + data.byteLength;
     };
     this.columns = put(this.starts, starts);
-    this.rowStarts = put(this.columns, columns);
-    if (block > 1) return;
+    const end = put(this.columns, columns);
+    if (rows.size > 1) return;
     const byColumn = transposed(N, columns, starts);
-    this.rows = put(this.rowStarts, byColumn.starts);
-    this.order = put(this.rows, byColumn.rows);
-    put(this.order, byColumn.order);
+    const at = put(end, byColumn.starts);
+    const order = put(at, byColumn.rows);
+    put(order, byColumn.order);
+    this.byColumn = { starts: end, rows: at, order };
   }
 
   private scratch(): Pointer {
@@ -357,61 +376,66 @@ class Compressed {
   }
 
   matmul(x: Pointer, y: Pointer, R: number, accumulate: boolean): void {
-    const { runtime, M, N, block, weight, columns, starts } = this;
+    const { runtime, M, N, weight, columns, starts } = this;
+    const { size, stride } = this.rows;
     const { f32_csr_mm, f32_bsr_mm } = runtime.kernels;
     const mark = runtime.mark();
     const scratch = this.scratch();
-    if (block === 1) f32_csr_mm(weight.value, 0, columns, starts, x, y, R, M, N, accumulate, scratch);
-    else f32_bsr_mm(weight.value, columns, starts, x, y, R, M, N, block, 1, accumulate, scratch);
+    if (size === 1) f32_csr_mm(weight.value, 0, columns, starts, x, y, R, M, N, accumulate, scratch);
+    else f32_bsr_mm(weight.value, columns, starts, x, y, R, M, N, size, stride, accumulate, scratch);
     runtime.release(mark);
   }
 
   tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate: boolean): void {
-    const { runtime, M, N, block, weight, columns, starts, rows, rowStarts, order } = this;
+    const { runtime, M, N, weight, columns, starts, byColumn } = this;
+    const { size, stride } = this.rows;
     const { f32_csr_mm, f32_bsr_tmm } = runtime.kernels;
     const mark = runtime.mark();
     const scratch = this.scratch();
-    if (block === 1) f32_csr_mm(weight.value, order, rows, rowStarts, dy, dx, R, N, M, accumulate, scratch);
-    else f32_bsr_tmm(weight.value, columns, starts, dy, dx, R, M, N, block, 1, accumulate, scratch);
+    if (size > 1) f32_bsr_tmm(weight.value, columns, starts, dy, dx, R, M, N, size, stride, accumulate, scratch);
+    else {
+      const { order, rows, starts } = byColumn;
+      f32_csr_mm(weight.value, order, rows, starts, dy, dx, R, N, M, accumulate, scratch);
+    }
     runtime.release(mark);
   }
 
   gradParams(dy: Pointer, x: Pointer, R: number): void {
-    const { runtime, M, N, block, weight, columns, starts } = this;
+    const { runtime, M, N, weight, columns, starts } = this;
+    const { size, stride } = this.rows;
     const { f32_csr_grad, f32_bsr_grad } = runtime.kernels;
     const mark = runtime.mark();
     const scratch = this.scratch();
-    if (block === 1) f32_csr_grad(columns, starts, dy, x, weight.grad, R, M, N, 0, M, scratch);
-    else f32_bsr_grad(columns, starts, dy, x, weight.grad, R, M, N, block, 1, 0, M / block, scratch);
+    if (size === 1) f32_csr_grad(columns, starts, dy, x, weight.grad, R, M, N, 0, M, scratch);
+    else f32_bsr_grad(columns, starts, dy, x, weight.grad, R, M, N, size, stride, 0, M / size, scratch);
     runtime.release(mark);
   }
 
   sizes(): Uint32Array {
-    const { block } = this;
+    const { size } = this.rows;
     const { data } = this.weight;
-    const sizes = new Float32Array(data.length / block);
-    for (let i = 0; i < data.length; i++) {
-      if (block === 1) sizes[i] = Math.abs(data[i]);
-      else sizes[Math.floor(i / block)] += data[i] ** 2;
+    const sizes = new Float32Array(data.length / size);
+    for (let k = 0; k < sizes.length; k++) {
+      for (let row = 0; row < size; row++) sizes[k] += sizeOf(data[k * size + row], size);
     }
     return new Uint32Array(sizes.buffer);
   }
 
   /** Prunes what has the size PRUNED: what stays moves up in the memory it is in. */
   prune(sizes: Uint32Array): void {
-    const { block } = this;
+    const { size } = this.rows;
     const before = this.alive();
     let kept = 0;
     for (let k = 0; k < sizes.length; k++) if (sizes[k] !== PRUNED) kept++;
     const columns = new Uint32Array(kept);
     const starts = new Uint32Array(before.starts.length);
-    const indices = new Uint32Array(kept * block);
+    const indices = new Uint32Array(kept * size);
     let to = 0;
     for (let group = 0; group < starts.length - 1; group++) {
       for (let k = before.starts[group]; k < before.starts[group + 1]; k++) {
         if (sizes[k] === PRUNED) continue;
         columns[to] = before.columns[k];
-        for (let row = 0; row < block; row++) indices[to * block + row] = k * block + row;
+        for (let row = 0; row < size; row++) indices[to * size + row] = k * size + row;
         to++;
       }
       starts[group + 1] = to;
@@ -422,10 +446,10 @@ class Compressed {
 
   /** What is alive; the values are where `weight` has them. */
   alive(): { columns: Uint32Array; starts: Uint32Array; indices?: undefined } {
-    const { runtime, M, block, nonzeros } = this;
+    const { runtime, M, rows, nonzeros } = this;
     return {
-      columns: runtime.words(this.columns, nonzeros / block).slice(),
-      starts: runtime.words(this.starts, M / block + 1).slice(),
+      columns: runtime.words(this.columns, nonzeros / rows.size).slice(),
+      starts: runtime.words(this.starts, M / rows.size + 1).slice(),
     };
   }
 }
