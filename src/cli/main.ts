@@ -60,8 +60,8 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
     .addOption(
       new Option(
         '--block <n>',
-        'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster (default: 1)',
-      ).argParser(number),
+        'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster; or of the four gates of a unit (default: 1)',
+      ).choices(['1', '4', '8', 'gates']),
     )
     .addOption(new Option('--cmr <p>', 'co-matrix row dropout of both matrices (default: 0)').argParser(number))
     .addOption(new Option('--optimizer <name>', 'sgd or adam (default: adam)'))

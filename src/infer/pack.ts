@@ -182,21 +182,24 @@ class Packer {
     to: Pointer,
     add: boolean,
   ): number {
-    const arrays = this.source.csr(name, M, N, nonzeros, block);
+    const held = this.source.csr(name, M, N, nonzeros, block);
+    // The gates of a unit have no kernel of their own: every row is for itself.
+    const size = block === 'gates' ? 1 : block;
+    const arrays = block === 'gates' ? fromBlocks(M, held, block) : held;
     const rows = longestFirst(arrays.starts);
     const { order, lengths } = rows;
     // A slice of SELL-4 is as long as its first row; a row of blocks stands for itself.
-    const rowsAtOnce = block === 1 ? 4 : 1;
+    const rowsAtOnce = size === 1 ? 4 : 1;
     let stored = 0;
-    for (let i = 0; i < order.length; i += rowsAtOnce) stored += 2 * rowsAtOnce * block * pairsOf(lengths[order[i]]);
+    for (let i = 0; i < order.length; i += rowsAtOnce) stored += 2 * rowsAtOnce * size * pairsOf(lengths[order[i]]);
     const dense = COST.dense * Math.ceil(M / 4) * Math.ceil(N / 4) * 16;
-    if (N > LARGEST_SPARSE_SIDE || COST[block] * stored > dense) {
-      const { values, columns, starts } = fromBlocks(M, arrays, block);
+    if (N > LARGEST_SPARSE_SIDE || COST[size] * stored > dense) {
+      const { values, columns, starts } = fromBlocks(M, arrays, size);
       return this.panel(csrToDense(values, columns, starts, M, N), M, N, from, to, add);
     }
     if (!add) this.instruct(ZERO, to, 0, false, 4 * M);
     if (order.length === 0) return 0;
-    const largest = block === 1 ? this.sell(arrays, rows, from, to) : this.blocks(arrays, block, rows, from, to);
+    const largest = size === 1 ? this.sell(arrays, rows, from, to) : this.blocks(arrays, size, rows, from, to);
     return lengths[order[0]] * largest;
   }
 

@@ -1,6 +1,7 @@
 import { FileFormatError, InputError } from '../errors.js';
 import type { Architecture } from '../nn/architecture.js';
 import { matrixPlans } from '../nn/model.js';
+import { rowsOf } from '../operators/csr.js';
 import type { Pattern, Sparse } from '../operators/sparse.js';
 import { Vocabulary } from '../tasks/text.js';
 import type { Fingerprint, Training, TrainingClass, TrainingOptions } from '../tasks/training.js';
@@ -122,8 +123,9 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
 
 function readPattern(source: TensorSource, name: string, { M, N, block }: Sparse): Pattern {
   if (source.has(`mask.${name}`)) return { mask: source.flags(`mask.${name}`, [M * N]) };
-  const starts = source.integers(`starts.${name}`, [M / block + 1]);
-  return { starts, columns: source.integers(`columns.${name}`, [starts[M / block]]) };
+  const groups = M / rowsOf(block, M).size;
+  const starts = source.integers(`starts.${name}`, [groups + 1]);
+  return { starts, columns: source.integers(`columns.${name}`, [starts[groups]]) };
 }
 
 function checkPosition(value: unknown): Position {

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { type BlockSize, type CsrArrays, checkCsr } from '../operators/csr.js';
+import { type BlockSize, type CsrArrays, checkCsr, rowsOf } from '../operators/csr.js';
 import type { Int8Arrays } from '../operators/int8.js';
 import type { NamedTensor } from './safetensors.js';
 
@@ -50,10 +50,11 @@ export class TensorSource {
 
   /** The arrays of a sparse matrix, of its blocks where it has some. Throws InputError where they do not fit together. */
   csr(name: string, M: number, N: number, nonzeros: number, block: BlockSize = 1): CsrArrays {
+    const { size } = rowsOf(block, M);
     const arrays = {
       values: this.floats(`${name}.values`, [nonzeros]),
-      columns: this.integers(`${name}.columns`, [nonzeros / block]),
-      starts: this.integers(`${name}.starts`, [M / block + 1]),
+      columns: this.integers(`${name}.columns`, [nonzeros / size]),
+      starts: this.integers(`${name}.starts`, [M / size + 1]),
     };
     checkCsr(M, N, arrays, block);
     return arrays;
