@@ -8,7 +8,7 @@ import type { Fingerprint, Training, TrainingClass, TrainingOptions } from '../t
 import type { TrainRecord } from '../train/records.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { asObject, checkConfig, checkFormat, parseField } from './model-header.js';
+import { asObject, blamingTheFile, checkConfig, checkFormat, parseField } from './model-header.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
@@ -110,7 +110,10 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
     }
     const source = new TensorSource(tensors);
     // First, since they say how many weights there are.
-    for (const [name, sparse] of resumed.sparse()) sparse.restore(readPattern(source, name, sparse));
+    for (const [name, sparse] of resumed.sparse()) {
+      const pattern = readPattern(source, name, sparse);
+      blamingTheFile(() => sparse.restore(pattern));
+    }
     const copies: [Pointer, Float32Array][] = [];
     for (const { name, at, size } of resumed.arrays()) copies.push([at, source.floats(name, [size])]);
     source.finish();
