@@ -1,5 +1,6 @@
 // The kernels of inference alone: a binary of its own, small enough for a page.
 export { f32_largest } from './largest';
+export * from './packing';
 export * from './step';
 
 /** First byte that no static data uses. */

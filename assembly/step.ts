@@ -5,7 +5,7 @@
 // for the layer's input or state; `to` is an address; `add` says whether to add to what is there.
 //
 //   PANEL   to from add  w M ceil(N/4) -
-//   KRON    to from add  b c shape temp       shape: address of u32 m1, n1, m2, n2
+//   PANEL8  to from add  w shape - -          shape: see packed-kron.ts
 //   SELL    to from -    slices count stream -
 //   BLOCK4  to from -    rows count offsets values
 //   BLOCK8  the same
@@ -16,12 +16,12 @@
 import { f32_gates } from './gates';
 import { f32_panel_mv } from './packed-dense';
 import { int8_panel_mv } from './packed-int8';
-import { f32_kron_mv } from './packed-kron';
+import { f32_panel8_mm } from './packed-kron';
 import { f32_block4_mv, f32_block8_mv, f32_sell_mv } from './packed-sparse';
 
 const END: u32 = 0;
 const PANEL: u32 = 1;
-const KRON: u32 = 2;
+const PANEL8: u32 = 2;
 const SELL: u32 = 3;
 const ZERO: u32 = 4;
 const COPY: u32 = 5;
@@ -43,8 +43,7 @@ export function run(program: usize, input: usize): void {
     const c = <usize>load<u32>(program, 24);
     const d = <usize>load<u32>(program, 28);
     if (op === PANEL) f32_panel_mv(a, from, to, <i32>b, <i32>c, add);
-    else if (op === KRON)
-      f32_kron_mv(a, b, from, to, load<i32>(c), load<i32>(c, 4), load<i32>(c, 8), load<i32>(c, 12), add, d);
+    else if (op === PANEL8) f32_panel8_mm(a, from, to, b, add);
     else if (op === SELL) f32_sell_mv(a, <i32>b, c, from, to);
     else if (op === BLOCK4) f32_block4_mv(a, <i32>b, c, d, from, to);
     else if (op === BLOCK8) f32_block8_mv(a, <i32>b, c, d, from, to);

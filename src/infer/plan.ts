@@ -47,36 +47,47 @@ export class Plan {
     this.hidden = H;
     this.layers = layers;
 
+    const { kernels } = engine;
     const table = source.floats('embedding', [V, H]);
     this.stride = 16 * Math.ceil(H / 4);
     this.embedding = engine.alloc(this.stride * V);
-    const rows = engine.floats(this.embedding, (this.stride / 4) * V);
-    for (let v = 0; v < V; v++) rows.set(table.subarray(v * H, (v + 1) * H), (this.stride / 4) * v);
+    const raw = this.embedding + (this.stride - 4 * H) * V;
+    engine.put(raw, table);
+    kernels.pad_rows(raw, this.embedding, V, 4 * H, this.stride);
     this.gates = engine.alloc(16 * H);
     // The input of the first layer is an embedding; h is never beyond 1.
-    let inputs = engine.kernels.f32_largest(this.embedding, rows.length);
-    const checkSums = (name: string, largest: number, bias: Float32Array) => {
-      const all = bias.reduce((most, value) => Math.max(most, Math.abs(value)), 0) + largest;
-      if (!(all < LARGEST_SUM)) {
+    let inputs = kernels.f32_largest(this.embedding, (this.stride / 4) * V);
+    const checkSums = (name: string, largest: number, bias: Pointer, n: number) => {
+      if (!(kernels.f32_largest(bias, n) + largest < LARGEST_SUM)) {
         throw new FileFormatError(`'${name}' has weights so large that sums of them may be infinite`);
       }
     };
+    /** The sum of vectors. */
+    const vector = (n: number, ...names: string[]): Pointer => {
+      const at = engine.alloc(4 * n);
+      for (const name of names) {
+        const values = source.floats(name, [n]);
+        const one = engine.scratch(4 * n);
+        engine.put(one, values);
+        kernels.f32_add(one, at, n);
+      }
+      return at;
+    };
     const packLayer = (_: unknown, l: number): Layer => {
-      const matrix = (name: string, add: true | Float32Array) =>
+      const matrix = (name: string, add: true | Pointer) =>
         packMatrix(engine, spec(name, 4 * H, H), name, source, this.gates, add);
-      const [biasIh, biasHh] = ['bias_ih', 'bias_hh'].map((name) => source.floats(`lstm.${l}.${name}`, [4 * H]));
-      const bias = biasIh.map((value, i) => value + biasHh[i]);
+      const bias = vector(4 * H, `lstm.${l}.bias_ih`, `lstm.${l}.bias_hh`);
       const ih = matrix(`lstm.${l}.ih`, bias);
       const hh = matrix(`lstm.${l}.hh`, true);
-      checkSums(`lstm.${l}`, inputs * ih.gain + hh.gain, bias);
+      checkSums(`lstm.${l}`, inputs * ih.gain + hh.gain, bias, 4 * H);
       inputs = 1;
       return { ih: ih.program, hh: hh.program, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
     };
     this.packed = blamingTheFile(() => Array.from({ length: layers }, packLayer));
     const logits = engine.alloc(4 * V);
-    const headBias = source.floats('head.bias', [V]);
+    const headBias = vector(V, 'head.bias');
     const head = blamingTheFile(() => packMatrix(engine, spec('head', V, H), 'head', source, logits, headBias));
-    checkSums('head', head.gain, headBias);
+    checkSums('head', head.gain, headBias, V);
     this.head = head.program;
     finish();
     this.inputAt = engine.alloc(4 * H);
