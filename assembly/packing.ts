@@ -69,10 +69,8 @@ export function csr_check(columns: usize, starts: usize, rows: i32, N: u32, coun
 }
 
 /** Entries of row i. */
-// @ts-expect-error: decorator
-@inline
 function lengthOf(starts: usize, i: u32): u32 {
-  const at = starts + (<usize>i << 2);
+  const at = starts + ((<usize>i) << 2);
   return load<u32>(at, 4) - load<u32>(at);
 }
 
@@ -83,12 +81,12 @@ function lengthOf(starts: usize, i: u32): u32 {
 export function csr_longest_first(starts: usize, rows: u32, order: usize, counts: usize, longest: u32): u32 {
   memory.fill(counts, 0, (<usize>longest + 1) << 2);
   for (let i: u32 = 0; i < rows; ++i) {
-    const at = counts + (<usize>lengthOf(starts, i) << 2);
+    const at = counts + ((<usize>lengthOf(starts, i)) << 2);
     store<u32>(at, load<u32>(at) + 1);
   }
   let held: u32 = 0;
   for (let length = longest; length > 0; --length) {
-    const at = counts + (<usize>length << 2);
+    const at = counts + ((<usize>length) << 2);
     const count = load<u32>(at);
     store<u32>(at, held);
     held += count;
@@ -96,9 +94,9 @@ export function csr_longest_first(starts: usize, rows: u32, order: usize, counts
   for (let i: u32 = 0; i < rows; ++i) {
     const length = lengthOf(starts, i);
     if (length === 0) continue;
-    const at = counts + (<usize>length << 2);
+    const at = counts + ((<usize>length) << 2);
     const place = load<u32>(at);
-    store<u32>(order + (<usize>place << 2), i);
+    store<u32>(order + ((<usize>place) << 2), i);
     store<u32>(at, place + 1);
   }
   return held;
@@ -108,7 +106,7 @@ export function csr_longest_first(starts: usize, rows: u32, order: usize, counts
 export function csr_pairs(starts: usize, order: usize, held: u32, rows: u32): u32 {
   let pairs: u32 = 0;
   for (let i: u32 = 0; i < held; i += rows) {
-    pairs += (lengthOf(starts, load<u32>(order + (<usize>i << 2))) + 1) >> 1;
+    pairs += (lengthOf(starts, load<u32>(order + ((<usize>i) << 2))) + 1) >> 1;
   }
   return pairs;
 }
@@ -128,14 +126,14 @@ export function f32_sell_pack(
     const pairs = (lengthOf(starts, load<u32>(order)) + 1) >> 1;
     store<u32>(slices, pairs);
     for (let r: u32 = 0; r < 4; ++r, order += 4) {
-      const to = slices + (<usize>r << 2);
+      const to = slices + ((<usize>r) << 2);
       if (i + r >= held) {
         store<u32>(to, nowhere, 4);
         continue;
       }
       const row = load<u32>(order);
       store<u32>(to, row << 2, 4);
-      let entry = <usize>load<u32>(starts + (<usize>row << 2)) << 2;
+      let entry = (<usize>load<u32>(starts + ((<usize>row) << 2))) << 2;
       const length = lengthOf(starts, row);
       for (let k: u32 = 0; k < length; ++k, entry += 4) {
         const pair = stream + <usize>(k >> 1) * 48;
@@ -160,14 +158,14 @@ export function f32_block_pack(
   to: usize,
   size: u32,
 ): void {
-  const block = <usize>size << 2;
+  const block = (<usize>size) << 2;
   for (; held > 0; --held, order += 4, rows += 8) {
     const row = load<u32>(order);
     const length = <usize>lengthOf(starts, row);
     const padded = (length + 1) & -2;
-    const first = <usize>load<u32>(starts + (<usize>row << 2));
+    const first = <usize>load<u32>(starts + ((<usize>row) << 2));
     store<u32>(rows, <u32>(padded >> 1));
-    store<u32>(rows, row * size << 2, 4);
+    store<u32>(rows, (row * size) << 2, 4);
     for (let k: usize = 0; k < length; ++k) {
       store<u16>(offsets + (k << 1), <u16>(load<u32>(columns + ((first + k) << 2)) << 2));
     }
@@ -192,7 +190,7 @@ export function csr_to_panels(
       const column = load<u32>(columns);
       for (let r = i * size; r < (i + 1) * size; ++r, values += 4) {
         const place = ((r >> 2) * blocks + (column >> 2)) * 16 + ((r & 3) << 2) + (column & 3);
-        store<f32>(to + (<usize>place << 2), load<f32>(values));
+        store<f32>(to + ((<usize>place) << 2), load<f32>(values));
       }
     }
   }

@@ -33,6 +33,14 @@ export interface PackedMatrix {
   gain: number;
 }
 
+/** Copies floats of a file to an address and returns their largest magnitude. Throws FileFormatError where one is not finite. */
+export function putFloats(engine: Engine, at: Pointer, name: string, values: Float32Array): number {
+  engine.put(at, values);
+  const largest = engine.kernels.f32_largest(at, values.length);
+  if (!Number.isFinite(largest)) refuseNotFinite(name, values);
+  return largest;
+}
+
 /** A program that leaves W x, for its input x, in `to`, or adds it to what is there, or to the vector at an address. */
 export function packMatrix(
   engine: Engine,
@@ -100,29 +108,19 @@ class Packer {
     this.instructions.push(...words);
   }
 
-  /** The largest magnitude of a file's floats, which are at `at`. */
-  private largest(at: Pointer, name: string, values: Float32Array): number {
-    const largest = this.engine.kernels.f32_largest(at, values.length);
-    if (!Number.isFinite(largest)) refuseNotFinite(name, values);
-    return largest;
-  }
-
-  /** Rows of bytes in panels of four, packed where they are going to be: see assembly/packing.ts. */
-  private panels(rows: Float32Array | Int8Array, M: number, width: 8 | 16): { at: Pointer; raw: Pointer } {
-    const row = rows.byteLength / M;
+  /** Where M rows of bytes in panels of four go, and where to put them to be packed in place: see assembly/packing.ts. */
+  private panels(M: number, row: number, width: 8 | 16): { at: Pointer; raw: Pointer } {
     const panels = Math.ceil(M / 4);
     const end = panels * 4 * Math.ceil(row / width) * width;
     const at = this.engine.alloc(end);
-    const raw = at + end - 4 * row * (panels - 1);
-    this.engine.put(raw, rows);
-    return { at, raw };
+    return { at, raw: at + end - 4 * row * (panels - 1) };
   }
 
   private dense([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): number {
     const path = `${name}.weight`;
     const weight = this.source.unseenFloats(path, [M, N]);
-    const { at, raw } = this.panels(weight, M, 16);
-    const largest = this.largest(raw, path, weight);
+    const { at, raw } = this.panels(M, 4 * N, 16);
+    const largest = putFloats(this.engine, raw, path, weight);
     this.engine.kernels.pack_panels(raw, at, M, 4 * N, 16);
     this.instruct(PANEL, to, from, add, at, M, Math.ceil(N / 4));
     return N * largest;
@@ -130,7 +128,8 @@ class Packer {
 
   private int8([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): number {
     const { weight, scales } = this.source.int8(name, M, N);
-    const { at, raw } = this.panels(weight, M, 8);
+    const { at, raw } = this.panels(M, N, 8);
+    this.engine.put(raw, weight);
     this.engine.kernels.pack_panels(raw, at, M, N, 8);
     const blocks = Math.ceil(N / 8);
     // The scratch of the quantised x lies right before the scales; see assembly/step.ts.
@@ -157,9 +156,8 @@ class Packer {
       const values = this.source.unseenFloats(path, [J, K]);
       const at = engine.alloc(inPanels ? 32 * Math.ceil(J / 8) * K : values.byteLength);
       const raw = inPanels ? engine.scratch(values.byteLength) : at;
-      engine.put(raw, values);
       // At least 1, so that the gain bounds what is between the two products as well.
-      gain *= Math.max(1, K * this.largest(raw, path, values));
+      gain *= Math.max(1, K * putFloats(engine, raw, path, values));
       if (inPanels) engine.kernels.f32_pack_columns(raw, at, J, K);
       return at;
     };
@@ -197,60 +195,53 @@ class Packer {
     const { values, columns, starts } = this.source.unseenCsr(name, M, N, nonzeros, block);
     const rows = M / block;
     const longest = Math.min(N, columns.length); // no row holds more
-    /** The file's arrays past all that is handed out, and the order of rows. */
+    /** The file's arrays past all that is handed out, checked, and the order of their rows. */
     const stage = () => {
       const at = engine.scratch(4 * (values.length + columns.length + 2 * starts.length + longest + 1));
       const columnsAt = at + values.byteLength;
       const startsAt = columnsAt + 4 * columns.length;
-      engine.put(at, values);
+      const order = startsAt + 4 * starts.length;
+      const largest = putFloats(engine, at, `${name}.values`, values);
       engine.words(columnsAt, columns.length).set(columns);
       engine.words(startsAt, starts.length).set(starts);
-      const order = startsAt + 4 * starts.length;
-      return { values: at, columns: columnsAt, starts: startsAt, order, counts: order + 4 * starts.length };
+      if (!kernels.csr_check(columnsAt, startsAt, rows, N, columns.length)) {
+        checkCsr(M, N, { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) }, block);
+      }
+      const held = kernels.csr_longest_first(startsAt, rows, order, order + 4 * starts.length, longest);
+      return { largest, values: at, columns: columnsAt, starts: startsAt, order, held };
     };
-    const sort = ({ starts, order, counts }: ReturnType<typeof stage>) =>
-      kernels.csr_longest_first(starts, rows, order, counts, longest);
 
-    let staged = stage();
-    const largest = this.largest(staged.values, `${name}.values`, values);
-    if (!kernels.csr_check(staged.columns, staged.starts, rows, N, columns.length)) {
-      checkCsr(M, N, { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) }, block);
-    }
-    const held = sort(staged);
+    const { largest, held, starts: startsAt, order } = stage();
     // A slice of SELL-4 is as long as its first row; a row of blocks stands for itself.
     const rowsAtOnce = block === 1 ? 4 : 1;
-    const pairs = kernels.csr_pairs(staged.starts, staged.order, held, rowsAtOnce);
+    const pairs = kernels.csr_pairs(startsAt, order, held, rowsAtOnce);
     const panels = Math.ceil(M / 4) * Math.ceil(N / 4);
+    // What is staged lies where the packed form goes: from here on it is staged once more, past that.
     if (N > LARGEST_SPARSE_SIDE || COST[block] * 2 * rowsAtOnce * block * pairs > COST.dense * 16 * panels) {
       const at = engine.alloc(64 * panels);
-      staged = stage();
       const blocks = Math.ceil(N / 4);
-      kernels.csr_to_panels(staged.values, staged.columns, staged.starts, rows, block, at, blocks);
+      const csr = stage();
+      kernels.csr_to_panels(csr.values, csr.columns, csr.starts, rows, block, at, blocks);
       this.instruct(PANEL, to, from, add, at, M, blocks);
       return N * largest;
     }
     if (!add) this.instruct(ZERO, to, 0, false, 4 * M);
     if (held === 0) return 0;
-    // What was staged lies where the packed form goes: once more, past that.
     if (block === 1) {
       const slices = Math.ceil(held / 4);
       const table = engine.alloc(20 * slices);
       const stream = engine.alloc(48 * pairs);
       // Rows that are not there read and write a place of their own.
       const nowhere = engine.alloc(4);
-      staged = stage();
-      sort(staged);
-      const { values, columns, starts, order } = staged;
-      kernels.f32_sell_pack(values, columns, starts, order, held, table, stream, nowhere - to);
+      const csr = stage();
+      kernels.f32_sell_pack(csr.values, csr.columns, csr.starts, csr.order, held, table, stream, nowhere - to);
       this.instruct(SELL, to, from, true, table, slices, stream);
     } else {
       const table = engine.alloc(8 * held);
       const offsets = engine.alloc(4 * pairs);
       const weights = engine.alloc(8 * block * pairs);
-      staged = stage();
-      sort(staged);
-      const { values, columns, starts, order } = staged;
-      kernels.f32_block_pack(values, columns, starts, order, held, table, offsets, weights, block);
+      const csr = stage();
+      kernels.f32_block_pack(csr.values, csr.columns, csr.starts, csr.order, held, table, offsets, weights, block);
       this.instruct(block === 4 ? BLOCK4 : BLOCK8, to, from, true, table, held, offsets, weights);
     }
     return N * largest;

@@ -3,7 +3,7 @@ import { blamingTheFile, readModelHeader } from '../io/model-header.js';
 import type { Vocabulary } from '../tasks/text.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Engine } from './engine.js';
-import { packMatrix } from './pack.js';
+import { packMatrix, putFloats } from './pack.js';
 import { Session } from './session.js';
 
 /** A layer as assembly/step.ts wants it. */
@@ -41,22 +41,20 @@ export class Plan {
     const { config, vocabulary, spec, source, finish } = readModelHeader(bytes);
     const { hidden: H, layers } = config;
     const V = vocabulary.size;
-    const engine = new Engine(bytes.length);
+    const engine = new Engine(1.5 * bytes.length);
     this.engine = engine;
     this.vocabulary = vocabulary;
     this.hidden = H;
     this.layers = layers;
 
     const { kernels } = engine;
-    const table = source.floats('embedding', [V, H]);
     this.stride = 16 * Math.ceil(H / 4);
     this.embedding = engine.alloc(this.stride * V);
     const raw = this.embedding + (this.stride - 4 * H) * V;
-    engine.put(raw, table);
+    // The input of the first layer is an embedding; h is never beyond 1.
+    let inputs = putFloats(engine, raw, 'embedding', source.unseenFloats('embedding', [V, H]));
     kernels.pad_rows(raw, this.embedding, V, 4 * H, this.stride);
     this.gates = engine.alloc(16 * H);
-    // The input of the first layer is an embedding; h is never beyond 1.
-    let inputs = kernels.f32_largest(this.embedding, (this.stride / 4) * V);
     const checkSums = (name: string, largest: number, bias: Pointer, n: number) => {
       if (!(kernels.f32_largest(bias, n) + largest < LARGEST_SUM)) {
         throw new FileFormatError(`'${name}' has weights so large that sums of them may be infinite`);
@@ -66,9 +64,8 @@ export class Plan {
     const vector = (n: number, ...names: string[]): Pointer => {
       const at = engine.alloc(4 * n);
       for (const name of names) {
-        const values = source.floats(name, [n]);
         const one = engine.scratch(4 * n);
-        engine.put(one, values);
+        putFloats(engine, one, name, source.unseenFloats(name, [n]));
         kernels.f32_add(one, at, n);
       }
       return at;

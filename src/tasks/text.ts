@@ -203,7 +203,7 @@ const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?
 const INITIALS = String.raw`(?:\p{L}\.){2,}|(?!i)\p{L}\.(?=\s)`;
 const WORD = String.raw`\p{L}[\p{L}\p{M}]*(?:['-]\p{L}[\p{L}\p{M}]*)*`;
 const DIGITS = String.raw`\p{N}+(?:[.,:\/]\p{N}+)*(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`; // 1,000.50  9:30  21st  1930's
-const SENTENCE_END = String.raw`[.!?]+(?=["'”»)\]]*(?:\s|$))`;
+const SENTENCE_END = String.raw`[.!?]+(?=["'\u201d\u00bb)\]]*(?:\s|$))`; // a sentence may end within quotes
 const PROSE = `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
 let prose: RegExp | undefined; // compiled when first asked for: it takes a millisecond, which loading need not spend
 
