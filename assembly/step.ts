@@ -10,13 +10,14 @@
 //   BLOCK4  to from -    rows count offsets values
 //   BLOCK8  the same
 //   INT8    to from add  w M ceil(N/8) scales  the scratch of quantised x lies before the scales
+//   TRANSPOSE to from -  rows columns - -     see packed-kron.ts
 //   ZERO    to -    -    bytes - - -
 //   COPY    to from -    bytes - - -
 
 import { f32_gates } from './gates';
 import { f32_panel_mv } from './packed-dense';
 import { int8_panel_mv } from './packed-int8';
-import { f32_panel8_mm } from './packed-kron';
+import { f32_panel8_tmm, f32_transpose } from './packed-kron';
 import { f32_block4_mv, f32_block8_mv, f32_sell_mv } from './packed-sparse';
 
 const END: u32 = 0;
@@ -28,6 +29,7 @@ const COPY: u32 = 5;
 const BLOCK4: u32 = 6;
 const BLOCK8: u32 = 7;
 const INT8: u32 = 8;
+const TRANSPOSE: u32 = 9;
 
 /** Runs a packed matrix on the vector `input`. */
 export function run(program: usize, input: usize): void {
@@ -43,7 +45,8 @@ export function run(program: usize, input: usize): void {
     const c = <usize>load<u32>(program, 24);
     const d = <usize>load<u32>(program, 28);
     if (op === PANEL) f32_panel_mv(a, from, to, <i32>b, <i32>c, add);
-    else if (op === PANEL8) f32_panel8_mm(a, from, to, b, add);
+    else if (op === PANEL8) f32_panel8_tmm(from, a, to, b, add);
+    else if (op === TRANSPOSE) f32_transpose(from, to, <i32>a, <i32>b);
     else if (op === SELL) f32_sell_mv(a, <i32>b, c, from, to);
     else if (op === BLOCK4) f32_block4_mv(a, <i32>b, c, d, from, to);
     else if (op === BLOCK8) f32_block8_mv(a, <i32>b, c, d, from, to);

@@ -13,6 +13,7 @@ export interface InferenceKernels {
   f32_add(x: Pointer, y: Pointer, n: number): void;
   pad_rows(from: Pointer, to: Pointer, rows: number, bytes: number, stride: number): void;
   pack_panels(from: Pointer, to: Pointer, M: number, row: number, width: 8 | 16): void;
+  f32_transpose(from: Pointer, to: Pointer, R: number, C: number): void;
   f32_pack_columns(from: Pointer, to: Pointer, J: number, K: number): void;
   csr_check(columns: Pointer, starts: Pointer, rows: number, N: number, count: number): number;
   csr_longest_first(starts: Pointer, rows: number, order: Pointer, counts: Pointer, longest: number): number;

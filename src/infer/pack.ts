@@ -17,6 +17,7 @@ const COPY = 5;
 const BLOCK4 = 6;
 const BLOCK8 = 7;
 const INT8 = 8;
+const TRANSPOSE = 9;
 
 /**
  * Nanoseconds that one stored number costs in each layout, padding included; only their ratios count. They were measured
@@ -150,34 +151,37 @@ class Packer {
   ): number {
     const { engine } = this;
     let gain = 1;
-    /** A factor as it is, or its transpose in panels. */
-    const factor = (part: 'B' | 'C', J: number, K: number, inPanels: boolean): Pointer => {
+    const fourOf = (n: number) => 4 * Math.ceil(n / 4);
+    /** A factor's transpose, [K,J], in panels of eight columns or with rows of whole vectors. */
+    const factor = (part: 'B' | 'C', J: number, K: number, pack: 'f32_pack_columns' | 'f32_transpose'): Pointer => {
       const path = `${name}.${part}.weight`;
       const values = this.source.unseenFloats(path, [J, K]);
-      const at = engine.alloc(inPanels ? 32 * Math.ceil(J / 8) * K : values.byteLength);
-      const raw = inPanels ? engine.scratch(values.byteLength) : at;
+      const at = engine.alloc(32 * Math.ceil(J / 8) * K);
+      const raw = engine.scratch(values.byteLength);
       // At least 1, so that the gain bounds what is between the two products as well.
       gain *= Math.max(1, K * putFloats(engine, raw, path, values));
-      if (inPanels) engine.kernels.f32_pack_columns(raw, at, J, K);
+      engine.kernels[pack](raw, at, J, K);
       return at;
     };
-    const product = (w: Pointer, s: Pointer, out: Pointer, accumulate: boolean, ...shape: number[]) => {
+    const product = (s: Pointer, w: Pointer, out: Pointer, accumulate: boolean, ...shape: number[]) => {
       const at = engine.alloc(4 * shape.length);
       engine.words(at, shape.length).set(shape);
       this.instruct(PANEL8, out, s, accumulate, w, at);
     };
-    const leftFirst = m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1);
-    const b = factor('B', m1, n1, leftFirst);
-    const c = factor('C', m2, n2, true);
-    if (leftFirst) {
-      const padded = 4 * Math.ceil(m1 / 4);
-      const temp = engine.alloc(4 * padded * n2);
-      product(b, from, temp, false, n2, padded, n1, 4, 4 * n2, 4 * padded, 32);
-      product(c, temp, to, add, m1, m2, n2, 4, 4 * padded, 4 * m2, 32);
+    if (m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)) {
+      const b = factor('B', m1, n1, 'f32_pack_columns');
+      const c = factor('C', m2, n2, 'f32_pack_columns');
+      const between = engine.alloc(4 * fourOf(m1) * n2);
+      product(from, b, between, false, n2, fourOf(m1), n1, 4 * n2, 4 * fourOf(m1), 32);
+      product(between, c, to, add, m1, m2, n2, 4 * fourOf(m1), 4 * m2, 32);
     } else {
-      const temp = engine.alloc(32 * Math.ceil(m2 / 8) * n1);
-      product(c, from, temp, false, n1, 4 * Math.ceil(m2 / 4), n2, 4 * n2, 4, 32, 32 * n1);
-      product(temp, b, to, add, m1, m2, n1, 4 * n1, 4, 4 * m2, 32);
+      const b = factor('B', m1, n1, 'f32_transpose');
+      const c = factor('C', m2, n2, 'f32_pack_columns');
+      const turned = engine.alloc(4 * fourOf(n1) * n2);
+      const between = engine.alloc(32 * Math.ceil(m2 / 8) * n1);
+      this.instruct(TRANSPOSE, turned, from, false, n1, n2);
+      product(turned, c, between, false, n1, fourOf(m2), n2, 4 * fourOf(n1), 32, 32 * n1);
+      product(b, between, to, add, m1, m2, n1, 4 * fourOf(m1), 4 * m2, 32);
     }
     return gain;
   }
