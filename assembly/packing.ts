@@ -4,11 +4,6 @@
 // blocks. Nothing is checked here but by csr_check, which comes before the others that follow `starts`. No alignment
 // asked.
 
-/** y[n] += x[n] */
-export function f32_add(x: usize, y: usize, n: i32): void {
-  for (; n > 0; --n, x += 4, y += 4) store<f32>(y, load<f32>(y) + load<f32>(x));
-}
-
 /**
  * to[rows][stride] = from[rows][bytes], in bytes, zeros after each row. In place where `from` ends where `to` does: each
  * row then moves back, or stays.

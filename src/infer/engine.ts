@@ -74,6 +74,20 @@ export function kernelBytes(simd: SimdChoice = 'auto'): Uint8Array<ArrayBuffer> 
   return Uint8Array.from({ length: digits.length / 2 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
 }
 
+/** The module that was given, which must be what kernelBytes() gives. */
+function checkModule(module: WebAssembly.Module): WebAssembly.Module {
+  let names: string[] = [];
+  try {
+    names = WebAssembly.Module.exports(module).map(({ name }) => name);
+  } catch {
+    // No module at all.
+  }
+  if (['memory', 'lstm_step', 'csr_check'].every((name) => names.includes(name))) return module;
+  throw new InputError(
+    'module: it holds other things than the kernels of dopant/infer; compile what kernelBytes() gives',
+  );
+}
+
 let compiled: WebAssembly.Module | undefined;
 
 /**
@@ -82,13 +96,13 @@ let compiled: WebAssembly.Module | undefined;
  */
 export async function init(options?: InitOptions): Promise<void> {
   if (compiled && !options) return;
-  compiled = options?.module ?? (await WebAssembly.compile(kernelBytes(options?.simd)));
+  compiled = options?.module ? checkModule(options.module) : await WebAssembly.compile(kernelBytes(options?.simd));
 }
 
 /** The same at once. Browsers may refuse it on the main thread for large binaries; these are small. */
 export function initSync(options?: InitOptions): void {
   if (compiled && !options) return;
-  compiled = options?.module ?? new WebAssembly.Module(kernelBytes(options?.simd));
+  compiled = options?.module ? checkModule(options.module) : new WebAssembly.Module(kernelBytes(options?.simd));
 }
 
 const PAGE = 65536;

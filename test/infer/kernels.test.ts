@@ -200,18 +200,4 @@ test('sigmoid and tanh alone, over all they are asked for, are within 5e-7; NaN 
   }
 });
 
-test('the largest magnitude of any number of floats', () => {
-  initSync({ simd: 'plain' });
-  const engine = new Engine();
-  const at = engine.alloc(4 * 40);
-  fc.assert(
-    fc.property(fc.array(fc.float({ noNaN: true }), { maxLength: 39 }), (values) => {
-      const all = engine.floats(at, 40);
-      all.fill(Number.MAX_VALUE); // past the end: not to be seen
-      all.set(values);
-      assert.is(engine.kernels.f32_largest(at, values.length), Math.max(0, ...values.map(Math.abs)));
-    }),
-  );
-});
-
 test.run();
