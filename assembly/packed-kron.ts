@@ -11,7 +11,7 @@ import { madd, put } from './simd';
 /** Where a tile's row goes: whole, or the `cols` < 8 first of it. */
 function putRow(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): void {
   put(to, low, cols, accumulate);
-  put(to + 16, high, cols - 4, accumulate);
+  if (cols > 4) put(to + 16, high, cols - 4, accumulate);
 }
 
 /**
@@ -130,10 +130,10 @@ export function f32_panel8_tmm(s: usize, w: usize, out: usize, shape: usize, acc
         p += rowS;
         if (--k === 0) break;
       }
-      put(to, f32x4.add(c0, d0), cols, accumulate);
-      if (rows > 1) put(to + row, f32x4.add(c1, d1), cols, accumulate);
-      if (rows > 2) put(to + row * 2, f32x4.add(c2, d2), cols, accumulate);
-      if (rows > 3) put(to + row * 3, f32x4.add(c3, d3), cols, accumulate);
+      putRow(to, f32x4.add(c0, d0), c0, cols, accumulate);
+      if (rows > 1) putRow(to + row, f32x4.add(c1, d1), c1, cols, accumulate);
+      if (rows > 2) putRow(to + row * 2, f32x4.add(c2, d2), c2, cols, accumulate);
+      if (rows > 3) putRow(to + row * 3, f32x4.add(c3, d3), c3, cols, accumulate);
     }
   }
 }

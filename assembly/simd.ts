@@ -13,7 +13,7 @@ export function sum4(v: v128): f32 {
 @inline
 export function madd(a: v128, b: v128, acc: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, acc);
-  return f32x4.add(acc, f32x4.mul(a, b));
+  return f32x4.add(f32x4.mul(a, b), acc); // in the order of relaxed_madd, so that gzip sees one binary in the other
 }
 
 // Constants of exp4, one vector each. V8 rebuilds f32x4.splat(constant) inside loops; a load is free beside the

@@ -51,14 +51,6 @@ export interface InferenceKernels {
   lstm_step(ih: Pointer, hh: Pointer, x: Pointer, gates: Pointer, c: Pointer, h: Pointer, H: number): void;
 }
 
-const IMPORTS = {
-  env: {
-    abort() {
-      throw new Error('a kernel of dopant aborted');
-    },
-  },
-};
-
 export interface InitOptions {
   simd?: SimdChoice;
   /** The kernels, compiled by a host that forbids compiling bytes; from kernelBytes(). */
@@ -117,7 +109,7 @@ export class Engine {
   /** `reserve` bytes are there from the start: growing piece by piece costs more. */
   constructor(reserve = 0) {
     if (!compiled) throw new Error('dopant/infer: call init() and wait for it, or initSync(), first');
-    this.kernels = new WebAssembly.Instance(compiled, IMPORTS).exports as unknown as InferenceKernels;
+    this.kernels = new WebAssembly.Instance(compiled).exports as unknown as InferenceKernels;
     this.top = this.kernels.heapBase();
     this.clean = this.top;
     this.grow(this.top + reserve);
