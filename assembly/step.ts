@@ -4,15 +4,15 @@
 // A packed matrix is a list of instructions of eight u32 each, ended by END; `from` is the address of a vector, or 0
 // for the layer's input or state; `to` is an address; `add` says whether to add to what is there.
 //
-//   PANEL   to from add  w M ceil(N/4) -
-//   PANEL8  to from add  w shape - -          shape: see packed-kron.ts
-//   SELL    to from -    slices count stream -
-//   BLOCK4  to from -    rows count offsets values
-//   BLOCK8  the same
-//   INT8    to from add  w M ceil(N/8) scales  the scratch of quantised x lies before the scales
-//   TRANSPOSE to from -  rows columns - -     see packed-kron.ts
-//   ZERO    to -    -    bytes - - -
-//   COPY    to from -    bytes - - -
+//   PANEL      to from add  w M ceil(N/4) -
+//   PANEL8     to from add  w shape - -           shape: see packed-kron.ts
+//   TRANSPOSE  to from -    rows columns - -      see packed-kron.ts
+//   SELL       to from -    slices count stream -
+//   BLOCK4     to from -    rows count offsets values
+//   BLOCK8     the same
+//   INT8       to from add  w M ceil(N/8) scales  the scratch of quantised x lies before the scales
+//   ZERO       to -    -    bytes - - -
+//   COPY       to from -    bytes - - -
 
 import { f32_gates } from './gates';
 import { f32_panel_mv } from './packed-dense';
