@@ -127,8 +127,8 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
 function readPattern(source: TensorSource, name: string, { M, N, block }: Sparse): Pattern {
   if (source.has(`mask.${name}`)) return { mask: source.flags(`mask.${name}`, [M * N]) };
   const groups = M / rowsOf(block, M).size;
-  const starts = source.integers(`starts.${name}`, [groups + 1]);
-  return { starts, columns: source.integers(`columns.${name}`, [starts[groups]]) };
+  const starts = new Uint32Array(source.integers(`starts.${name}`, [groups + 1]));
+  return { starts, columns: new Uint32Array(source.integers(`columns.${name}`, [starts[groups]])) };
 }
 
 function checkPosition(value: unknown): Position {
