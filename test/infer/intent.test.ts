@@ -101,7 +101,7 @@ test('mutated and truncated files: each answers with finite numbers or is refuse
     }),
     { numRuns: 3000, endOnFailure: true },
   );
-  assert.ok(counts.loaded > 300 && counts.refused > 300, JSON.stringify(counts));
+  assert.ok(counts.loaded > 100 && counts.refused > 1000, JSON.stringify(counts));
 });
 
 test.run();

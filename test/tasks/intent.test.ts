@@ -166,9 +166,9 @@ test('options and data that will not do are refused by name', () => {
   refuses(() => create({ compression: 1e6 }), InputError, /^compression: 1000000 leaves/);
   refuses(() => create({}, { train, valid: { sentences: [], intents: [] } }), InputError, /^valid: 0 sentences/);
   refuses(
-    () => create({}, { train: { ...train, intents: ['book'] }, valid }),
+    () => create({}, { train: { ...train, intents: train.intents.slice(1) }, valid }),
     InputError,
-    /^train: 45 sentences and 1/,
+    /^train: 45 sentences and 44/,
   );
   const alike = { ...train, intents: train.intents.map(() => 'book') };
   refuses(() => create({}, { train: alike, valid }), InputError, /all examples are of one intent, 'book'/);
