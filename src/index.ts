@@ -10,7 +10,7 @@ export { type DropoutKey, dropout } from './nn/dropout.js';
 export { embed } from './nn/embedding.js';
 export { LanguageModel, type State } from './nn/language-model.js';
 export { linear } from './nn/linear.js';
-export { crossEntropy } from './nn/loss.js';
+export { type SoftmaxHead, softmaxLoss } from './nn/loss.js';
 export { LstmLayer, lstm } from './nn/lstm.js';
 export { buildOperator, describePlan, type Plan, planMatrix, type Structure } from './operators/budget.js';
 export type { CsrArrays } from './operators/csr.js';

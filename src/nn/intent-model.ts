@@ -9,6 +9,7 @@ import type { IntentModelConfig } from './config.js';
 import { dropout } from './dropout.js';
 import { embed } from './embedding.js';
 import { linear } from './linear.js';
+import { softmaxLoss } from './loss.js';
 import { lstm } from './lstm.js';
 import { checkModelSize, createParts, Model, type ModelParts } from './model.js';
 import { joinColumns, selectRows } from './rows.js';
@@ -22,6 +23,13 @@ export interface SentenceBatch {
   mirror: Pointer;
   /** Row of each sentence's last token, i32[B]. */
   last: Pointer;
+}
+
+/** Dropout: its rate, and what draws the masks. */
+interface Drop {
+  rate: number;
+  seed: number;
+  step: number;
 }
 
 /**
@@ -57,7 +65,18 @@ export class IntentModel extends Model {
   }
 
   /** Logits [B, labels]. With `drop`, the model is being trained. */
-  forward(tape: Tape, batch: SentenceBatch, drop?: { rate: number; seed: number; step: number }): Tensor {
+  forward(tape: Tape, batch: SentenceBatch, drop?: Drop): Tensor {
+    const { weight, bias } = this.parts.head;
+    return linear(tape, weight, bias, this.features(tape, batch, drop));
+  }
+
+  /** The loss of the targets, i32[B], see softmaxLoss(). */
+  loss(tape: Tape, targets: Pointer, batch: SentenceBatch, drop?: Drop): { sum: number; count: number } {
+    return softmaxLoss(tape, this.parts.head, this.features(tape, batch, drop), targets);
+  }
+
+  /** What the head works on, [B, 2H]: the states at both ends of every sentence. */
+  private features(tape: Tape, batch: SentenceBatch, drop?: Drop): Tensor {
     const { runtime, config, parts } = this;
     const { T, B, ids, mirror, last } = batch;
     const thin = (x: Tensor, place: number) =>
@@ -71,7 +90,7 @@ export class IntentModel extends Model {
       const backward = read(2 * l + 1, selectRows(tape, x, mirror, T * B));
       if (l === config.layers - 1) {
         const ends = joinColumns(tape, selectRows(tape, forward, last, B), selectRows(tape, backward, last, B));
-        return linear(tape, parts.head.weight, parts.head.bias, thin(ends, l + 1));
+        return thin(ends, l + 1);
       }
       x = thin(joinColumns(tape, forward, selectRows(tape, backward, mirror, T * B)), l + 1);
     }

@@ -3,7 +3,6 @@ import { InputError } from '../errors.js';
 import { type Architecture, intentArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, modelConfig } from '../nn/config.js';
 import { IntentModel } from '../nn/intent-model.js';
-import { crossEntropy } from '../nn/loss.js';
 import { Stream, uniform } from '../random.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
@@ -151,8 +150,8 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     const batch = model.batch(Array.from(chosen, (i) => data.train.sentences[i]));
     const targets = runtime.alloc(4 * chosen.length);
     runtime.ints(targets, chosen.length).set(chosen.map((i) => this.targets[i]));
-    const logits = model.forward(tape, batch, { rate: options.dropout, seed: options.seed, step: trainer.stepsDone });
-    const { sum, count } = crossEntropy(tape, logits, targets);
+    const drop = { rate: options.dropout, seed: options.seed, step: trainer.stepsDone };
+    const { sum, count } = model.loss(tape, targets, batch, drop);
     return sum / count;
   }
 

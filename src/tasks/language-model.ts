@@ -3,7 +3,6 @@ import { InputError } from '../errors.js';
 import { type Architecture, languageModelArchitecture } from '../nn/architecture.js';
 import { modelConfig } from '../nn/config.js';
 import { LanguageModel, type State } from '../nn/language-model.js';
-import { crossEntropy } from '../nn/loss.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -132,8 +131,7 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     if (this.piece === 0) model.resetState(state, batch);
     streams.fill(this.piece, runtime.ints(inputs, n), runtime.ints(targets, n));
     const drop = { rate: dropout, seed, step: trainer.stepsDone };
-    const logits = model.forward(tape, inputs, bptt, batch, state, drop);
-    const { sum, count } = crossEntropy(tape, logits, targets);
+    const { sum, count } = model.loss(tape, targets, inputs, bptt, batch, state, drop);
     return sum / count;
   }
 
@@ -211,8 +209,7 @@ export class Evaluation {
       }
       const mark = runtime.mark();
       const tape = new Tape(runtime, false);
-      const logits = model.forward(tape, this.inputs, steps, batch, state);
-      const piece = crossEntropy(tape, logits, this.targets);
+      const piece = model.loss(tape, this.targets, this.inputs, steps, batch, state);
       runtime.release(mark);
       sum += piece.sum;
       tokens += piece.count;
