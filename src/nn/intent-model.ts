@@ -6,7 +6,7 @@ import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { intentArchitecture } from './architecture.js';
 import type { IntentModelConfig } from './config.js';
-import { dropout } from './dropout.js';
+import { dropout, type StepDropout } from './dropout.js';
 import { embed } from './embedding.js';
 import { linear } from './linear.js';
 import { softmaxLoss } from './loss.js';
@@ -23,13 +23,6 @@ export interface SentenceBatch {
   mirror: Pointer;
   /** Row of each sentence's last token, i32[B]. */
   last: Pointer;
-}
-
-/** Dropout: its rate, and what draws the masks. */
-interface Drop {
-  rate: number;
-  seed: number;
-  step: number;
 }
 
 /**
@@ -65,18 +58,18 @@ export class IntentModel extends Model {
   }
 
   /** Logits [B, labels]. With `drop`, the model is being trained. */
-  forward(tape: Tape, batch: SentenceBatch, drop?: Drop): Tensor {
+  forward(tape: Tape, batch: SentenceBatch, drop?: StepDropout): Tensor {
     const { weight, bias } = this.parts.head;
     return linear(tape, weight, bias, this.features(tape, batch, drop));
   }
 
-  /** The loss of the targets, i32[B], see softmaxLoss(). */
-  loss(tape: Tape, targets: Pointer, batch: SentenceBatch, drop?: Drop): { sum: number; count: number } {
+  /** The loss of the labels' numbers, i32[B], see softmaxLoss(). */
+  loss(tape: Tape, batch: SentenceBatch, targets: Pointer, drop?: StepDropout): { sum: number; count: number } {
     return softmaxLoss(tape, this.parts.head, this.features(tape, batch, drop), targets);
   }
 
-  /** What the head works on, [B, 2H]: the states at both ends of every sentence. */
-  private features(tape: Tape, batch: SentenceBatch, drop?: Drop): Tensor {
+  /** What the head works on: the states at both ends of the last layer, side by side, [B, 2 H]. */
+  private features(tape: Tape, batch: SentenceBatch, drop?: StepDropout): Tensor {
     const { runtime, config, parts } = this;
     const { T, B, ids, mirror, last } = batch;
     const thin = (x: Tensor, place: number) =>

@@ -6,7 +6,7 @@ import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { languageModelArchitecture } from './architecture.js';
 import type { ModelConfig } from './config.js';
-import { dropout } from './dropout.js';
+import { dropout, type StepDropout } from './dropout.js';
 import { embed } from './embedding.js';
 import { linear } from './linear.js';
 import { softmaxLoss } from './loss.js';
@@ -17,7 +17,7 @@ import { checkModelSize, createParts, Model, type ModelParts } from './model.js'
 export type State = readonly { h: Pointer; c: Pointer }[];
 
 /** Tokens i32[T B] and what goes with them, see LanguageModel.features. */
-type Tokens = [ids: Pointer, T: number, B: number, state: State, drop?: { rate: number; seed: number; step: number }];
+type Tokens = [ids: Pointer, T: number, B: number, state: State, drop?: StepDropout];
 
 /**
  * Predicts the next token: embedding, LSTM layers, softmax head; dropout on what goes up, not on what goes on (Zaremba

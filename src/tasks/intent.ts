@@ -151,7 +151,7 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     const targets = runtime.alloc(4 * chosen.length);
     runtime.ints(targets, chosen.length).set(chosen.map((i) => this.targets[i]));
     const drop = { rate: options.dropout, seed: options.seed, step: trainer.stepsDone };
-    const { sum, count } = model.loss(tape, targets, batch, drop);
+    const { sum, count } = model.loss(tape, batch, targets, drop);
     return sum / count;
   }
 

@@ -95,7 +95,7 @@ for (const method of ['dense', 'doped-kron', 'doped-hmd'] as const) {
     const tape = new Tape(runtime, true);
     const at = runtime.alloc(4 * targets.length);
     runtime.ints(at, targets.length).set(targets);
-    model.loss(tape, at, model.batch(sentences));
+    model.loss(tape, model.batch(sentences), at);
     tape.backward();
     checkModelGradients(model, passError(model, 10), (numbers) => {
       const all = sentences.flatMap((sentence) => slowLogits(model, sentence, numbers));
