@@ -174,16 +174,16 @@ const intent = train
       whole(2),
     ),
   )
-  .addOption(new Option('--embedding <n>', 'numbers that stand for a word (default: 128)').argParser(whole(1)));
+  .addOption(new Option('--embedding <n>', 'numbers that stand for a word (default: 64)').argParser(whole(1)));
 addTrainingOptions(intent, {
-  hidden: '128, in each direction',
+  hidden: '64, in each direction',
   layers: '1',
   compression: '10',
-  lr: 'adam 0.003; sgd 0.5',
+  lr: 'adam 0.006; sgd 0.5',
   dropout: '0.3',
   batch: '16',
-  epochs: '10',
-  freeRate: 'adam 0.1,1; sgd 1,0',
+  epochs: '8',
+  freeRate: 'adam 0.3,1; sgd 1,0',
 })
   .addHelpText(
     'after',
