@@ -15,7 +15,7 @@ export function resultTable(results: readonly TrainResult[]): Report['table'] {
     ],
     rows: results.map(({ method, test, valid, parameters, compression }) => [
       method,
-      test.perplexity.toFixed(2),
+      test ? test.perplexity.toFixed(2) : '',
       valid.perplexity.toFixed(2),
       parameters.lstm,
       parameters.total,

@@ -21,7 +21,7 @@ import {
 } from './training.js';
 
 /** The options as Commander gives them; undefined where they were not given. */
-interface TrainArguments {
+export interface TrainArguments {
   data?: string;
   level: Level;
   vocab?: number;
@@ -92,19 +92,13 @@ export async function trainLm(
       const places = { checkpoint: given.checkpoint ?? resume, checkpointEvery, out: given.out ?? checkpoint.run.out };
       outcome = await resumeTraining(checkpoint, places, watcher);
     } else {
-      const { data, level, vocab, maxTokens, checkpoint } = given;
-      if (data === undefined) {
-        throw new InputError(
-          "--data is missing: a text file, a folder, or 'sotu'; or --resume DIR to go on with a run",
-        );
-      }
-      const source: RunSource = { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) };
+      const { checkpoint } = given;
       const places: RunPlaces = {
         checkpointEvery,
         out: given.out ?? 'model.safetensors',
         ...(checkpoint && { checkpoint }),
       };
-      outcome = await runTraining(source, trainingOptions(given), places, watcher);
+      outcome = await runTraining(runSource(given), trainingOptions(given), places, watcher);
     }
     watcher.stop();
     const { result, records } = outcome;
@@ -160,7 +154,14 @@ class TerminalWatcher {
   }
 }
 
-function trainingOptions(given: TrainArguments): LanguageModelOptions {
+export function runSource({ data, level, vocab, maxTokens }: TrainArguments): RunSource {
+  if (data === undefined) {
+    throw new InputError("--data is missing: a text file, a folder, or 'sotu'; or --resume DIR to go on with a run");
+  }
+  return { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) };
+}
+
+export function trainingOptions(given: TrainArguments): LanguageModelOptions {
   const defaults = defaultOptions(given.level, (given.optimizer ?? 'adam') as OptimizerName);
   const [start, end] = given.anneal ? pair('anneal', given.anneal) : [defaults.annealing.start, defaults.annealing.end];
   const annealing: AnnealingOptions = {

@@ -29,6 +29,8 @@ export interface RunPlaces {
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
+  /** Leave the test text alone: this run only decides something. */
+  withoutTest?: boolean;
 }
 
 export interface RunWatcher {
@@ -56,7 +58,8 @@ export interface TrainResult {
   compression: Inventory['compression'];
   parameters: Inventory['parameters'];
   valid: { perplexity: number };
-  test: { perplexity: number };
+  /** Missing where the test text was left alone. */
+  test?: { perplexity: number };
   tokensPerSecond: number;
   seconds: number;
   out: string;
@@ -86,6 +89,10 @@ export async function runTraining(
     encode(corpus, texts, vocabulary, source),
   );
   return finish(training, corpus, source, places, watcher);
+}
+
+export async function hasCheckpoint(folder: string): Promise<boolean> {
+  return (await find(join(folder, CHECKPOINT_FILE))) !== undefined;
 }
 
 /** The checkpoint in a folder; errors name the file. */
@@ -127,7 +134,7 @@ export async function resumeTraining(
   return finish(training, corpus, run, places, watcher);
 }
 
-function trainingTexts(corpus: Corpus, { level, maxTokens }: RunSource): string[] {
+export function trainingTexts(corpus: Corpus, { level, maxTokens }: RunSource): string[] {
   return maxTokens === undefined ? corpus.train : sampleTexts(corpus.train, level, maxTokens);
 }
 
@@ -152,7 +159,7 @@ async function finish(
   watcher: RunWatcher,
 ): Promise<{ result: TrainResult; records: TrainRecord[] }> {
   const { model, options, totalSteps, tokensPerStep, trainer } = training;
-  const { out, checkpoint, checkpointEvery } = places;
+  const { out, checkpoint, checkpointEvery, withoutTest } = places;
   const test = encodeTexts(corpus.test, model.vocabulary);
   if (test.length < 2) throw new InputError('the test text has no token to predict; it needs at least 2');
   training.onEvaluation = (share) => watcher.evaluating(share);
@@ -197,7 +204,7 @@ async function finish(
   const [last] = training.records.filter((record) => record.kind === 'valid').slice(-1);
   const perplexities = {
     valid: { perplexity: last.perplexity },
-    test: { perplexity: training.perplexity(test) },
+    ...(!withoutTest && { test: { perplexity: training.perplexity(test) } }),
   };
   const { method, compression, parameters } = takeInventory(model);
   await writeFileAtomically(out, encodeLanguageModel(model));
@@ -210,7 +217,7 @@ async function finish(
 async function checkPlaces({ out, checkpoint }: RunPlaces, resumed?: string): Promise<void> {
   await checkOutput('out', out);
   if (!checkpoint || (resumed && resolve(checkpoint) === resolve(resumed))) return;
-  if (await find(join(checkpoint, CHECKPOINT_FILE))) {
+  if (await hasCheckpoint(checkpoint)) {
     throw new InputError(
       `checkpoint: ${checkpoint} already holds a checkpoint; go on with it by --resume ${checkpoint}, or name another folder`,
     );
