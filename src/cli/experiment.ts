@@ -7,8 +7,8 @@ import { promisify } from 'node:util';
 import type { Command, Option } from 'commander';
 import packageJson from '../../package.json';
 import { InputError } from '../errors.js';
-import { readFileBytes } from '../io/files.js';
-import { basesOf, type Cell, independentParts, parseGrid, type Run, runsOf, type Settings } from './experiment/grid.js';
+import { basesOf, type Cell, independentParts, type Run, runsOf, type Settings } from './experiment/grid.js';
+import { naming, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
 import { type Order, Runner } from './experiment/runner.js';
 import { type Cost, type Given, type Task, taskOf } from './experiment/task.js';
@@ -28,8 +28,7 @@ const RESERVED = ['seed', 'checkpoint', 'resume', 'out', 'json', 'checkpoint-eve
 
 /** Runs what the grid asks for and the folder does not have yet. `train` tells which options there are. */
 export async function experiment(file: string, args: ExperimentArguments, train: Command): Promise<void> {
-  const value = await readJson(file);
-  const grid = naming(file, () => parseGrid(value));
+  const grid = await readGrid(file);
   const task = naming(file, () => taskOf(grid.task));
   const cells = args.only === undefined ? grid.cells : partOf(independentParts(grid), args.only).flat();
   const options = train.commands.find((command) => command.name() === grid.task)!.options;
@@ -206,25 +205,6 @@ function showResults(orders: readonly Order[], records: ReadonlyMap<string, RunR
     failed,
   ]);
   process.stdout.write(`${formatTable({ columns, rows })}\nrecords in ${out}\n`);
-}
-
-async function readJson(file: string): Promise<unknown> {
-  const text = new TextDecoder().decode(await readFileBytes(file));
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InputError(`${file}: it is no JSON (${(cause as Error).message})`, { cause });
-  }
-}
-
-/** Errors in what a file says are told with its name. */
-function naming<T>(file: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    throw new InputError(`${file}: ${error.message}`, { cause: error });
-  }
 }
 
 /** What is running: its version, and the commit where it runs from a checkout. */
