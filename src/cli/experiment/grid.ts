@@ -199,15 +199,10 @@ export function runsOf(grid: Grid, cell: Cell, records: ReadonlyMap<string, RunR
 /** The number of the best on the validation split, once all are there; undefined too when all have failed. */
 function choose(records: readonly (RunRecord | undefined)[]): number | undefined {
   if (records.includes(undefined)) return undefined;
-  const losses = records.map((record) => loss(record!));
-  const least = Math.min(...losses);
-  return Number.isFinite(least) ? losses.indexOf(least) : undefined;
-}
-
-/** What is less is better. */
-function loss({ result }: RunRecord): number {
-  if (!result) return Number.POSITIVE_INFINITY;
-  return result.valid.perplexity ?? 1 - (result.valid.accuracy ?? 0);
+  const good = records.flatMap((record, i) => (record!.result ? [{ i, ...record!.result.valid }] : []));
+  // Accuracies of small splits are often the same.
+  good.sort((a, b) => (b.accuracy ?? 0) - (a.accuracy ?? 0) || (a.perplexity ?? 0) - (b.perplexity ?? 0));
+  return good[0]?.i;
 }
 
 function makeRun(task: string, cell: Cell, settings: Settings, found: Map<string, Run>): Run {

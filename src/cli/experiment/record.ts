@@ -13,7 +13,7 @@ export interface Quality {
 
 export interface RunResult {
   valid: Quality;
-  /** Only of final runs: the test split decides nothing. */
+  /** Only of final runs, where there is such a split: it decides nothing. */
   test?: Quality;
   parameters: { lstm: number; total: number };
   /** Of the LSTM's matrices, against those of the dense model of the grid. */
@@ -31,6 +31,10 @@ export interface RunRecord {
   method: string;
   compression: number;
   settings: Settings;
+  /** Names of the settings that were tuned. */
+  tuned: string[];
+  /** Run with what was chosen, or where there was nothing to choose. */
+  final?: true;
   result?: RunResult;
   /** Why there is no result. */
   failed?: string;
@@ -79,8 +83,8 @@ export async function readRecord(folder: string, name: string): Promise<RunRecor
       cause,
     });
   }
-  const { result, failed, curves, settings } = record ?? {};
-  const whole = record?.name === name && Array.isArray(curves) && typeof settings === 'object';
+  const { result, failed, curves, settings, tuned } = record ?? {};
+  const whole = record?.name === name && Array.isArray(curves) && Array.isArray(tuned) && typeof settings === 'object';
   if (!whole || !(result ? typeof result.valid === 'object' : typeof failed === 'string')) {
     throw new FileFormatError(`${path}: it is no record of dopant experiment called '${name}'`);
   }

@@ -152,20 +152,23 @@ export class Runner {
     if (before === undefined) this.finished += work;
     this.tell();
     const { name, settings } = run;
-    const head = { name, cell: cell.label, task, method: cell.method, compression: cell.compression, settings };
+    const { label, method, compression: asked, candidates } = cell;
+    const head = { name, cell: label, task, method, compression: asked, settings, tuned: Object.keys(candidates[0]) };
     const host = { node: process.version, cpu: cpus()[0]?.model.trim() ?? 'unknown' };
     if (message.kind === 'failed') {
       const timing = { seconds: 0, tokensPerSecond: 0, ...host };
       return { ...head, failed: message.message, curves: [], timing, dopant };
     }
     const { outcome, fileBytes, test } = message;
-    if (!outcome) return { ...before!, result: { ...before!.result!, test } };
+    const told: Pick<RunRecord, 'final'> = final ? { final } : {};
+    if (!outcome) return { ...before!, ...told, result: { ...before!.result!, ...(test && { test }) } };
     const { result, records, timing } = outcome;
     const { parameters, bytes } = result.compression;
     // A dense model of fewer units is compressed too, beside the one of as many as were asked for.
     const compression = { parameters: parameters * cell.shrunk, bytes: bytes * cell.shrunk };
     return {
       ...head,
+      ...told,
       result: { ...result, compression, fileBytes, ...(test && { test }) },
       curves: thinOut(records),
       timing: { ...timing, ...host },
@@ -200,7 +203,7 @@ type FinalMessage = Exclude<ExperimentMessage, { kind: 'step' }>;
 function isComplete(record: RunRecord | undefined, final: boolean, keepModel: boolean, hasModel: boolean): boolean {
   if (!record) return false;
   if (record.failed !== undefined) return true;
-  return !final || (record.result?.test !== undefined && (hasModel || !keepModel));
+  return !final || (record.final === true && (hasModel || !keepModel));
 }
 
 function describeRun({ cell, settings }: Run): string {

@@ -27,8 +27,8 @@ export interface Task {
   check(given: Given): Promise<Cost>;
   /** Trains, or goes on where the folder's checkpoint is, and leaves the model in the folder. */
   train(given: Given, folder: string, watcher: RunWatcher): Promise<Outcome>;
-  /** The quality of that model on the test split. */
-  test(given: Given, folder: string): Promise<Quality>;
+  /** The quality of that model on the test split; undefined where there is none. */
+  test(given: Given, folder: string): Promise<Quality | undefined>;
 }
 
 export type Given = Record<string, unknown>;
