@@ -221,6 +221,16 @@ Examples:
   .action(async (file, options) => (await import('./experiment.js')).experiment(file, options, train));
 
 program
+  .command('report')
+  .description('one page of what the runs of experiments came to: tables, curves, patterns')
+  .argument('<folders...>', 'records of dopant experiment')
+  .addOption(new Option('--out <file>', 'the HTML page').makeOptionMandatory())
+  .addOption(new Option('--model <file>', 'draw a doped matrix of this model too'))
+  .addOption(json())
+  .addHelpText('after', '\nExample:\n  $ dopant report records --model doped.safetensors --out report.html')
+  .action(async (folders, options) => (await import('./records-report.js')).reportRecords(folders, options));
+
+program
   .command('demo')
   .description('train a dense and a doped model side by side, and compare them')
   .addArgument(new Argument('[folder]', 'where the models and the page go').default('models'))

@@ -1,8 +1,8 @@
-import type { Report } from './report.js';
+import type { Table } from './report.js';
 import type { TrainResult } from './training.js';
 
 /** Results side by side, for the page and for the terminal. */
-export function resultTable(results: readonly TrainResult[]): Report['table'] {
+export function resultTable(results: readonly TrainResult[]): Table {
   return {
     columns: [
       'method',
@@ -26,7 +26,7 @@ export function resultTable(results: readonly TrainResult[]): Report['table'] {
 }
 
 /** Columns for rows: for few results with many figures, which would not fit the width of a terminal side by side. */
-export function transpose({ columns, rows }: Report['table']): Report['table'] {
+export function transpose({ columns, rows }: Table): Table {
   return {
     columns: [columns[0], ...rows.map(([name]) => String(name))],
     rows: columns.slice(1).map((column, i) => [column, ...rows.map((row) => row[i + 1])]),
@@ -34,7 +34,7 @@ export function transpose({ columns, rows }: Report['table']): Report['table'] {
 }
 
 /** A table in Markdown, which reads well on a terminal too: columns aligned, numbers to the right. */
-export function formatTable({ columns, rows }: Report['table']): string {
+export function formatTable({ columns, rows }: Table): string {
   const text = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en-US') : cell)));
   const widths = columns.map((column, i) => Math.max(column.length, ...text.map((row) => row[i].length)));
   const line = (cells: readonly string[]) =>
