@@ -74,36 +74,38 @@ function sectionsOf(group: Group): Section[] {
     label === method || (/^ [\d.]+x$/.test(label.slice(method.length)) && label.startsWith(method));
   const plain = group.cells.filter(isPlain);
   const varied = group.cells.filter((cell) => !isPlain(cell));
-  if (plain.length === 0) return [sectionOf(group, group.title, undefined)];
-  const sections = [sectionOf({ ...group, cells: plain }, group.title, shownCompression(plain))];
+  if (plain.length === 0) return [sectionOf(group, group.title, false)];
+  const sections = [sectionOf({ ...group, cells: plain }, group.title, true)];
   if (varied.length === 0) return sections;
   const from = plain.filter(
     ({ method, runs }) =>
       method === 'dense' ||
       varied.some((cell) => cell.method === method && cell.runs[0].compression === runs[0].compression),
   );
-  return [...sections, sectionOf({ ...group, cells: [...from, ...varied] }, `${group.title}, variants`, undefined)];
+  return [...sections, sectionOf({ ...group, cells: [...from, ...varied] }, `${group.title}, variants`, false)];
 }
 
 /** The compression that most methods were run at: its curves are shown first. */
-function shownCompression(cells: readonly CellSummary[]): number | undefined {
+function commonCompression(cells: readonly CellSummary[]): number {
   const counts = new Map<number, number>();
-  for (const { runs } of cells) counts.set(runs[0].compression, (counts.get(runs[0].compression) ?? 0) + 1);
-  const [[most] = []] = [...counts].sort(([a, n], [b, m]) => m - n || b - a);
-  return counts.size > 2 ? most : undefined;
+  for (const { runs, method } of cells) {
+    if (method !== 'dense') counts.set(runs[0].compression, (counts.get(runs[0].compression) ?? 0) + 1);
+  }
+  const [[most] = [1]] = [...counts].sort(([a, n], [b, m]) => m - n || b - a);
+  return most;
 }
 
-/** With `shown`, methods are families and other compressions are hidden at first. */
-function sectionOf(group: Group, name: string, shown: number | undefined): Section {
+/** Of methods as they are, quality over compression is shown, and the curves at one compression. */
+function sectionOf(group: Group, name: string, plain: boolean): Section {
   const { cells } = group;
-  const first = ({ runs }: CellSummary) => runs[0];
-  const isShown = (cell: CellSummary) =>
-    shown === undefined || first(cell).compression === shown || cell.method === 'dense';
-  const runs = [...cells.filter(isShown), ...cells.filter((cell) => !isShown(cell))].map(
+  const common = commonCompression(cells);
+  const isShown = ({ runs, method }: CellSummary) => !plain || method === 'dense' || runs[0].compression === common;
+  const ordered = [...cells.filter(isShown), ...cells.filter((cell) => !isShown(cell))];
+  const runs = ordered.map(
     (cell): ReportRun => ({
       name: cell.label,
-      records: first(cell).curves,
-      ...(shown !== undefined && { family: cell.method }),
+      records: cell.runs[0].curves,
+      ...(plain && { family: cell.method }),
       ...(!isShown(cell) && { hidden: true }),
     }),
   );
@@ -116,7 +118,7 @@ function sectionOf(group: Group, name: string, shown: number | undefined): Secti
     ],
     table: resultsTable(group),
     details: tuning ? [{ title: 'Tuning: the validation split, first seed', table: tuning }] : [],
-    ...(shown !== undefined && { comparison: comparisonOf(group) }),
+    ...(plain && { comparison: comparisonOf(group) }),
     runs,
     samples: [],
   };

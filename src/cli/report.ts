@@ -260,8 +260,8 @@ function comparisonChart({ axis, lines, reference }: Comparison, families: Retur
   return [{ ...drawn, across: 'compression', acrossLog: true }];
 }
 
-/** More runs with co-matrix records than this are drawn by the means over their matrices. */
-const MOST_BY_MATRIX = 2;
+/** More runs with co-matrix records than this are drawn with fewer lines each: means over their matrices. */
+const MOST_IN_FULL = 2;
 
 function runCharts(runs: ReportRun[]): Chart[] {
   const styles = new Map(
@@ -290,7 +290,7 @@ function runCharts(runs: ReportRun[]): Chart[] {
 
   /** A line for each matrix of each run, or for the means of many runs. */
   const matrixLines = (value: (matrix: MatrixAdaptation) => number): Line[] => {
-    if (adapted.length > MOST_BY_MATRIX) {
+    if (adapted.length > MOST_IN_FULL) {
       return runLines('cma', ({ matrices }) => matrices.reduce((sum, m) => sum + value(m), 0) / matrices.length);
     }
     return adapted.flatMap((run) => {
@@ -318,7 +318,12 @@ function runCharts(runs: ReportRun[]): Chart[] {
   const parts = runs.flatMap((_, run) =>
     structure[run]!.points.length === 0
       ? []
-      : [part(together[run]!, 'both', 0), part(structure[run]!, 'S alone', 1), part(dopants[run]!, 'M_sp alone', 2)],
+      : [
+          // Among many, what they do together is told by the validation perplexity.
+          ...(adapted.length > MOST_IN_FULL ? [] : [part(together[run]!, 'both', 0)]),
+          part(structure[run]!, 'S alone', 1),
+          part(dopants[run]!, 'M_sp alone', 2),
+        ],
   );
 
   return [
@@ -495,7 +500,8 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
             ...axisStyle,
             label: across,
             size: 32,
-            ...(acrossLog && { splits: () => steps }),
+            // Every compression there is has its tick; by itself a logarithmic axis labels only powers of ten.
+            ...(acrossLog && { splits: () => steps, filter: (_: uPlot, splits: number[]) => splits }),
             values: (_, splits) => splits.map((step) => (acrossLog ? `${short.format(step)}x` : whole.format(step))),
           },
           {
@@ -549,7 +555,7 @@ function paintPatterns(patterns: MatrixPattern[]): void {
     const canvas = places[i]!;
     canvas.width = cols;
     canvas.height = rows;
-    canvas.style.width = `${cols * Math.max(1, Math.floor(384 / cols))}px`;
+    canvas.style.width = `${cols * Math.max(1, Math.min(Math.floor(384 / cols), Math.floor(1024 / rows)))}px`;
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
     const context = canvas.getContext('2d')!;
     const image = context.createImageData(cols, rows);
@@ -564,7 +570,20 @@ function paintPatterns(patterns: MatrixPattern[]): void {
 }
 
 /** Told apart by most eyes, and against both backgrounds. */
-const palette = ['#0f7fc4', '#d55e00', '#009e73', '#c0569b', '#9a7500', '#7a6fd0', '#c8383c', '#5a8a9a'];
+const palette = [
+  '#0f7fc4',
+  '#d55e00',
+  '#009e73',
+  '#c0569b',
+  '#9a7500',
+  '#7a6fd0',
+  '#c8383c',
+  '#5a8a9a',
+  '#7da33a',
+  '#808080',
+  '#b98a6a',
+  '#19b5c8',
+];
 
 /** Past the palette, hues a golden angle apart: none comes twice. */
 const colourOf = (index: number) => palette[index] ?? `hsl(${Math.round(index * 137.5) % 360}, 55%, 50%)`;
@@ -592,11 +611,11 @@ h1 { font-size: 1.8rem; margin: 0; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 1rem; }
 h3 { font-size: 1.05rem; margin: 0 0 .25rem; }
 p { margin: 0; max-width: 42rem; color: var(--soft); overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; font-size: .93rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.scroll th, .scroll td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--grid); text-align: left; }
-.scroll thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; }
-.scroll tbody th { font-weight: 600; white-space: nowrap; }
+.scroll th, .scroll td { padding: .4rem .7rem .4rem 0; white-space: nowrap; border-bottom: 1px solid var(--grid); text-align: left; }
+.scroll thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; white-space: normal; }
+.scroll tbody th { font-weight: 600; }
 .scroll .number { text-align: right; }
 .runs { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0 1rem; padding: 0; list-style: none; }
 .runs li { overflow-wrap: anywhere; }
@@ -617,7 +636,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 details { margin-top: 1rem; }
 summary { cursor: pointer; color: var(--soft); }
 .samples { display: grid; gap: 1.25rem; }
-.patterns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 1.25rem; margin-top: 1rem; }
+.patterns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1.25rem; margin-top: 1rem; }
 .patterns p { margin-bottom: .5rem; font-size: .9rem; }
 canvas.pattern { display: block; background: var(--card); image-rendering: pixelated; }
 figure { margin: 0; }
