@@ -140,6 +140,7 @@ function comparisonOf(group: Group): Comparison {
           return { x: cell.runs[0].result!.compression.parameters, mean: scale * mean, deviation: scale * deviation };
         }),
     })),
+    ticks: [...new Set(others.map(({ runs }) => runs[0].compression))].sort((a, b) => a - b),
     ...(dense && { reference: { name: dense.label, value: scale * qualityOf(dense).mean } }),
   };
 }

@@ -37,6 +37,8 @@ export interface ReportRun {
 export interface Comparison {
   axis: string;
   lines: { name: string; points: { x: number; mean: number; deviation: number }[] }[];
+  /** Of x, which methods meet only nearly. */
+  ticks: number[];
   /** Drawn all along. */
   reference?: { name: string; value: number };
 }
@@ -193,7 +195,7 @@ interface Chart {
   title: string;
   hint: string;
   across: string; // what x is
-  acrossLog: boolean; // x on a logarithmic scale
+  ticks?: number[]; // on a logarithmic x
   axis: string; // what y is
   log: boolean; // y on a logarithmic scale
   zero: boolean; // y = 0 always in sight
@@ -234,7 +236,10 @@ function familiesOf(runs: readonly ReportRun[]): Map<string, { colour: number; m
   return families;
 }
 
-function comparisonChart({ axis, lines, reference }: Comparison, families: ReturnType<typeof familiesOf>): Chart[] {
+function comparisonChart(
+  { axis, lines, ticks, reference }: Comparison,
+  families: ReturnType<typeof familiesOf>,
+): Chart[] {
   const made = lines.map(
     ({ name, points }, i): Line => ({
       label: name,
@@ -257,7 +262,7 @@ function comparisonChart({ axis, lines, reference }: Comparison, families: Retur
   const hint =
     'Means over the seeds; bars are one standard deviation up and down. Compression is that of the parameters.';
   const drawn = chart(title, hint, axis, made, { scale: 'auto', dots: 'joined' });
-  return [{ ...drawn, across: 'compression', acrossLog: true }];
+  return [{ ...drawn, across: 'compression', ticks }];
 }
 
 /** More runs with co-matrix records than this are drawn with fewer lines each: means over their matrices. */
@@ -414,7 +419,6 @@ function chart(
     title,
     hint,
     across: 'training step',
-    acrossLog: false,
     axis,
     log: least > 0 && (scale === 'log' || (scale === 'auto' && most / least > 4)),
     zero,
@@ -476,7 +480,7 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
   };
 
   const places = document.querySelectorAll<HTMLElement>('.plot');
-  charts.forEach(({ across, acrossLog, axis, log, zero, dots, steps, lines }, i) => {
+  charts.forEach(({ across, ticks, axis, log, zero, dots, steps, lines }, i) => {
     const place = places[i]!;
     const axisStyle = {
       stroke: () => ink('--soft'),
@@ -492,7 +496,13 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
         width: place.clientWidth,
         height: height(place.clientWidth),
         scales: {
-          x: { time: false, distr: acrossLog ? 3 : 1 },
+          x: {
+            time: false,
+            ...(ticks && {
+              distr: 3,
+              range: (_: uPlot, least: number, most: number) => [least / 1.2, most * 1.2] as uPlot.Range.MinMax,
+            }),
+          },
           y: { distr: log ? 3 : 1, ...(zero && { range: withZero }) },
         },
         axes: [
@@ -500,9 +510,9 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
             ...axisStyle,
             label: across,
             size: 32,
-            // Every compression there is has its tick; by itself a logarithmic axis labels only powers of ten.
-            ...(acrossLog && { splits: () => steps, filter: (_: uPlot, splits: number[]) => splits }),
-            values: (_, splits) => splits.map((step) => (acrossLog ? `${short.format(step)}x` : whole.format(step))),
+            // By itself a logarithmic axis labels only powers of ten.
+            ...(ticks && { splits: () => ticks, filter: (_: uPlot, splits: number[]) => splits }),
+            values: (_, splits) => splits.map((step) => (ticks ? `${short.format(step)}x` : whole.format(step))),
           },
           {
             ...axisStyle,
@@ -512,7 +522,7 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
           },
         ],
         series: [
-          { label: acrossLog ? across : 'step', value: (_, step) => (step === null ? '–' : short.format(step)) },
+          { label: ticks ? across : 'step', value: (_, step) => (step === null ? '–' : short.format(step)) },
           ...lines.map(
             ({ label, colour, dash, hidden }): uPlot.Series => ({
               label,
@@ -533,7 +543,7 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
         cursor: {
           focus: { prox: 24 },
           hover: { skip: [null, undefined] },
-          ...(!acrossLog && { sync: { key: 'step', setSeries: false } }),
+          ...(!ticks && { sync: { key: 'step', setSeries: false } }),
           drag: { x: true, y: false },
         },
         hooks: { draw: [(drawn) => drawBars(drawn, lines, steps)] },
