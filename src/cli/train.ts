@@ -2,15 +2,15 @@ import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
-import { defaultIntentOptions } from '../tasks/intent.js';
-import { defaultOptions } from '../tasks/language-model.js';
+import { defaultIntentOptions, type IntentOptions } from '../tasks/intent.js';
+import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
 import type { Level } from '../tasks/text.js';
 import type { Training, TrainingOptions } from '../tasks/training.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
-import { intentTask } from './intents.js';
-import { languageModelTask } from './language-model.js';
+import { type IntentSource, intentTask } from './intents.js';
+import { languageModelTask, type TextSource } from './language-model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
 import { resultTable } from './table.js';
@@ -26,7 +26,7 @@ import {
 } from './training.js';
 
 /** The options of every task as Commander gives them; undefined where they were not given. */
-interface TrainArguments {
+export interface TrainArguments {
   data?: string;
   hidden?: number;
   layers?: number;
@@ -76,38 +76,55 @@ interface IntentArguments extends TrainArguments {
 
 type GivenOn = { getOptionValueSource(name: string): string | undefined };
 
+/** What a run of a task is started with. */
+interface Start<S extends RunSource, Options extends TrainingOptions> {
+  source: S;
+  options: Options;
+}
+
+/** Throws InputError where the options make no run. */
+export function startLm(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
+  const { level, vocab, maxTokens, bptt } = given;
+  const defaults = defaultOptions(level, optimizerOf(given));
+  const data = dataOf(given, languageModelTask.wanted);
+  return {
+    source: { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
+    options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
+  };
+}
+
+export function startIntent(given: IntentArguments): Start<IntentSource, IntentOptions> {
+  const { vocab, embedding } = given;
+  const defaults = defaultIntentOptions(optimizerOf(given));
+  return {
+    source: { data: dataOf(given, intentTask.wanted), ...(vocab && { vocab }) },
+    options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
+  };
+}
+
+function dataOf({ data }: TrainArguments, wanted: string): string {
+  if (data === undefined) throw new InputError(`--data is missing: ${wanted}; or --resume DIR to go on with a run`);
+  return data;
+}
+
 export function trainLm(given: LanguageModelArguments, command: GivenOn): Promise<void> {
-  return train(languageModelTask, given, command, (data) => {
-    const { level, vocab, maxTokens, bptt } = given;
-    const defaults = defaultOptions(level, optimizerOf(given));
-    return {
-      source: { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
-      options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
-    };
-  });
+  return train(languageModelTask, given, command, startLm);
 }
 
 export function trainIntent(given: IntentArguments, command: GivenOn): Promise<void> {
-  return train(intentTask, given, command, (data) => {
-    const { vocab, embedding } = given;
-    const defaults = defaultIntentOptions(optimizerOf(given));
-    return {
-      source: { data, ...(vocab && { vocab }) },
-      options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
-    };
-  });
+  return train(intentTask, given, command, startIntent);
 }
 
 /** Those that may stand beside --resume: the others are the checkpoint's. */
 const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
 
-async function train<S extends RunSource, D, T extends Training, E>(
+async function train<S extends RunSource, D, T extends Training, E, Given extends TrainArguments>(
   task: Task<S, D, T, E>,
-  given: TrainArguments,
+  given: Given,
   command: GivenOn,
-  start: (data: string) => { source: S; options: T['options'] },
+  start: (given: Given) => Start<S, T['options']>,
 ): Promise<void> {
-  const { data, resume, checkpoint, checkpointEvery = 60 } = given;
+  const { resume, checkpoint, checkpointEvery = 60 } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
   try {
@@ -129,10 +146,7 @@ async function train<S extends RunSource, D, T extends Training, E>(
       const places = (out: string) => ({ checkpoint: checkpoint ?? resume, checkpointEvery, out: given.out ?? out });
       outcome = await resumeTraining(task, resume, places, watcher);
     } else {
-      if (data === undefined) {
-        throw new InputError(`--data is missing: ${task.wanted}; or --resume DIR to go on with a run`);
-      }
-      const { source, options } = start(data);
+      const { source, options } = start(given);
       const places: RunPlaces = {
         checkpointEvery,
         out: given.out ?? 'model.safetensors',
