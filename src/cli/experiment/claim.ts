@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 const BEAT_MS = 30_000;
 const STALE_MS = 10 * BEAT_MS;
+const WRITING_MS = 2000;
 
 /** Process numbers come again, in containers soon. */
 const OWNER = randomUUID();
@@ -52,12 +53,15 @@ async function create(path: string): Promise<boolean> {
 
 async function isAbandoned(path: string): Promise<boolean> {
   try {
-    const { mtimeMs } = await stat(path);
-    if (Date.now() - mtimeMs > STALE_MS) return true;
-    const { host, pid, owner } = JSON.parse(await readFile(path, 'utf8'));
+    const age = Date.now() - (await stat(path)).mtimeMs;
+    if (age > STALE_MS) return true;
+    const text = await readFile(path, 'utf8');
+    // Its owner was about to write it, and may have been killed there.
+    if (text === '') return age > WRITING_MS;
+    const { host, pid, owner } = JSON.parse(text);
     return host === hostname() && (pid === process.pid ? owner !== OWNER : !isAlive(pid));
   } catch {
-    // Gone, or being written: whoever it is, he is there.
+    // Just gone: the next look will tell.
     return false;
   }
 }

@@ -94,7 +94,8 @@ export async function readRecord(folder: string, name: string): Promise<RunRecor
 
 /** One line a field, so that what changed in a record shows. */
 export async function writeRecord(folder: string, record: RunRecord): Promise<void> {
-  const { curves, ...rest } = record;
+  const { curves, timing, dopant, ...facts } = record;
+  const rest = { ...facts, timing, dopant };
   const lines = Object.entries(rest).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`);
   const points = curves.map((curve) => `    ${JSON.stringify(curve)}`);
   lines.push(points.length ? `  "curves": [\n${points.join(',\n')}\n  ]` : '  "curves": []');

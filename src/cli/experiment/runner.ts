@@ -37,6 +37,8 @@ export interface Order {
   runs(): CellRuns;
 }
 
+const STOPPED = 'stopped; the same command goes on';
+
 /** How long to wait for a run that another process works on. */
 const PATIENCE_MS = 3000;
 
@@ -93,24 +95,31 @@ export class Runner {
 
   /** Sees to it that there is a record of the run, made here or by another process. */
   private async obtain(order: Order, run: Run, final: boolean): Promise<void> {
-    while (true) {
-      const state = await this.pool.use(order.rank, async (slot) => {
-        const record = await this.read(run.name);
-        const hasModel = await exists(modelPath(this.scratch(run.name)));
-        if (isComplete(record, final, order.keepModels, hasModel)) return 'complete';
-        if (this.stopped) throw new Interrupted('stopped; the same command goes on');
-        const held = await claim(this.scratch(run.name));
-        if (!held) return 'taken';
-        try {
-          const made = await this.train(order, run, slot, hasModel ? record : undefined, final);
-          await writeRecord(this.options.folder, made);
-          this.options.records.set(run.name, made);
-        } finally {
-          await held.release();
-        }
+    const { folder, records } = this.options;
+    const scratch = this.scratch(run.name);
+    const look = async () => {
+      const record = await this.read(run.name);
+      const hasModel = await exists(modelPath(scratch));
+      return { record, hasModel, complete: isComplete(record, final, order.keepModels, hasModel) };
+    };
+    const work = async (slot: number): Promise<'complete' | 'taken'> => {
+      if ((await look()).complete) return 'complete';
+      if (this.stopped) throw new Interrupted(STOPPED);
+      const held = await claim(scratch);
+      if (!held) return 'taken';
+      try {
+        // Another process may have finished it meanwhile.
+        const { record, hasModel, complete } = await look();
+        if (complete) return 'complete';
+        const made = await this.train(order, run, slot, hasModel ? record : undefined, final);
+        await writeRecord(folder, made);
+        records.set(run.name, made);
         return 'complete';
-      });
-      if (state === 'complete') return;
+      } finally {
+        await held.release();
+      }
+    };
+    while ((await this.pool.use(order.rank, work)) === 'taken') {
       await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
     }
   }
@@ -131,7 +140,7 @@ export class Runner {
     before: RunRecord | undefined,
     final: boolean,
   ): Promise<RunRecord> {
-    const { task, dopant, given } = this.options;
+    const { task, given } = this.options;
     const models = [...run.bases].map(([option, { name }]) => [option, modelPath(this.scratch(name))]);
     const job: ExperimentJob = {
       task,
@@ -148,28 +157,36 @@ export class Runner {
       this.tell();
     });
     this.running.delete(run.name);
-    if (message.kind === 'stopped') throw new Interrupted('stopped; the same command goes on');
+    if (message.kind === 'stopped') throw new Interrupted(STOPPED);
     if (before === undefined) this.finished += work;
+    this.show.job(slot, 'waiting', 0, '');
     this.tell();
+    const trained = before ?? this.recordOf(run, cell, message);
+    if (message.kind === 'failed' || !final) return trained;
+    const { test } = message;
+    return { ...trained, final, result: { ...trained.result!, ...(test && { test }) } };
+  }
+
+  private recordOf(run: Run, cell: Cell, message: Exclude<FinalMessage, { kind: 'stopped' }>): RunRecord {
+    const { task, dopant } = this.options;
     const { name, settings } = run;
-    const { label, method, compression: asked, candidates } = cell;
-    const head = { name, cell: label, task, method, compression: asked, settings, tuned: Object.keys(candidates[0]) };
+    const { label, method, compression, candidates, shrunk } = cell;
+    const head = { name, cell: label, task, method, compression, settings, tuned: Object.keys(candidates[0]) };
     const host = { node: process.version, cpu: cpus()[0]?.model.trim() ?? 'unknown' };
     if (message.kind === 'failed') {
       const timing = { seconds: 0, tokensPerSecond: 0, ...host };
       return { ...head, failed: message.message, curves: [], timing, dopant };
     }
-    const { outcome, fileBytes, test } = message;
-    const told: Pick<RunRecord, 'final'> = final ? { final } : {};
-    if (!outcome) return { ...before!, ...told, result: { ...before!.result!, ...(test && { test }) } };
-    const { result, records, timing } = outcome;
+    const { result, records, timing } = message.outcome!;
     const { parameters, bytes } = result.compression;
-    // A dense model of fewer units is compressed too, beside the one of as many as were asked for.
-    const compression = { parameters: parameters * cell.shrunk, bytes: bytes * cell.shrunk };
     return {
       ...head,
-      ...told,
-      result: { ...result, compression, fileBytes, ...(test && { test }) },
+      result: {
+        ...result,
+        // A dense model of fewer units is compressed too, beside the one of as many as were asked for.
+        compression: { parameters: parameters * shrunk, bytes: bytes * shrunk },
+        fileBytes: message.fileBytes,
+      },
       curves: thinOut(records),
       timing: { ...timing, ...host },
       dopant,
