@@ -52,8 +52,21 @@ export function f32_gemm_nt(a: In, b: In, c: Out, M: number, N: number, K: numbe
 }
 
 export function f32_gemm_tn(a: In, b: In, c: Out, M: number, N: number, K: number, accumulate: boolean): void {
+  f32_gemm_tn_part(a, M, b, c, M, N, K, accumulate);
+}
+
+export function f32_gemm_tn_part(
+  a: In,
+  lda: number,
+  b: In,
+  c: Out,
+  M: number,
+  N: number,
+  K: number,
+  accumulate: boolean,
+): void {
   gemm(
-    (i, k) => a[k * M + i],
+    (i, k) => a[k * lda + i],
     (k, j) => b[k * N + j],
     c,
     M,

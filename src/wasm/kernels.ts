@@ -16,6 +16,17 @@ export interface Kernels {
   f32_gemm_nn: Gemm;
   f32_gemm_nt: Gemm;
   f32_gemm_tn: Gemm;
+  f32_gemm_tn_part(
+    a: Pointer,
+    lda: number,
+    b: Pointer,
+    c: Pointer,
+    M: number,
+    N: number,
+    K: number,
+    accumulate: boolean,
+    scratch: Pointer,
+  ): void;
   f32_gemv(w: Pointer, x: Pointer, y: Pointer, M: number, N: number, accumulate: boolean): void;
   f32_gemv_t(w: Pointer, dy: Pointer, dx: Pointer, M: number, N: number, accumulate: boolean): void;
   f32_ger(dy: Pointer, x: Pointer, dw: Pointer, M: number, N: number): void;
