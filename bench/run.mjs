@@ -1,4 +1,4 @@
-// Bundles a benchmark and runs it: `node bench/run.mjs`.
+// Bundles the benchmarks and runs one: `node bench/run.mjs inference` or `training`.
 import { build } from 'esbuild';
 
 await build({
