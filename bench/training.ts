@@ -181,18 +181,23 @@ function gemmTask(simd: 'plain' | 'relaxed'): Task & { flops: number; c(): Float
 
 const reason = (error: unknown) => String(error instanceof Error ? error.message : error).split('\n')[0];
 
-async function benchGemm(figures: Record<string, Figure>, skipped: string[]): Promise<string> {
+async function benchGemm(
+  figures: Record<string, Figure>,
+  skipped: string[],
+  versions: Record<string, string>,
+): Promise<string> {
   const plain = gemmTask('plain');
   const limits = [peakTask('plain')];
   const tasks: Task[] = [limits[0], plain];
   let theirs: Task | undefined;
   try {
-    const multiply = await jaxMatmul(random(M * K, 1), random(K * N, 2), M, N, K);
+    const { version, multiply } = await jaxMatmul(random(M * K, 1), random(K * N, 2), M, N, K);
     plain.run();
     const own = plain.c();
     if (!multiply().every((value, i) => Math.abs(value - own[i]) < 1e-2)) throw new Error('its product is another');
     theirs = { name: 'jax-js, wasm', repeats: 1, run: () => multiply()[0] };
     tasks.push(theirs);
+    versions['jax-js'] = version;
   } catch (error) {
     skipped.push(`jax-js: ${reason(error)}`);
   }
@@ -243,7 +248,7 @@ export async function benchTraining(): Promise<Report> {
   const figures: Record<string, Figure> = {};
   const versions: Record<string, string> = {};
   const skipped: string[] = [];
-  const gemm = await benchGemm(figures, skipped);
+  const gemm = await benchGemm(figures, skipped, versions);
   const peer = await benchPeer(figures, skipped, versions);
 
   const limit = limitTask();

@@ -16,14 +16,14 @@ interface Jax {
   };
 }
 
-/** A[M,K] B[K,N] by the wasm backend of jax-js, compiled for the shape; returns the product. */
+/** A[M,K] B[K,N] by the wasm backend of jax-js, compiled for the shape. */
 export async function jaxMatmul(
   a: Float32Array,
   b: Float32Array,
   M: number,
   N: number,
   K: number,
-): Promise<() => Float32Array> {
+): Promise<{ version: string; multiply: () => Float32Array }> {
   const jax: Jax = requirePeer('@jax-js/jax');
   if (!(await jax.init('wasm')).includes('wasm')) throw new Error('its wasm backend does not start');
   jax.defaultDevice('wasm');
@@ -31,5 +31,8 @@ export async function jaxMatmul(
   const left = array(a, { shape: [M, K] });
   const right = array(b, { shape: [K, N] });
   const compiled = jax.jit(matmul);
-  return () => compiled(left.ref, right.ref).dataSync();
+  return {
+    version: requirePeer('./package.json').dependencies['@jax-js/jax'], // its own says nothing to those outside
+    multiply: () => compiled(left.ref, right.ref).dataSync(),
+  };
 }
