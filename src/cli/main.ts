@@ -70,6 +70,11 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
     .addOption(new Option('--batch <n>', `sequences side by side (default: ${defaults.batch})`).argParser(whole(1)))
     .addOption(new Option('--epochs <n>', `passes over the text (default: ${defaults.epochs})`).argParser(whole(1)))
     .addOption(new Option('--seed <n>', 'the same seed gives the same model (default: 1)').argParser(whole(0)))
+    .addOption(
+      new Option('--threads <n>', 'that share the work; the model is the same, bit by bit (default: 1)').argParser(
+        whole(1),
+      ),
+    )
     .addOption(new Option('--checkpoint <dir>', 'write checkpoints here, to go on from after any stop'))
     .addOption(new Option('--resume <dir>', 'go on from the checkpoint here, with the settings it was started with'))
     .addOption(new Option('--out <file>', 'the model (default: model.safetensors)'))

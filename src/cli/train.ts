@@ -58,6 +58,7 @@ export interface TrainArguments {
   cmrUntil?: number;
   alternate?: number;
   checkpointEvery?: number;
+  threads?: number;
   records?: string;
   report?: string;
 }
@@ -116,7 +117,7 @@ export function trainIntent(given: IntentArguments, command: GivenOn): Promise<v
 }
 
 /** Those that may stand beside --resume: the others are the checkpoint's. */
-const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
+const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'threads', 'out', 'json', 'checkpointEvery', 'records', 'report'];
 
 async function train<S extends RunSource, D, T extends Training, E, Given extends TrainArguments>(
   task: Task<S, D, T, E>,
@@ -124,7 +125,7 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
   command: GivenOn,
   start: (given: Given) => Start<S, T['options']>,
 ): Promise<void> {
-  const { resume, checkpoint, checkpointEvery = 60 } = given;
+  const { resume, checkpoint, checkpointEvery = 60, threads = 1 } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
   try {
@@ -143,7 +144,12 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
           `--${flag} does not go with --resume: the run goes on with the settings it was started with`,
         );
       }
-      const places = (out: string) => ({ checkpoint: checkpoint ?? resume, checkpointEvery, out: given.out ?? out });
+      const places = (out: string) => ({
+        checkpoint: checkpoint ?? resume,
+        checkpointEvery,
+        threads,
+        out: given.out ?? out,
+      });
       outcome = await resumeTraining(task, resume, places, watcher);
     } else {
       const { source, options } = start(given);

@@ -12,6 +12,7 @@ import type { Vocabulary } from '../tasks/text.js';
 import type { Quality, Training, TrainingClass } from '../tasks/training.js';
 import type { TrainRecord } from '../train/records.js';
 import { Runtime } from '../wasm/runtime.js';
+import { whyNoThreads } from '../wasm/threads.js';
 import { naming } from './model.js';
 
 /** What a run reads, besides the options of the training itself. */
@@ -44,6 +45,8 @@ export interface RunPlaces {
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
+  /** That share the work; their number changes no bit of the result. */
+  threads?: number;
   /** Leave the test text alone: this run only decides something. */
   withoutTest?: boolean;
 }
@@ -103,7 +106,7 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
   const data = await task.read(source);
   const vocabulary = task.vocabulary(data, source);
   const encoded = task.encode(data, source, vocabulary);
-  const training = task.training.create(new Runtime(), vocabulary, options, encoded);
+  const training = task.training.create(await startRuntime(places, watcher), vocabulary, options, encoded);
   return finish(task, training, data, source, places, watcher);
 }
 
@@ -128,7 +131,8 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
   await checkPlaces(chosen, folder);
   const data = await task.read(run);
   const encoded = task.encode(data, run, vocabulary);
-  const training = naming(path, () => resume(new Runtime(), encoded));
+  const runtime = await startRuntime(chosen, watcher);
+  const training = naming(path, () => resume(runtime, encoded));
   return finish(task, training, data, run, chosen, watcher);
 }
 
@@ -161,6 +165,11 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   };
   if (checkpoint) await makeFolder(checkpoint);
   watcher.announce(`${task.describe(training, data)}; ${describeMatrices(training)}`);
+  if (!training.done) {
+    const megabytes = Math.ceil(training.rehearse() / 2 ** 20);
+    const { threads } = model.runtime;
+    watcher.announce(`memory: ${megabytes} MB from start to end${threads > 1 ? `, shared by ${threads} threads` : ''}`);
+  }
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const stepsBefore = trainer.stepsDone;
@@ -207,6 +216,14 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     out,
   };
   return { result, records: training.records };
+}
+
+/** A runtime of so many threads, all of them up; of one where there can be no more, which is said. */
+async function startRuntime({ threads = 1 }: RunPlaces, watcher: RunWatcher): Promise<Runtime> {
+  const runtime = new Runtime({ threads });
+  if (runtime.threads < threads) watcher.announce(`threads: ${whyNoThreads()}; one does all the work`);
+  while (!runtime.ready) await new Promise((resolve) => setTimeout(resolve, 1));
+  return runtime;
 }
 
 /** How the LSTM's matrices are made, in words; those of one shape are made alike. */

@@ -143,6 +143,10 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     return { perplexity: this.perplexity(this.corpus.valid) };
   }
 
+  protected override rehearseValidation(): void {
+    this.evaluation.meanLoss(this.corpus.valid.subarray(0, 2));
+  }
+
   protected override *carried(): Generator<NamedArray> {
     const size = this.options.batch * this.options.hidden;
     for (const [l, { h, c }] of this.state.entries()) {

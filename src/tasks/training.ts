@@ -97,6 +97,8 @@ export abstract class Training<M extends Model = Model, Options extends Training
   protected abstract probe(): number;
   /** On all the validation data. */
   protected abstract validate(): Quality;
+  /** Takes the memory that validate() takes. */
+  protected rehearseValidation(): void {}
   /** What the next step depends on besides parameters and moments. */
   protected *carried(): Generator<NamedArray> {}
 
@@ -136,6 +138,20 @@ export abstract class Training<M extends Model = Model, Options extends Training
       this.records.push({ kind: 'valid', step: trainer.stepsDone, epoch, ...this.validate() });
     }
     return loss;
+  }
+
+  /** Goes through a step that changes nothing, so that the memory of all steps is held from here on: its bytes. */
+  rehearse(): number {
+    const { runtime } = this.model;
+    const carried = [...this.carried()].map(({ at, size }) => ({ at, values: runtime.floats(at, size).slice() }));
+    this.trainer.rehearse(
+      this.rows,
+      (tape) => this.forward(tape),
+      () => this.probe(),
+    );
+    this.rehearseValidation();
+    for (const { at, values } of carried) runtime.floats(at, values.length).set(values);
+    return runtime.usage().held;
   }
 
   /** Every array of floats that the next step depends on, by name. */

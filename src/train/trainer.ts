@@ -110,16 +110,9 @@ export class Trainer {
     const { options, annealing, stepsDone: step } = this;
     if (annealing?.due(step)) this.prune(annealing, probe);
     if (options.alternate) this.freezeHalf(Math.floor(step / options.alternate) % 2);
-    const progress = step / this.totalSteps;
-    setCoMatrixDropout(this.sums, options.coMatrixDropout, { seed: options.seed, step, batch, progress });
-
-    const mark = runtime.mark();
-    const tape = new Tape(runtime, true);
     for (const { grad, size } of this.parameters) runtime.floats(grad, size).fill(0);
-    const mean = loss(tape);
+    const mean = this.backward(batch, loss);
     if (!Number.isFinite(mean)) throw diverged('loss', mean, step, epoch);
-    tape.backward();
-    runtime.release(mark);
 
     let squares = 0;
     for (const { grad, size, frozen } of this.parameters) {
@@ -129,6 +122,26 @@ export class Trainer {
     if (!Number.isFinite(norm)) throw diverged("gradient's norm", norm, step, epoch);
     this.optimizer.step(this.learningRate(epoch), options.clip && norm > options.clip ? options.clip / norm : 1);
     return mean;
+  }
+
+  /** Adds the gradients of a mean loss, under the masks of this step, and returns it. */
+  private backward(batch: number, loss: (tape: Tape) => number): number {
+    const { runtime } = this.model;
+    const { options, stepsDone: step } = this;
+    const progress = step / this.totalSteps;
+    setCoMatrixDropout(this.sums, options.coMatrixDropout, { seed: options.seed, step, batch, progress });
+    const mark = runtime.mark();
+    const tape = new Tape(runtime, true);
+    const mean = loss(tape);
+    tape.backward();
+    runtime.release(mark);
+    return mean;
+  }
+
+  /** Takes the memory that a step and a measurement take: what they compute is forgotten. */
+  rehearse(batch: number, loss: (tape: Tape) => number, probe: () => number): void {
+    this.backward(batch, loss);
+    this.unmasked(() => measureAdaptation(this.model.runtime, this.sums, probe));
   }
 
   private prune(annealing: SparsityAnnealing, probe: () => number): void {
