@@ -155,6 +155,7 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
       const { source, options } = start(given);
       const places: RunPlaces = {
         checkpointEvery,
+        threads,
         out: given.out ?? 'model.safetensors',
         ...(checkpoint && { checkpoint }),
       };
