@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { FileFormatError } from '../errors.js';
 import { readFileBytes } from '../io/files.js';
 import { decodeLanguageModel } from '../io/model-file.js';
@@ -5,9 +6,15 @@ import type { LanguageModel } from '../nn/language-model.js';
 import { Runtime } from '../wasm/runtime.js';
 
 /** The model of a file; errors name the file. */
-export async function loadModel(path: string): Promise<LanguageModel> {
+export async function loadModel(path: string, runtime = new Runtime()): Promise<LanguageModel> {
+  return (await loadModelHashed(path, runtime)).model;
+}
+
+/** The same, with a hash of the file: what is read again later must still be the same. */
+export async function loadModelHashed(path: string, runtime: Runtime): Promise<{ model: LanguageModel; hash: string }> {
   const bytes = await readFileBytes(path);
-  return naming(path, () => decodeLanguageModel(new Runtime(), bytes));
+  const model = naming(path, () => decodeLanguageModel(runtime, bytes));
+  return { model, hash: createHash('sha256').update(bytes).digest('hex') };
 }
 
 /** What is wrong with the contents of a file is told with its name. */

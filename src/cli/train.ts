@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
+import type { Distillation } from '../nn/distillation.js';
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
@@ -7,6 +8,7 @@ import type { Level } from '../tasks/text.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
+import { loadModel } from './model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
 import { resultTable } from './table.js';
@@ -23,7 +25,7 @@ import {
 /** The options as Commander gives them; undefined where they were not given. */
 interface TrainArguments {
   data?: string;
-  level: Level;
+  level?: Level;
   vocab?: number;
   hidden?: number;
   layers?: number;
@@ -56,6 +58,9 @@ interface TrainArguments {
   cmrHold?: boolean;
   cmrUntil?: number;
   alternate?: number;
+  from?: string;
+  distill?: string;
+  teacher?: string;
   checkpointEvery?: number;
   records?: string;
   report?: string;
@@ -92,19 +97,29 @@ export async function trainLm(
       const places = { checkpoint: given.checkpoint ?? resume, checkpointEvery, out: given.out ?? checkpoint.run.out };
       outcome = await resumeTraining(checkpoint, places, watcher);
     } else {
-      const { data, level, vocab, maxTokens, checkpoint } = given;
+      const { data, vocab, maxTokens, checkpoint, from } = given;
       if (data === undefined) {
         throw new InputError(
           "--data is missing: a text file, a folder, or 'sotu'; or --resume DIR to go on with a run",
         );
       }
-      const source: RunSource = { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) };
+      const settings = from === undefined ? given : await likeModel(given, from);
+      const { level = 'word' } = settings;
+      const teacher = teacherOf(given);
+      const source: RunSource = {
+        data,
+        level,
+        ...(vocab && { vocab }),
+        ...(maxTokens && { maxTokens }),
+        ...(from !== undefined && { from }),
+        ...(teacher !== undefined && { teacher }),
+      };
       const places: RunPlaces = {
         checkpointEvery,
         out: given.out ?? 'model.safetensors',
         ...(checkpoint && { checkpoint }),
       };
-      outcome = await runTraining(source, trainingOptions(given), places, watcher);
+      outcome = await runTraining(source, trainingOptions(settings, level), places, watcher);
     }
     watcher.stop();
     const { result, records } = outcome;
@@ -160,8 +175,40 @@ class TerminalWatcher {
   }
 }
 
-function trainingOptions(given: TrainArguments): LanguageModelOptions {
-  const defaults = defaultOptions(given.level, (given.optimizer ?? 'adam') as OptimizerName);
+/** The options with the sizes of a trained model, which they must not contradict. */
+async function likeModel(given: TrainArguments, from: string): Promise<TrainArguments> {
+  const { config, vocabulary } = await loadModel(from);
+  const sizes = { level: vocabulary.level, vocab: vocabulary.size, hidden: config.hidden, layers: config.layers };
+  for (const [name, there] of Object.entries(sizes)) {
+    const here = given[name as keyof typeof sizes];
+    if (here !== undefined && here !== there) {
+      throw new InputError(`--${name}: ${here} was given, but the model of --from has ${there}; leave it out`);
+    }
+  }
+  return { ...given, ...sizes };
+}
+
+function teacherOf({ from, teacher, distill }: TrainArguments): string | undefined {
+  if (distill === undefined) {
+    if (teacher !== undefined) throw new InputError('--teacher goes with --distill, which says how much it counts');
+    return undefined;
+  }
+  if ((teacher ?? from) === undefined) {
+    throw new InputError('--distill wants a teacher: --teacher MODEL, or --from MODEL to start from it too');
+  }
+  return teacher ?? from;
+}
+
+function distillationOf(text: string): Distillation {
+  const [weight, temperature] = text.includes(',') ? pair('distill', text) : [Number(text), 1];
+  if (text.trim() === '' || Number.isNaN(weight)) {
+    throw new InputError(`--distill: '${text}' was given; a weight is wanted, or a weight and a temperature, as 0.5,2`);
+  }
+  return { weight, temperature };
+}
+
+function trainingOptions(given: TrainArguments, level: Level): LanguageModelOptions {
+  const defaults = defaultOptions(level, (given.optimizer ?? 'adam') as OptimizerName);
   const [start, end] = given.anneal ? pair('anneal', given.anneal) : [defaults.annealing.start, defaults.annealing.end];
   const annealing: AnnealingOptions = {
     start,
@@ -195,6 +242,7 @@ function trainingOptions(given: TrainArguments): LanguageModelOptions {
     annealing,
     freeRate: { scale, power },
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
+    ...(given.distill !== undefined && { distillation: distillationOf(given.distill) }),
     ...(given.kron && { kron: kronShape(given.kron) }),
     ...(given.block !== undefined && { block: given.block as BlockSize }),
   };

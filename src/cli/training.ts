@@ -6,14 +6,14 @@ import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
 import { encodeLanguageModel } from '../io/model-file.js';
 import { asObject } from '../io/model-header.js';
-import { matrixPlan } from '../nn/language-model.js';
+import { type LanguageModel, matrixPlan } from '../nn/language-model.js';
 import { describePlan } from '../operators/budget.js';
 import { type LanguageModelOptions, LanguageModelTraining } from '../tasks/language-model.js';
 import { type Level, sampleTexts, Vocabulary } from '../tasks/text.js';
 import type { TrainRecord } from '../train/records.js';
 import { Runtime } from '../wasm/runtime.js';
 import { type Corpus, readCorpus } from './corpus.js';
-import { naming } from './model.js';
+import { loadModel, loadModelHashed, naming } from './model.js';
 
 /** What a run reads, besides the options of the training itself. */
 export interface RunSource {
@@ -21,6 +21,11 @@ export interface RunSource {
   level: Level;
   vocab?: number;
   maxTokens?: number;
+  /** Model files: what the weights start from, and whom the run learns from. */
+  from?: string;
+  teacher?: string;
+  /** Of the teacher's file, once it has been read. */
+  teacherHash?: string;
 }
 
 export interface RunPlaces {
@@ -78,14 +83,26 @@ export async function runTraining(
   await checkPlaces(places);
   const corpus = await readCorpus(source.data);
   const texts = trainingTexts(corpus, source);
-  const vocabulary = Vocabulary.build(texts, source.level, source.vocab);
-  const training = LanguageModelTraining.create(
-    new Runtime(),
-    vocabulary,
-    options,
-    encode(corpus, texts, vocabulary, source),
-  );
-  return finish(training, corpus, source, places, watcher);
+  const runtime = new Runtime();
+  const from = source.from === undefined ? undefined : await loadModel(source.from, runtime);
+  const { model: teacher, hash: teacherHash } = await loadTeacher(source, runtime);
+  const vocabulary = (from ?? teacher)?.vocabulary ?? Vocabulary.build(texts, source.level, source.vocab);
+  const tokens = encode(corpus, texts, vocabulary, source);
+  const training = LanguageModelTraining.create(runtime, vocabulary, options, tokens, { from, teacher });
+  return finish(training, corpus, { ...source, teacherHash }, places, watcher);
+}
+
+/** The teacher of a run, if it has one. */
+async function loadTeacher(
+  { teacher, teacherHash }: RunSource,
+  runtime: Runtime,
+): Promise<{ model?: LanguageModel; hash?: string }> {
+  if (teacher === undefined) return {};
+  const loaded = await loadModelHashed(teacher, runtime);
+  if (teacherHash !== undefined && loaded.hash !== teacherHash) {
+    throw new InputError(`teacher: ${teacher} is not the file any more that the run began with`);
+  }
+  return loaded;
 }
 
 /** The checkpoint in a folder; errors name the file. */
@@ -105,10 +122,12 @@ interface RunCheckpoint extends Checkpoint {
 }
 
 function checkRun(value: unknown): RunCheckpoint['run'] {
-  const { data, level, vocab, maxTokens, out } = asObject(value, 'run');
+  const { data, level, vocab, maxTokens, out, from, teacher, teacherHash } = asObject(value, 'run');
   const text = (field: unknown) => typeof field === 'string' && field !== '';
   const whole = (field: unknown) => field === undefined || Number.isSafeInteger(field);
-  if (text(data) && text(out) && (level === 'word' || level === 'char') && whole(vocab) && whole(maxTokens)) {
+  const files = [from, teacher, teacherHash].every((field) => field === undefined || text(field));
+  const levels = level === 'word' || level === 'char';
+  if (text(data) && text(out) && levels && whole(vocab) && whole(maxTokens) && files) {
     return value as RunCheckpoint['run'];
   }
   throw new FileFormatError("'run' in the file's metadata is not what dopant train writes there");
@@ -123,7 +142,9 @@ export async function resumeTraining(
   await checkPlaces(places, folder);
   const corpus = await readCorpus(run.data);
   const texts = trainingTexts(corpus, run);
-  const training = resume(new Runtime(), encode(corpus, texts, vocabulary, run));
+  const runtime = new Runtime();
+  const { model: teacher } = await loadTeacher(run, runtime);
+  const training = resume(runtime, encode(corpus, texts, vocabulary, run), teacher);
   return finish(training, corpus, run, places, watcher);
 }
 

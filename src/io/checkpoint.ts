@@ -1,5 +1,5 @@
 import { FileFormatError, InputError } from '../errors.js';
-import { matrixPlan } from '../nn/language-model.js';
+import { type LanguageModel, matrixPlan } from '../nn/language-model.js';
 import {
   defaultOptions,
   type EncodedCorpus,
@@ -62,8 +62,11 @@ export interface Checkpoint {
   options: LanguageModelOptions;
   vocabulary: Vocabulary;
   run: unknown;
-  /** The training as it was. Throws InputError when the corpus is another one. */
-  resume(runtime: Runtime, corpus: EncodedCorpus): LanguageModelTraining;
+  /**
+   * The training as it was, with the teacher that it had, if any. Throws InputError when the corpus is another one or
+   * there is no teacher.
+   */
+  resume(runtime: Runtime, corpus: EncodedCorpus, teacher?: LanguageModel): LanguageModelTraining;
 }
 
 /** Throws FileFormatError for a file that is no checkpoint, or a damaged one. */
@@ -78,7 +81,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const records = checkRecords(parseField(metadata, 'records', infinite));
   const saved = checkFingerprint(parseField(metadata, 'corpus'));
 
-  const resume = (runtime: Runtime, corpus: EncodedCorpus): LanguageModelTraining => {
+  const resume = (runtime: Runtime, corpus: EncodedCorpus, teacher?: LanguageModel): LanguageModelTraining => {
     const now = fingerprint(corpus);
     if (JSON.stringify(saved) !== JSON.stringify(now)) {
       throw new InputError(
@@ -88,7 +91,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     let training: LanguageModelTraining;
     try {
       checkSize(tensors, options, vocabulary.size);
-      training = LanguageModelTraining.create(runtime, vocabulary, options, corpus);
+      training = LanguageModelTraining.create(runtime, vocabulary, options, corpus, { teacher });
     } catch (error) {
       if (error instanceof InputError)
         throw new FileFormatError(`the checkpoint's options: ${error.message}`, { cause: error });
@@ -131,6 +134,8 @@ function checkPosition(value: unknown): Position {
 function checkOptions(value: unknown): LanguageModelOptions {
   const config = checkConfig(value);
   checkTypes(value, defaultOptions('word'), 'options');
+  const { distillation } = value as LanguageModelOptions;
+  if (distillation !== undefined) checkTypes(distillation, { weight: 0, temperature: 0 }, 'options.distillation');
   return { ...(value as LanguageModelOptions), ...config };
 }
 

@@ -69,6 +69,10 @@ export class Dense implements Operator {
     noise(this.weight, Math.sqrt(3 * variance));
   }
 
+  fit(w: ArrayLike<number>): void {
+    this.weight.data.set(w);
+  }
+
   spec(): OperatorSpec {
     return { type: 'dense', shape: [this.M, this.N] };
   }

@@ -1,6 +1,7 @@
 import { kron } from '../reference.js';
 import type { KroneckerProduct, Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { nearestKronecker } from './decompose.js';
 import { type Dense, gemmScratch } from './dense.js';
 import type { Noise, Operator } from './operator.js';
 import type { OperatorSpec } from './spec.js';
@@ -69,6 +70,12 @@ export class Kronecker implements Operator {
   initialise(variance: number, noise: Noise): void {
     this.B.initialise(Math.sqrt(variance), noise);
     this.C.initialise(Math.sqrt(variance), noise);
+  }
+
+  fit(w: ArrayLike<number>): void {
+    const nearest = nearestKronecker(w, this.B.M, this.B.N, this.C.M, this.C.N);
+    this.B.fit(nearest.B);
+    this.C.fit(nearest.C);
   }
 
   spec(): OperatorSpec {

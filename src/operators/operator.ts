@@ -24,6 +24,8 @@ export interface Operator {
   own(): readonly Parameter[];
   /** Fills the parameters with uniform noise such that each entry of W has this variance. */
   initialise(variance: number, noise: Noise): void;
+  /** Sets the parameters so that W comes near w[M,N], row-major, in the Frobenius norm. */
+  fit(w: ArrayLike<number>): void;
   spec(): OperatorSpec;
   /** W, row-major: for looking and testing, not for speed. */
   toDense(): Float32Array;

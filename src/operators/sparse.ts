@@ -129,6 +129,11 @@ export class Sparse implements Operator {
     noise(this.form.weight, Math.sqrt(3 * variance));
   }
 
+  /** Takes what stands at the places that have not been pruned. */
+  fit(w: ArrayLike<number>): void {
+    this.form.fit(w);
+  }
+
   spec(): OperatorSpec {
     const { M, N, nonzeros, block } = this;
     return { type: 'sparse', shape: [M, N], nonzeros, ...(block > 1 && { block }) };
@@ -192,6 +197,11 @@ class Masked extends Dense {
   override gradParams(dy: Pointer, x: Pointer, R: number): void {
     super.gradParams(dy, x, R);
     this.runtime.kernels.f32_mask(this.weight.mask, this.weight.grad, this.weight.size);
+  }
+
+  override fit(w: ArrayLike<number>): void {
+    super.fit(w);
+    this.runtime.kernels.f32_mask(this.weight.mask, this.weight.value, this.weight.size);
   }
 
   entries(): CsrArrays {
@@ -264,6 +274,14 @@ class Compressed {
     const scratch = runtime.alloc(128 * (M + N));
     runtime.kernels.f32_csr_grad(columns, starts, dy, x, weight.grad, R, M, N, scratch);
     runtime.release(mark);
+  }
+
+  fit(w: ArrayLike<number>): void {
+    const { columns, starts } = this.entries();
+    const { data } = this.weight;
+    for (let i = 0; i < this.M; i++) {
+      for (let k = starts[i]; k < starts[i + 1]; k++) data[k] = w[i * this.N + columns[k]];
+    }
   }
 
   entries(): CsrArrays {

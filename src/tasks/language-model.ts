@@ -1,12 +1,14 @@
 import { Tape } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
 import type { LanguageModelConfig } from '../nn/config.js';
+import { checkDistillation, type Distillation, distil } from '../nn/distillation.js';
 import { LanguageModel, matrixPlan, type State } from '../nn/language-model.js';
 import { crossEntropy } from '../nn/loss.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { TrainRecord } from '../train/records.js';
+import { startFrom } from '../train/start.js';
 import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
@@ -18,6 +20,8 @@ export interface LanguageModelOptions extends LanguageModelConfig, TrainerOption
   batch: number;
   bptt: number;
   epochs: number;
+  /** Learn from a teacher too. */
+  distillation?: Distillation;
 }
 
 /** Settings that did well on the State of the Union addresses; the README tells how well. */
@@ -54,6 +58,21 @@ export interface EncodedCorpus {
   valid: Int32Array;
 }
 
+/** Models that a training begins with; they must stand in its runtime. */
+export interface TrainedModels {
+  /** What the weights start from, instead of from noise. */
+  from?: LanguageModel;
+  /** Whom `distillation` learns from. */
+  teacher?: LanguageModel;
+}
+
+function checkVocabulary(what: string, trained: LanguageModel, model: LanguageModel): void {
+  if (trained.runtime !== model.runtime) throw new InputError(`${what}: the model stands in another runtime`);
+  if (JSON.stringify(trained.vocabulary) !== JSON.stringify(model.vocabulary)) {
+    throw new InputError(`${what}: the model's vocabulary is another one; token numbers must mean the same`);
+  }
+}
+
 /** Training of a language model, a step at a time, so that the caller can show progress, write checkpoints and stop. */
 export class LanguageModelTraining {
   readonly trainer: Trainer;
@@ -62,6 +81,7 @@ export class LanguageModelTraining {
   /** Pieces of this pass that are over. */
   piece = 0;
   readonly state: State;
+  private readonly teacherState: State;
   /** Told how much of an evaluation is over, from 0 to 1: at the end of an epoch it takes seconds. */
   onEvaluation: (share: number) => void = () => {};
   private readonly streams: Streams;
@@ -78,14 +98,18 @@ export class LanguageModelTraining {
     readonly model: LanguageModel,
     readonly options: LanguageModelOptions,
     readonly corpus: EncodedCorpus,
+    private readonly teacher?: LanguageModel,
   ) {
-    const { batch, bptt, epochs, dropout } = options;
+    const { batch, bptt, epochs, dropout, distillation } = options;
     if (!(dropout >= 0 && dropout < 1)) {
       throw new InputError(`dropout: ${dropout} was given; it must be at least 0 and below 1`);
     }
     if (!Number.isInteger(epochs) || epochs < 1) {
       throw new InputError(`epochs: ${epochs} was given; it must be a whole number of at least 1`);
     }
+    if (distillation) checkDistillation(distillation);
+    if (!distillation !== !teacher) throw new InputError('distill: a weight and a teacher go together; one is missing');
+    if (teacher) checkVocabulary('teacher', teacher, model);
     this.streams = new Streams(corpus.train, batch, bptt, 'the training text');
     if (corpus.valid.length < 2)
       throw new InputError('the validation text has no token to predict; it needs at least 2');
@@ -94,6 +118,7 @@ export class LanguageModelTraining {
     vocabulary.check(corpus.valid, 'valid');
     this.trainer = new Trainer(model, options, epochs * this.streams.pieces, matrixPlan(options).nonzeros);
     this.state = model.newState(batch);
+    this.teacherState = teacher?.newState(batch) ?? [];
     this.inputs = runtime.zeros(4 * bptt * batch);
     this.targets = runtime.zeros(4 * bptt * batch);
     this.evaluation = new Evaluation(model);
@@ -106,6 +131,7 @@ export class LanguageModelTraining {
     vocabulary: Vocabulary,
     options: LanguageModelOptions,
     corpus: EncodedCorpus,
+    { from, teacher }: TrainedModels = {},
   ): LanguageModelTraining {
     const { hidden, layers, method, compression, kron, block, seed } = options;
     const config: LanguageModelConfig = {
@@ -116,7 +142,12 @@ export class LanguageModelTraining {
       ...(kron && { kron }),
       ...(block && { block }),
     };
-    return new LanguageModelTraining(LanguageModel.create(runtime, config, vocabulary, seed), options, corpus);
+    const model = LanguageModel.create(runtime, config, vocabulary, seed);
+    if (from) {
+      checkVocabulary('from', from, model);
+      startFrom(model, from);
+    }
+    return new LanguageModelTraining(model, options, corpus, teacher);
   }
 
   get totalSteps(): number {
@@ -138,11 +169,14 @@ export class LanguageModelTraining {
 
   /** One step; after the last of an epoch the validation text is evaluated too. Returns the mean loss in nats. */
   step(): number {
-    const { model, options, trainer, streams, state, inputs, targets, epoch } = this;
+    const { model, options, trainer, streams, state, inputs, targets, epoch, teacher, teacherState } = this;
     const { runtime } = model;
-    const { batch, bptt, seed, dropout } = options;
+    const { batch, bptt, seed, dropout, distillation } = options;
     const n = batch * bptt;
-    if (this.piece === 0) model.resetState(state, batch);
+    if (this.piece === 0) {
+      model.resetState(state, batch);
+      teacher?.resetState(teacherState, batch);
+    }
     streams.fill(this.piece, runtime.ints(inputs, n), runtime.ints(targets, n));
     const learningRate = trainer.learningRate(epoch);
     const loss = trainer.step(
@@ -151,7 +185,10 @@ export class LanguageModelTraining {
       (tape) => {
         const drop = { rate: dropout, seed, step: trainer.stepsDone };
         const logits = model.forward(tape, inputs, bptt, batch, state, drop);
-        const { sum, count } = crossEntropy(tape, logits, targets);
+        const taught = () => teacher!.forward(new Tape(runtime, false), inputs, bptt, batch, teacherState);
+        const { sum, count } = distillation
+          ? distil(tape, logits, taught(), targets, distillation)
+          : crossEntropy(tape, logits, targets);
         return sum / count;
       },
       () => this.probe.meanLoss(this.probeIds).loss,
@@ -187,10 +224,16 @@ export class LanguageModelTraining {
         yield { name: `${moment}.${name}`, at, size };
       }
     }
-    const size = options.batch * options.hidden;
-    for (const [l, { h, c }] of state.entries()) {
-      yield { name: `state.${l}.h`, at: h, size };
-      yield { name: `state.${l}.c`, at: c, size };
+    const states = [
+      { name: 'state', state, hidden: options.hidden },
+      { name: 'teacher', state: this.teacherState, hidden: this.teacher?.config.hidden ?? 0 },
+    ];
+    for (const { name, state, hidden } of states) {
+      const size = options.batch * hidden;
+      for (const [l, { h, c }] of state.entries()) {
+        yield { name: `${name}.${l}.h`, at: h, size };
+        yield { name: `${name}.${l}.c`, at: c, size };
+      }
     }
   }
 

@@ -98,6 +98,17 @@ export interface Kernels {
     V: number,
     scale: number,
   ): void;
+  f32_distill(
+    x: Pointer,
+    t: Pointer,
+    targets: Pointer,
+    losses: Pointer,
+    R: number,
+    V: number,
+    weight: number,
+    temperature: number,
+    scale: number,
+  ): void;
 
   // embedding.ts
   f32_gather(table: Pointer, ids: Pointer, y: Pointer, R: number, E: number): void;
