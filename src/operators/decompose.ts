@@ -9,28 +9,27 @@ export interface LowRank {
   V: Float64Array;
 }
 
-// Columns iterated beyond the rank asked for: the error shrinks as a power of the ratio between the last singular value
-// wanted and the first one left out.
-const OVERSAMPLING = 8;
-const MOST_ITERATIONS = 100;
-const CONVERGED = 1e-9; // change of the energy caught, as a share of it
+// Directions tried for each one wanted, and besides. The largest singular values are found first and soonest; where they
+// hardly differ, it hardly matters which are taken.
+const STEPS = { each: 4, besides: 40 };
 
 /**
- * The nearest matrix of a rank in the Frobenius norm, by subspace iteration and a Jacobi SVD of the projection (Halko,
- * Martinsson and Tropp, 2011, algorithms 4.4 and 5.1). Where the rank exceeds the sides, the rest is 0.
+ * The nearest matrix of a rank in the Frobenius norm: a Krylov space of W W^T, kept orthogonal, and a Jacobi SVD of W
+ * projected on it (Golub and Kahan, 1965; Simon and Zha, 2000). Where the rank exceeds the sides, the rest is 0.
  */
 export function nearestLowRank(w: ArrayLike<number>, M: number, N: number, rank: number): LowRank {
-  const width = Math.min(M, N, rank + OVERSAMPLING);
-  // Columns as arrays of their own: W ~ sum over k of q[k] z[k]^T, q orthonormal.
-  let z = columns(width, N, (k, j) => uniform(1, k, j) - 0.5);
-  let q: Float64Array[] = [];
-  let energy = 0;
-  for (let i = 0; i < MOST_ITERATIONS; i++) {
-    q = orthonormal(z.map((column) => multiply(w, M, N, column)));
-    z = q.map((column) => multiplyTransposed(w, M, N, column));
-    const before = energy;
-    energy = z.reduce((sum, column) => sum + dot(column, column), 0);
-    if (energy - before <= CONVERGED * energy) break;
+  // W ~ sum over k of q[k] z[k]^T, q orthonormal, z[k] = W^T q[k].
+  const q: Float64Array[] = [];
+  const z: Float64Array[] = [];
+  const steps = Math.min(M, N, STEPS.each * rank + STEPS.besides);
+  const noise = () => Float64Array.from({ length: N }, (_, j) => uniform(1, q.length, j) - 0.5);
+  while (q.length < steps) {
+    // Where the space is exhausted, as with singular values that occur twice, another direction opens the next one.
+    const next =
+      (q.length && direction(multiply(w, M, N, z[q.length - 1]), q)) || direction(multiply(w, M, N, noise()), q);
+    if (!next) break;
+    q.push(next);
+    z.push(multiplyTransposed(w, M, N, next));
   }
   rotate(z, q);
   const order = z.map((column, k) => ({ k, square: dot(column, column) })).sort((a, b) => b.square - a.square);
@@ -72,10 +71,6 @@ export function nearestKronecker(
   return { B: U.map((value) => value * balance), C: V.map((value) => value / balance) };
 }
 
-function columns(count: number, length: number, entry: (column: number, row: number) => number): Float64Array[] {
-  return Array.from({ length: count }, (_, k) => Float64Array.from({ length }, (_, i) => entry(k, i)));
-}
-
 function dot(a: Float64Array, b: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
@@ -100,22 +95,17 @@ function multiplyTransposed(w: ArrayLike<number>, M: number, N: number, y: Float
   return x;
 }
 
-/** Gram and Schmidt, twice, which is enough (Giraud et al., 2005); a column that depends on those before becomes 0. */
-function orthonormal(vectors: Float64Array[]): Float64Array[] {
-  const done: Float64Array[] = [];
-  for (const vector of vectors) {
-    const before = Math.sqrt(dot(vector, vector));
-    for (let pass = 0; pass < 2; pass++) {
-      for (const earlier of done) {
-        const along = dot(earlier, vector);
-        for (let i = 0; i < vector.length; i++) vector[i] -= along * earlier[i];
-      }
+/** What of a vector is new beside the orthonormal ones, normalised: Gram and Schmidt, twice (Giraud et al., 2005). */
+function direction(vector: Float64Array, known: readonly Float64Array[]): Float64Array | undefined {
+  const length = Math.sqrt(dot(vector, vector));
+  for (let pass = 0; pass < 2; pass++) {
+    for (const other of known) {
+      const along = dot(other, vector);
+      for (let i = 0; i < vector.length; i++) vector[i] -= along * other[i];
     }
-    const norm = Math.sqrt(dot(vector, vector));
-    const scale = norm > 1e-12 * before ? 1 / norm : 0;
-    done.push(vector.map((value) => value * scale));
   }
-  return done;
+  const left = Math.sqrt(dot(vector, vector));
+  return left > 1e-12 * length ? vector.map((value) => value / left) : undefined;
 }
 
 /**
