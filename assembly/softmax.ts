@@ -1,6 +1,8 @@
 // Softmax over rows of V logits, f32, and the cross-entropy of a target in each row. x[R,V] row-major; R, V >= 1.
 
+import { run_program } from './program';
 import { exp4, loadPart, put, storePart, sum4 } from './simd';
+import { f32_add, f32_set_rows } from './vector';
 
 /** log(sum(e^(a x))) of one row, a > 0: the largest is taken out first, so that nothing overflows. */
 function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
@@ -133,5 +135,57 @@ export function f32_distill(
     }
     const loss = load<f32>(losses);
     store<f32>(losses, (1 - weight) * loss + weight * temperature * temperature * sum4(sum));
+  }
+}
+
+/**
+ * A softmax head over R rows of x[R,N], `block` rows at a time, so that their logits are still in cache when they are
+ * needed again: logits = W x + bias, then lse and losses as above. `forward` is a program (see program.ts) that adds W x
+ * to a row of logits.
+ *
+ * With `transpose`, a program that adds W^T d to a row of dx[R,N], the gradient is taken at once, see
+ * f32_cross_entropy_grad: `logits`, [R,V], becomes that of the logits. Without it, `logits` is memory for one block.
+ *
+ * `taught`, if it is not 0, are a teacher's logits, [R,V], see f32_distill, and `weight` is 0 otherwise.
+ */
+export function f32_softmax_head(
+  forward: usize,
+  transpose: usize,
+  bias: usize,
+  x: usize,
+  logits: usize,
+  targets: usize,
+  lse: usize,
+  losses: usize,
+  dx: usize,
+  R: i32,
+  V: i32,
+  N: i32,
+  block: i32,
+  scale: f32,
+  scratch: usize,
+  scratchBack: usize,
+  taught: usize,
+  weight: f32,
+  temperature: f32,
+): void {
+  for (let r = 0; r < R; r += block) {
+    const n = min(block, R - r);
+    f32_set_rows(bias, logits, n, V);
+    run_program(forward, x, logits, n, r, scratch);
+    f32_cross_entropy(logits, targets, lse, losses, n, V);
+    if (taught) f32_distill(logits, taught, targets, losses, n, V, weight, temperature, scale);
+    if (transpose) {
+      f32_cross_entropy_grad(logits, targets, lse, logits, n, V, (1 - weight) * scale);
+      if (taught) f32_add(taught, logits, n * V);
+      run_program(transpose, logits, dx, n, r, scratchBack);
+      logits += (<usize>(n * V)) << 2;
+      dx += (<usize>(n * N)) << 2;
+    }
+    if (taught) taught += (<usize>(n * V)) << 2;
+    x += (<usize>(n * N)) << 2;
+    targets += (<usize>n) << 2;
+    lse += (<usize>n) << 2;
+    losses += (<usize>n) << 2;
   }
 }

@@ -10,7 +10,7 @@ export { type DropoutKey, dropout } from './nn/dropout.js';
 export { embed } from './nn/embedding.js';
 export { LanguageModel, type State } from './nn/language-model.js';
 export { linear } from './nn/linear.js';
-export { crossEntropy } from './nn/loss.js';
+export { type Distillation, type SoftmaxHead, softmaxLoss, type Taught } from './nn/loss.js';
 export { LstmLayer, lstm } from './nn/lstm.js';
 export { buildOperator, describePlan, type Plan, planMatrix, type Structure } from './operators/budget.js';
 export type { CsrArrays } from './operators/csr.js';
@@ -33,6 +33,7 @@ export {
   Evaluation,
   type LanguageModelOptions,
   LanguageModelTraining,
+  type TrainedModels,
 } from './tasks/language-model.js';
 export { type Level, sampleTexts, splitText, Vocabulary } from './tasks/text.js';
 export { type AnnealingOptions, defaultAnnealing } from './train/annealing.js';
@@ -40,6 +41,7 @@ export { type CoMatrixDropoutOptions, noCoMatrixDropout } from './train/comatrix
 export type { OptimizerName } from './train/optimizers.js';
 export type { MatrixAdaptation, TrainRecord } from './train/records.js';
 export type { Schedule } from './train/schedule.js';
+export { startFrom } from './train/start.js';
 export { type Trainable, Trainer, type TrainerOptions } from './train/trainer.js';
 export type { Kernels, Pointer } from './wasm/kernels.js';
 export { Runtime } from './wasm/runtime.js';

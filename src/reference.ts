@@ -51,9 +51,18 @@ export function f32_gemm_nt(a: In, b: In, c: Out, M: number, N: number, K: numbe
   );
 }
 
-export function f32_gemm_tn(a: In, b: In, c: Out, M: number, N: number, K: number, accumulate: boolean): void {
+export function f32_gemm_tn(
+  a: In,
+  lda: number,
+  b: In,
+  c: Out,
+  M: number,
+  N: number,
+  K: number,
+  accumulate: boolean,
+): void {
   gemm(
-    (i, k) => a[k * M + i],
+    (i, k) => a[k * lda + i],
     (k, j) => b[k * N + j],
     c,
     M,
@@ -103,7 +112,7 @@ export function f32_gemv_t(w: In, dy: In, dx: Out, M: number, N: number, accumul
 }
 
 export function f32_ger(dy: In, x: In, dw: Out, M: number, N: number): void {
-  f32_gemm_tn(dy, x, dw, M, N, 1, true);
+  f32_gemm_tn(dy, M, x, dw, M, N, 1, true);
 }
 
 // ---- kron.ts
@@ -149,12 +158,26 @@ export function f32_kron_tmm(
   f32_gemm_nn(dy, kron(b, c, m1, n1, m2, n2), dx, R, n1 * n2, m1 * m2, accumulate);
 }
 
-export function f32_kron_grad(
-  b: In,
+export function f32_kron_grad_b(
   c: In,
   dy: In,
   x: In,
   db: Out,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+): void {
+  kronGradient(dy, x, R, m1, n1, m2, n2, (dw, inB, inC) => {
+    db[inB] += dw * c[inC];
+  });
+}
+
+export function f32_kron_grad_c(
+  b: In,
+  dy: In,
+  x: In,
   dc: Out,
   R: number,
   m1: number,
@@ -162,14 +185,28 @@ export function f32_kron_grad(
   m2: number,
   n2: number,
 ): void {
+  kronGradient(dy, x, R, m1, n1, m2, n2, (dw, inB, inC) => {
+    dc[inC] += dw * b[inB];
+  });
+}
+
+/** Visits the gradient of every entry of W with the entries of B and C whose product it is. */
+function kronGradient(
+  dy: In,
+  x: In,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+  visit: (dw: number, inB: number, inC: number) => void,
+): void {
   const dw = new Float64Array(m1 * m2 * n1 * n2);
-  f32_gemm_tn(dy, x, dw, m1 * m2, n1 * n2, R, false);
+  f32_gemm_tn(dy, m1 * m2, x, dw, m1 * m2, n1 * n2, R, false);
   for (let i = 0; i < m1 * m2; i++) {
     for (let j = 0; j < n1 * n2; j++) {
       const inB = Math.floor(i / m2) * n1 + Math.floor(j / n2);
-      const inC = (i % m2) * n2 + (j % n2);
-      db[inB] += dw[i * n1 * n2 + j] * c[inC];
-      dc[inC] += dw[i * n1 * n2 + j] * b[inB];
+      visit(dw[i * n1 * n2 + j], inB, (i % m2) * n2 + (j % n2));
     }
   }
 }

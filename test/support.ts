@@ -6,7 +6,10 @@ import * as reference from '../src/reference.js';
 import type { Kernels, Pointer } from '../src/wasm/kernels.js';
 import { Runtime } from '../src/wasm/runtime.js';
 
-export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH'>;
+/** Kernels that run programs: test/operators/ and test/nn/ hold them against their oracles. */
+export const PROGRAM_KERNELS = ['run_program', 'f32_lstm_forward', 'f32_lstm_backward', 'f32_softmax_head'] as const;
+
+export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH' | (typeof PROGRAM_KERNELS)[number]>;
 
 /** Unit roundoff: one f32 operation errs by at most this part of its result. */
 export const U = 2 ** -24;

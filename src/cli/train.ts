@@ -1,6 +1,6 @@
 import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
-import type { Distillation } from '../nn/distillation.js';
+import type { Distillation } from '../nn/loss.js';
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';

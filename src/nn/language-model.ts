@@ -13,17 +13,21 @@ import { LARGEST_HIDDEN, type LanguageModelConfig, MOST_LAYERS } from './config.
 import { dropout } from './dropout.js';
 import { embed } from './embedding.js';
 import { linear } from './linear.js';
+import { type SoftmaxHead, softmaxLoss, type Taught } from './loss.js';
 import { LstmLayer, lstm } from './lstm.js';
 
 /** Everything that a language model is made of: what files hold. */
 export interface LanguageModelParts {
   embedding: Parameter; // [V,H]
   layers: readonly LstmLayer[];
-  head: { weight: Operator; bias: Parameter }; // [V,H], [V]
+  head: SoftmaxHead; // [V,H], [V]
 }
 
 /** h and c of every layer, [B,H] each, carried from one piece of text to the next. */
 export type State = readonly { h: Pointer; c: Pointer }[];
+
+/** Tokens i32[T B] and what goes with them, see LanguageModel.features. */
+type Tokens = [ids: Pointer, T: number, B: number, state: State, drop?: { rate: number; seed: number; step: number }];
 
 /**
  * Predicts the next token: embedding, LSTM layers, softmax head; dropout on what goes up, not on what goes on (Zaremba
@@ -126,19 +130,23 @@ export class LanguageModel {
     }
   }
 
+  /** Logits [T B, V] of what comes after the tokens; the arguments are those of features(). */
+  forward(tape: Tape, ...tokens: Tokens): Tensor {
+    const { weight, bias } = this.parts.head;
+    return linear(tape, weight, bias, this.features(tape, ...tokens));
+  }
+
+  /** The loss of the targets, i32[T B], see softmaxLoss(). */
+  loss(tape: Tape, targets: Pointer, tokens: Tokens, taught?: Taught): { sum: number; count: number } {
+    return softmaxLoss(tape, this.parts.head, this.features(tape, ...tokens), targets, taught);
+  }
+
   /**
-   * Logits [T B, V] for the tokens ids, i32[T B], rows of one time step together; the state is taken up and left as it
-   * is after the last step. With `drop`, the model is being trained.
+   * What the head works on, [T B, H], for the tokens ids, i32[T B], rows of one time step together; the state is taken
+   * up and left as it is after the last step. With `drop`, the model is being trained.
    */
-  forward(
-    tape: Tape,
-    ids: Pointer,
-    T: number,
-    B: number,
-    state: State,
-    drop?: { rate: number; seed: number; step: number },
-  ): Tensor {
-    const { embedding, layers, head } = this.parts;
+  private features(tape: Tape, ...[ids, T, B, state, drop]: Tokens): Tensor {
+    const { embedding, layers } = this.parts;
     const H = this.config.hidden;
     const thin = (x: Tensor, place: number) =>
       drop ? dropout(tape, x, { ...drop, stream: Stream.dropout + place }) : x;
@@ -151,7 +159,7 @@ export class LanguageModel {
       this.runtime.floats(before.c, B * H).set(this.runtime.floats(c.value, B * H));
       x = thin(y, l + 1);
     });
-    return linear(tape, head.weight, head.bias, x);
+    return x;
   }
 }
 

@@ -1,11 +1,13 @@
 import { InputError } from '../errors.js';
 import { csrToDense } from '../reference.js';
 import type { Pointer } from '../wasm/kernels.js';
+import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { type BlockSize, type CsrArrays, checkBlock, checkCsr, toBlocks } from './csr.js';
 import { Dense } from './dense.js';
-import type { Noise, Operator } from './operator.js';
+import { type Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
+import type { Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
@@ -13,7 +15,7 @@ import type { OperatorSpec } from './spec.js';
  * form that prune() thins out while training. Made from CSR arrays it holds these alone. With `block`, that many
  * consecutive rows share their columns and are pruned together.
  */
-export class Sparse implements Operator {
+export class Sparse extends Operator {
   private readonly form: Masked | Compressed;
 
   constructor(
@@ -23,6 +25,7 @@ export class Sparse implements Operator {
     entries?: CsrArrays,
     readonly block: BlockSize = 1,
   ) {
+    super(runtime);
     checkBlock(M, N, block);
     if (entries) {
       checkCsr(M, N, entries);
@@ -45,16 +48,16 @@ export class Sparse implements Operator {
     return this.form.weight;
   }
 
-  matmul(x: Pointer, y: Pointer, R: number, accumulate = false): void {
-    this.form.matmul(x, y, R, accumulate);
+  forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.form.forward(program, from, to, accumulate);
   }
 
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false): void {
-    this.form.tMatmul(dy, dx, R, accumulate);
+  transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.form.transpose(program, from, to, accumulate);
   }
 
-  gradParams(dy: Pointer, x: Pointer, R: number): void {
-    this.form.gradParams(dy, x, R);
+  gradient(program: Program, dy: Place, x: Place): void {
+    this.form.gradient(program, dy, x);
   }
 
   /** The weights that are alive, as files hold them. */
@@ -117,11 +120,7 @@ export class Sparse implements Operator {
     throw new InputError(`Sparse: ${verb} wants the masked form, but this matrix was made from CSR arrays`);
   }
 
-  children() {
-    return [];
-  }
-
-  own() {
+  override own() {
     return [this.form.weight];
   }
 
@@ -194,9 +193,10 @@ class Masked extends Dense {
   }
 
   /** Pruned weights have no gradient: the dense product gave them one, which clipping by the norm must not see. */
-  override gradParams(dy: Pointer, x: Pointer, R: number): void {
-    super.gradParams(dy, x, R);
-    this.runtime.kernels.f32_mask(this.weight.mask, this.weight.grad, this.weight.size);
+  override gradient(program: Program, dy: Place, x: Place): void {
+    super.gradient(program, dy, x);
+    const { mask, grad, size } = this.weight;
+    program.add(Op.MaskGrad, dy, dy, false, mask, grad, size);
   }
 
   override fit(w: ArrayLike<number>): void {
@@ -244,36 +244,24 @@ class Compressed {
     runtime.words(this.starts, M + 1).set(starts);
   }
 
-  matmul(x: Pointer, y: Pointer, R: number, accumulate: boolean): void {
-    const { runtime, M, N, weight, columns, starts } = this;
-    if (R === 1) {
-      runtime.kernels.f32_csr_mv(weight.value, columns, starts, x, y, M, accumulate);
-      return;
-    }
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(32 * (M + N));
-    runtime.kernels.f32_csr_mm(weight.value, columns, starts, x, y, R, M, N, accumulate, scratch);
-    runtime.release(mark);
+  forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.product(Op.Csr, program, from, to, accumulate);
   }
 
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate: boolean): void {
-    const { runtime, M, N, weight, columns, starts } = this;
-    if (R === 1) {
-      runtime.kernels.f32_csr_tmv(weight.value, columns, starts, dy, dx, M, N, accumulate);
-      return;
-    }
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(32 * (M + N));
-    runtime.kernels.f32_csr_tmm(weight.value, columns, starts, dy, dx, R, M, N, accumulate, scratch);
-    runtime.release(mark);
+  transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.product(Op.CsrT, program, from, to, accumulate);
   }
 
-  gradParams(dy: Pointer, x: Pointer, R: number): void {
-    const { runtime, M, N, weight, columns, starts } = this;
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(128 * (M + N));
-    runtime.kernels.f32_csr_grad(columns, starts, dy, x, weight.grad, R, M, N, scratch);
-    runtime.release(mark);
+  private product(op: Op, program: Program, from: Place, to: Place, accumulate: boolean): void {
+    const { M, N, weight, columns, starts } = this;
+    const scratch = program.scratch(32 * (M + N));
+    program.add(op, from, to, accumulate, weight.value, columns, starts, M, N, scratch);
+  }
+
+  gradient(program: Program, dy: Place, x: Place): void {
+    const { M, N, weight, columns, starts } = this;
+    const scratch = program.scratch(128 * (M + N));
+    program.add(Op.CsrGrad, dy, x, true, columns, starts, weight.grad, M, N, scratch);
   }
 
   fit(w: ArrayLike<number>): void {

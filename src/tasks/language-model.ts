@@ -1,9 +1,8 @@
 import { Tape } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
 import type { LanguageModelConfig } from '../nn/config.js';
-import { checkDistillation, type Distillation, distil } from '../nn/distillation.js';
 import { LanguageModel, matrixPlan, type State } from '../nn/language-model.js';
-import { crossEntropy } from '../nn/loss.js';
+import { checkDistillation, type Distillation } from '../nn/loss.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -184,11 +183,11 @@ export class LanguageModelTraining {
       batch,
       (tape) => {
         const drop = { rate: dropout, seed, step: trainer.stepsDone };
-        const logits = model.forward(tape, inputs, bptt, batch, state, drop);
-        const taught = () => teacher!.forward(new Tape(runtime, false), inputs, bptt, batch, teacherState);
-        const { sum, count } = distillation
-          ? distil(tape, logits, taught(), targets, distillation)
-          : crossEntropy(tape, logits, targets);
+        const taught = distillation && {
+          ...distillation,
+          logits: teacher!.forward(new Tape(runtime, false), inputs, bptt, batch, teacherState).value,
+        };
+        const { sum, count } = model.loss(tape, targets, [inputs, bptt, batch, state, drop], taught);
         return sum / count;
       },
       () => this.probe.meanLoss(this.probeIds).loss,
@@ -331,8 +330,7 @@ export class Evaluation {
       }
       const mark = runtime.mark();
       const tape = new Tape(runtime, false);
-      const logits = model.forward(tape, this.inputs, steps, batch, state);
-      const piece = crossEntropy(tape, logits, this.targets);
+      const piece = model.loss(tape, this.targets, [this.inputs, steps, batch, state]);
       runtime.release(mark);
       sum += piece.sum;
       tokens += piece.count;

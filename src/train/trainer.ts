@@ -144,7 +144,7 @@ export class Trainer {
     if (!sums.length) return;
     this.unmasked(() => {
       let both = Number.NaN;
-      const matrices = measureAdaptation(sums, () => {
+      const matrices = measureAdaptation(this.model.runtime, sums, () => {
         both = Math.exp(probe());
       });
       const structureOnly = Math.exp(alone(sums, 0, probe));

@@ -15,7 +15,17 @@ export interface Kernels {
   f32_gemm_packed: Gemm;
   f32_gemm_nn: Gemm;
   f32_gemm_nt: Gemm;
-  f32_gemm_tn: Gemm;
+  f32_gemm_tn(
+    a: Pointer,
+    lda: number,
+    b: Pointer,
+    c: Pointer,
+    M: number,
+    N: number,
+    K: number,
+    accumulate: boolean,
+    scratch: Pointer,
+  ): void;
   f32_gemv(w: Pointer, x: Pointer, y: Pointer, M: number, N: number, accumulate: boolean): void;
   f32_gemv_t(w: Pointer, dy: Pointer, dx: Pointer, M: number, N: number, accumulate: boolean): void;
   f32_ger(dy: Pointer, x: Pointer, dw: Pointer, M: number, N: number): void;
@@ -23,21 +33,8 @@ export interface Kernels {
   // kron.ts
   f32_kron_mm: KroneckerProduct;
   f32_kron_tmm: KroneckerProduct;
-  f32_kron_grad(
-    b: Pointer,
-    c: Pointer,
-    dy: Pointer,
-    x: Pointer,
-    db: Pointer,
-    dc: Pointer,
-    R: number,
-    m1: number,
-    n1: number,
-    m2: number,
-    n2: number,
-    temp: Pointer,
-    scratch: Pointer,
-  ): void;
+  f32_kron_grad_b: KroneckerGradient;
+  f32_kron_grad_c: KroneckerGradient;
 
   // sparse.ts
   f32_csr_mv(
@@ -86,6 +83,38 @@ export interface Kernels {
     H: number,
   ): void;
 
+  f32_lstm_forward(
+    hh: Pointer,
+    gates: Pointer,
+    hs: Pointer,
+    cs: Pointer,
+    tanhC: Pointer,
+    T: number,
+    B: number,
+    R: number,
+    H: number,
+    row: number,
+    scratch: Pointer,
+  ): void;
+  f32_lstm_backward(
+    hh: Pointer,
+    gates: Pointer,
+    cs: Pointer,
+    tanhC: Pointer,
+    dy: Pointer,
+    dc: Pointer,
+    dh: Pointer,
+    T: number,
+    B: number,
+    R: number,
+    H: number,
+    row: number,
+    scratch: Pointer,
+  ): void;
+
+  // program.ts
+  run_program(program: Pointer, x: Pointer, y: Pointer, R: number, row: number, scratch: Pointer): void;
+
   // softmax.ts
   f32_log_softmax(x: Pointer, y: Pointer, R: number, V: number): void;
   f32_cross_entropy(x: Pointer, targets: Pointer, lse: Pointer, losses: Pointer, R: number, V: number): void;
@@ -108,6 +137,28 @@ export interface Kernels {
     weight: number,
     temperature: number,
     scale: number,
+  ): void;
+
+  f32_softmax_head(
+    forward: Pointer,
+    transpose: Pointer,
+    bias: Pointer,
+    x: Pointer,
+    logits: Pointer,
+    targets: Pointer,
+    lse: Pointer,
+    losses: Pointer,
+    dx: Pointer,
+    R: number,
+    V: number,
+    N: number,
+    block: number,
+    scale: number,
+    scratch: Pointer,
+    scratchBack: Pointer,
+    taught: Pointer,
+    weight: number,
+    temperature: number,
   ): void;
 
   // embedding.ts
@@ -196,6 +247,21 @@ export type KroneckerProduct = (
   m2: number,
   n2: number,
   accumulate: boolean,
+  temp: Pointer,
+  scratch: Pointer,
+) => void;
+
+/** The gradient of one factor of B (x) C, given the other. */
+export type KroneckerGradient = (
+  other: Pointer,
+  dy: Pointer,
+  x: Pointer,
+  gradient: Pointer,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
   temp: Pointer,
   scratch: Pointer,
 ) => void;

@@ -5,7 +5,6 @@ import { Tape } from '../../src/autograd/tape.js';
 import { InputError } from '../../src/errors.js';
 import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file.js';
 import { LanguageModel, matrixPlan, type State } from '../../src/nn/language-model.js';
-import { crossEntropy } from '../../src/nn/loss.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { uniform } from '../../src/random.js';
@@ -139,8 +138,7 @@ for (const method of ['dense', 'doped-kron', 'doped-hmd'] as const) {
     for (const [, parameter] of model.parameters()) parameter.prepareGradient();
 
     const tape = new Tape(runtime, true);
-    const logits = model.forward(tape, place(runtime, ids), T, B, state, drop);
-    const { sum, count } = crossEntropy(tape, logits, place(runtime, targets));
+    const { sum, count } = model.loss(tape, place(runtime, targets), [place(runtime, ids), T, B, state, drop]);
     tape.backward();
     const slow = (numbers?: SlowOptions['numbers']) => {
       const loss = slowLoss(slowForward(model, ids, T, B, { state: before, drop, numbers }).logits, targets, V);

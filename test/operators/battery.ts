@@ -275,7 +275,7 @@ function checkVerbs(operator: Operator, w: Matrix, rows: readonly number[]): voi
     // <dy, x W^T> = <dy^T x, W>
     const outer = (a: Float32Array, b: Float32Array) => {
       const result = new Float64Array(M * N);
-      reference.f32_gemm_tn(a, b, result, M, N, R, false);
+      reference.f32_gemm_tn(a, M, b, result, M, N, R, false);
       return result;
     };
     const [G, sizes] = [outer(dy, x), outer(dy.map(Math.abs), x.map(Math.abs))];
