@@ -9,7 +9,8 @@
 //   Gemm      packed N K scratch                    to[R,N] (+)= from[R,K] B, B packed
 //   Gemv      w M N                                 to[M] (+)= W from[N], R = 1;  GemvT: to[N] (+)= W^T from[M]
 //   Kron      b c m1 n1 m2 n2 temp scratch          see kron.ts;  KronT: its transpose
-//   Csr       values columns starts M N scratch     see sparse.ts;  CsrT: its transpose
+//   Csr       values order columns starts M N scratch         see sparse.ts
+//   Bsr       values columns starts M N block stride scratch  see sparse.ts;  BsrT: its transpose
 //   RowMask   M period rate seedLow seedHigh step stream       to[R,M] (+)= masked from[R,M], see random.ts
 //   Columns   ldFrom ldTo N                         to[r ldTo + j] (+)= from[r ldFrom + j], j < N
 //   Zero      N                                     to[R,N] = 0
@@ -21,7 +22,8 @@
 //   GemmGrad  dw M N ld scratch                     dW[M,N] += dy^T x[R,N], M columns of dy[R,ld]
 //   GerGrad   dw M N                                the same for R = 1
 //   KronGradB c db m1 n1 m2 n2 temp scratch          see kron.ts;  KronGradC: b dc, the rest the same
-//   CsrGrad   columns starts dvalues M N scratch    see sparse.ts
+//   CsrGrad   columns starts dvalues M N first last scratch                see sparse.ts
+//   BsrGrad   columns starts dvalues M N block stride first last scratch   see sparse.ts
 //   MaskGrad  mask dw n                             dW = 0 where the mask is
 
 import { Op } from '../src/wasm/op';
@@ -29,7 +31,7 @@ import { f32_gemm_packed, f32_gemm_tn } from './gemm';
 import { f32_gemv, f32_gemv_t, f32_ger } from './gemv';
 import { f32_kron_grad_b, f32_kron_grad_c, f32_kron_mm, f32_kron_tmm } from './kron';
 import { f32_dropout } from './random';
-import { f32_csr_grad, f32_csr_mm, f32_csr_tmm } from './sparse';
+import { f32_bsr_grad, f32_bsr_mm, f32_bsr_tmm, f32_csr_grad, f32_csr_mm } from './sparse';
 import { f32_copy_columns, f32_dot, f32_mask } from './vector';
 
 /** Number i of the instruction's words behind the first four. */
@@ -57,11 +59,12 @@ export function run_program(program: usize, x: usize, y: usize, R: i32, row: i32
       const work = place(word(at, 7), x, y, scratch);
       if (op === Op.Kron) f32_kron_mm(a, b, from, to, R, c, d, word(at, 4), word(at, 5), add, temp, work);
       else f32_kron_tmm(a, b, from, to, R, c, d, word(at, 4), word(at, 5), add, temp, work);
-    } else if (op === Op.Csr || op === Op.CsrT) {
-      const N = word(at, 4);
-      const work = place(word(at, 5), x, y, scratch);
-      if (op === Op.Csr) f32_csr_mm(a, b, c, from, to, R, d, N, add, work);
-      else f32_csr_tmm(a, b, c, from, to, R, d, N, add, work);
+    } else if (op === Op.Csr) {
+      f32_csr_mm(a, b, c, d, from, to, R, word(at, 4), word(at, 5), add, place(word(at, 6), x, y, scratch));
+    } else if (op === Op.Bsr || op === Op.BsrT) {
+      const work = place(word(at, 7), x, y, scratch);
+      if (op === Op.Bsr) f32_bsr_mm(a, b, c, from, to, R, d, word(at, 4), word(at, 5), word(at, 6), add, work);
+      else f32_bsr_tmm(a, b, c, from, to, R, d, word(at, 4), word(at, 5), word(at, 6), add, work);
     } else if (op === Op.RowMask) {
       f32_dropout(from, to, R, a, row, b, reinterpret<f32>(c), d, word(at, 4), word(at, 5), word(at, 6), add);
     } else if (op === Op.Columns) f32_copy_columns(from, a, to, b, R, c, add);
@@ -76,7 +79,12 @@ export function run_program(program: usize, x: usize, y: usize, R: i32, row: i32
       if (op === Op.KronGradB) f32_kron_grad_b(a, from, to, b, R, c, d, word(at, 4), word(at, 5), temp, work);
       else f32_kron_grad_c(a, from, to, b, R, c, d, word(at, 4), word(at, 5), temp, work);
     } else if (op === Op.CsrGrad) {
-      f32_csr_grad(a, b, from, to, c, R, d, word(at, 4), place(word(at, 5), x, y, scratch));
+      const work = place(word(at, 7), x, y, scratch);
+      f32_csr_grad(a, b, from, to, c, R, d, word(at, 4), word(at, 5), word(at, 6), work);
+    } else if (op === Op.BsrGrad) {
+      const work = place(word(at, 9), x, y, scratch);
+      const N = word(at, 4);
+      f32_bsr_grad(a, b, from, to, c, R, d, N, word(at, 5), word(at, 6), word(at, 7), word(at, 8), work);
     } else if (op === Op.MaskGrad) f32_mask(a, b, c);
   }
 }

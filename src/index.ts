@@ -5,7 +5,7 @@ export { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './io/checkp
 export { type Inventory, type InventoryEntry, takeInventory } from './io/inventory.js';
 export { decodeLanguageModel, encodeLanguageModel } from './io/model-file.js';
 export { type Dtype, decodeSafetensors, encodeSafetensors, type NamedTensor } from './io/safetensors.js';
-export type { LanguageModelConfig } from './nn/config.js';
+export type { ModelConfig } from './nn/config.js';
 export { type DropoutKey, dropout } from './nn/dropout.js';
 export { embed } from './nn/embedding.js';
 export { LanguageModel, type State } from './nn/language-model.js';
@@ -33,9 +33,9 @@ export {
   Evaluation,
   type LanguageModelOptions,
   LanguageModelTraining,
-  type TrainedModels,
 } from './tasks/language-model.js';
 export { type Level, sampleTexts, splitText, Vocabulary } from './tasks/text.js';
+export type { TrainedModels } from './tasks/training.js';
 export { type AnnealingOptions, defaultAnnealing } from './train/annealing.js';
 export { type CoMatrixDropoutOptions, noCoMatrixDropout } from './train/comatrix.js';
 export type { OptimizerName } from './train/optimizers.js';

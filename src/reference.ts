@@ -222,26 +222,29 @@ export function csrToDense(values: In, columns: In, starts: In, M: number, N: nu
   return w;
 }
 
-/** N is the length of x here: the kernel does not need it. */
-export function f32_csr_mv(values: In, columns: In, starts: In, x: In, y: Out, M: number, accumulate: boolean): void {
-  f32_gemv(csrToDense(values, columns, starts, M, x.length), x, y, M, x.length, accumulate);
-}
-
-export function f32_csr_tmv(
+/** The same for blocks of `block` rows of a column, `stride` apart. */
+export function bsrToDense(
   values: In,
   columns: In,
   starts: In,
-  dy: In,
-  dx: Out,
   M: number,
   N: number,
-  accumulate: boolean,
-): void {
-  f32_gemv_t(csrToDense(values, columns, starts, M, N), dy, dx, M, N, accumulate);
+  block: number,
+  stride = 1,
+): Float64Array {
+  const w = new Float64Array(M * N);
+  for (let group = 0; group < M / block; group++) {
+    const first = stride === 1 ? group * block : group;
+    for (let k = starts[group]; k < starts[group + 1]; k++) {
+      for (let row = 0; row < block; row++) w[(first + row * stride) * N + columns[k]] += values[k * block + row];
+    }
+  }
+  return w;
 }
 
 export function f32_csr_mm(
   values: In,
+  order: In | undefined,
   columns: In,
   starts: In,
   x: In,
@@ -251,21 +254,8 @@ export function f32_csr_mm(
   N: number,
   accumulate: boolean,
 ): void {
-  f32_gemm_nt(x, csrToDense(values, columns, starts, M, N), y, R, M, N, accumulate);
-}
-
-export function f32_csr_tmm(
-  values: In,
-  columns: In,
-  starts: In,
-  dy: In,
-  dx: Out,
-  R: number,
-  M: number,
-  N: number,
-  accumulate: boolean,
-): void {
-  f32_gemm_nn(dy, csrToDense(values, columns, starts, M, N), dx, R, N, M, accumulate);
+  const entries = order ? Array.from(order, (at) => values[at]) : values;
+  f32_gemm_nt(x, csrToDense(entries, columns, starts, M, N), y, R, M, N, accumulate);
 }
 
 export function f32_csr_grad(
@@ -277,10 +267,69 @@ export function f32_csr_grad(
   R: number,
   M: number,
   N: number,
+  first: number,
+  last: number,
 ): void {
-  for (let i = 0; i < M; i++) {
+  for (let i = first; i < last; i++) {
     for (let k = starts[i]; k < starts[i + 1]; k++) {
       for (let r = 0; r < R; r++) dvalues[k] += dy[r * M + i] * x[r * N + columns[k]];
+    }
+  }
+}
+
+export function f32_bsr_mm(
+  values: In,
+  columns: In,
+  starts: In,
+  x: In,
+  y: Out,
+  R: number,
+  M: number,
+  N: number,
+  block: number,
+  stride: number,
+  accumulate: boolean,
+): void {
+  f32_gemm_nt(x, bsrToDense(values, columns, starts, M, N, block, stride), y, R, M, N, accumulate);
+}
+
+export function f32_bsr_tmm(
+  values: In,
+  columns: In,
+  starts: In,
+  dy: In,
+  dx: Out,
+  R: number,
+  M: number,
+  N: number,
+  block: number,
+  stride: number,
+  accumulate: boolean,
+): void {
+  f32_gemm_nn(dy, bsrToDense(values, columns, starts, M, N, block, stride), dx, R, N, M, accumulate);
+}
+
+export function f32_bsr_grad(
+  columns: In,
+  starts: In,
+  dy: In,
+  x: In,
+  dvalues: Out,
+  R: number,
+  M: number,
+  N: number,
+  block: number,
+  stride: number,
+  first: number,
+  last: number,
+): void {
+  for (let group = first; group < last; group++) {
+    const top = stride === 1 ? group * block : group;
+    for (let k = starts[group]; k < starts[group + 1]; k++) {
+      for (let row = 0; row < block; row++) {
+        const i = top + row * stride;
+        for (let r = 0; r < R; r++) dvalues[k * block + row] += dy[r * M + i] * x[r * N + columns[k]];
+      }
     }
   }
 }

@@ -165,81 +165,107 @@ const kronGrad = (ofB: boolean): Cases =>
 
 // ---- sparse.ts
 
-interface Csr {
+interface SparseMatrix {
   M: number;
   N: number;
-  csr: [values: Float32Array, columns: Uint32Array, starts: Uint32Array];
+  rows: number; // of entries, or of blocks
+  columns: Uint32Array;
+  starts: Uint32Array;
 }
 
 /** Matrices without an entry, with every entry, and with empty, full and random rows in turn. */
-function* csrMatrices(): Generator<Csr> {
+function* sparseMatrices(block = 1): Generator<SparseMatrix> {
   const patterns = [() => false, () => true, (i: number) => i % 3 === 1 || (i % 3 === 2 && values(1)[0] > 0.5)];
-  for (const M of [1, 2, 3, 5, 8, 17]) {
+  for (const rows of block === 1 ? [1, 2, 3, 5, 8, 17] : [1, 2, 3]) {
     for (const N of [1, 2, 3, 4, 5, 9, 17]) {
       for (const there of patterns) {
         const columns: number[] = [];
         const starts = [0];
-        for (let i = 0; i < M; i++) {
+        for (let i = 0; i < rows; i++) {
           for (let j = 0; j < N; j++) if (there(i)) columns.push(j);
           starts.push(columns.length);
         }
-        yield { M, N, csr: [values(columns.length), Uint32Array.from(columns), Uint32Array.from(starts)] };
+        yield { M: rows * block, N, rows, columns: Uint32Array.from(columns), starts: Uint32Array.from(starts) };
       }
     }
   }
 }
 
-function* csrMv(): Generator<Case> {
-  for (const { M, N, csr } of csrMatrices()) {
-    for (const accumulate of bool) {
-      yield { args: [...csr, values(N), output(M, accumulate), M, accumulate], roundings: N + 1 };
-    }
-  }
-}
+// Batches around the four lanes and the 32 rows that are taken at a time, and of every number of vectors.
+const batches = [1, 3, 4, 5, 9, 13, 20, 21, 27, 31, 32, 33];
+const sparseScratch = (N: number) => new Workspace(4 * 32 * (N + 11));
 
-function* csrTmv(): Generator<Case> {
-  for (const { M, N, csr } of csrMatrices()) {
-    for (const accumulate of bool) {
-      yield { args: [...csr, values(M), output(N, accumulate), M, N, accumulate], roundings: M + 1 };
-    }
-  }
-}
-
-// Batches around the eight and the 32 rows that are taken at a time.
-const batches = [1, 7, 8, 9, 31, 32, 33];
-
-const csrMm = (transposed: boolean): Cases =>
-  function* () {
-    for (const { M, N, csr } of csrMatrices()) {
-      const [from, to] = transposed ? [M, N] : [N, M];
-      const scratch = new Workspace(4 * 8 * (M + N));
+function* csrMm(): Generator<Case> {
+  for (const { M, N, columns, starts } of sparseMatrices()) {
+    for (const order of [null, whole(columns.length, columns.length)]) {
       for (const R of batches) {
-        for (const accumulate of bool) {
-          const [x, y] = [values(R * from), output(R * to, accumulate)];
-          yield { args: [...csr, x, y, R, M, N, accumulate, scratch], roundings: from + 1 };
-        }
+        const accumulate = (M + N + R) % 2 === 0;
+        const [entries, x, y] = [values(columns.length), values(R * N), output(R * M, accumulate)];
+        yield {
+          args: [entries, order, columns, starts, x, y, R, M, N, accumulate, sparseScratch(N)],
+          roundings: N + 1,
+        };
+      }
+    }
+  }
+}
+
+function* csrGrad(): Generator<Case> {
+  for (const { M, N, columns, starts } of sparseMatrices()) {
+    for (const R of batches) {
+      // Of all rows, and of some.
+      for (const [first, last] of [
+        [0, M],
+        [M >> 1, M],
+        [M >> 2, M >> 1],
+      ]) {
+        const [dy, x, dvalues] = [values(R * M), values(R * N), updated(columns.length)];
+        yield {
+          args: [columns, starts, dy, x, dvalues, R, M, N, first, last, sparseScratch(N)],
+          roundings: R + 1,
+        };
+      }
+    }
+  }
+}
+
+/** Blocks of either size, and of rows that follow one another or lie apart. */
+function* blockMatrices(): Generator<SparseMatrix & { block: number; stride: number }> {
+  for (const block of [4, 8]) {
+    for (const matrix of sparseMatrices(block)) {
+      for (const stride of new Set([1, matrix.rows])) yield { ...matrix, block, stride };
+    }
+  }
+}
+
+const bsrMm = (transposed: boolean): Cases =>
+  function* () {
+    for (const { M, N, columns, starts, block, stride } of blockMatrices()) {
+      const [from, to] = transposed ? [M, N] : [N, M];
+      for (const R of batches) {
+        const accumulate = (stride + N + R) % 2 === 0;
+        const [entries, x, y] = [values(block * columns.length), values(R * from), output(R * to, accumulate)];
+        yield {
+          args: [entries, columns, starts, x, y, R, M, N, block, stride, accumulate, sparseScratch(N)],
+          roundings: from + 1,
+        };
       }
     }
   };
 
-function* csrGrad(): Generator<Case> {
-  for (const { M, N, csr } of csrMatrices()) {
-    const [entries, columns, starts] = csr;
+function* bsrGrad(): Generator<Case> {
+  for (const { M, N, rows, columns, starts, block, stride } of blockMatrices()) {
     for (const R of batches) {
-      yield {
-        args: [
-          columns,
-          starts,
-          values(R * M),
-          values(R * N),
-          updated(entries.length),
-          R,
-          M,
-          N,
-          new Workspace(4 * 32 * (M + N)),
-        ],
-        roundings: R + 1,
-      };
+      for (const [first, last] of [
+        [0, rows],
+        [rows >> 1, rows],
+      ]) {
+        const [dy, x, dvalues] = [values(R * M), values(R * N), updated(block * columns.length)];
+        yield {
+          args: [columns, starts, dy, x, dvalues, R, M, N, block, stride, first, last, sparseScratch(N)],
+          roundings: R + 1,
+        };
+      }
     }
   }
 }
@@ -534,11 +560,11 @@ const cases: Record<KernelName, Cases> = {
   f32_kron_tmm: kron(true),
   f32_kron_grad_b: kronGrad(true),
   f32_kron_grad_c: kronGrad(false),
-  f32_csr_mv: csrMv,
-  f32_csr_tmv: csrTmv,
-  f32_csr_mm: csrMm(false),
-  f32_csr_tmm: csrMm(true),
+  f32_csr_mm: csrMm,
   f32_csr_grad: csrGrad,
+  f32_bsr_mm: bsrMm(false),
+  f32_bsr_tmm: bsrMm(true),
+  f32_bsr_grad: bsrGrad,
   f32_lstm_cell: lstmCell,
   f32_lstm_cell_grad: lstmCellGrad,
   f32_log_softmax: logSoftmax,

@@ -1,6 +1,7 @@
 // Runs a kernel and its twin of src/reference.ts on the same arguments, and compares what they leave behind.
 
 import * as assert from 'uvu/assert';
+import type { Sparse } from '../src/operators/sparse.js';
 import { uniform } from '../src/random.js';
 import * as reference from '../src/reference.js';
 import type { Kernels, Pointer } from '../src/wasm/kernels.js';
@@ -224,4 +225,11 @@ function describe(name: string, args: readonly Argument[]): string {
     return a instanceof Workspace ? `${a.bytes} bytes` : `[${a instanceof Written ? a.start.length : a.length}]`;
   });
   return `${name}(${shown.join(', ')})`;
+}
+
+/** Which weights of a matrix are alive, u8[M N], whatever its form. */
+export function maskOf(matrix: Sparse): Uint8Array {
+  const { columns, starts } = matrix.entries();
+  const ones = new Uint8Array(columns.length).fill(1);
+  return Uint8Array.from(reference.csrToDense(ones, columns, starts, matrix.M, matrix.N));
 }

@@ -1,20 +1,25 @@
 import { createHash } from 'node:crypto';
 import { FileFormatError } from '../errors.js';
 import { readFileBytes } from '../io/files.js';
-import { decodeLanguageModel } from '../io/model-file.js';
-import type { LanguageModel } from '../nn/language-model.js';
+import { decodeLanguageModel, decodeModel } from '../io/model-file.js';
 import { Runtime } from '../wasm/runtime.js';
 
-/** The model of a file; errors name the file. */
-export async function loadModel(path: string, runtime = new Runtime()): Promise<LanguageModel> {
-  return (await loadModelHashed(path, runtime)).model;
+/** The model of a file, whatever its kind; errors name the file. */
+export async function loadModel(path: string, runtime = new Runtime()) {
+  return (await loadHashedModel(path, runtime)).model;
 }
 
 /** The same, with a hash of the file: what is read again later must still be the same. */
-export async function loadModelHashed(path: string, runtime: Runtime): Promise<{ model: LanguageModel; hash: string }> {
+export async function loadHashedModel(path: string, runtime: Runtime) {
   const bytes = await readFileBytes(path);
-  const model = naming(path, () => decodeLanguageModel(runtime, bytes));
+  const model = naming(path, () => decodeModel(runtime, bytes));
   return { model, hash: createHash('sha256').update(bytes).digest('hex') };
+}
+
+/** The same for a file that must hold a language model. */
+export async function loadLanguageModel(path: string) {
+  const bytes = await readFileBytes(path);
+  return naming(path, () => decodeLanguageModel(new Runtime(), bytes));
 }
 
 /** What is wrong with the contents of a file is told with its name. */

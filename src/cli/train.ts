@@ -3,30 +3,33 @@ import { writeFileAtomically } from '../io/files.js';
 import type { Distillation } from '../nn/loss.js';
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
-import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
+import { defaultIntentOptions } from '../tasks/intent.js';
+import { defaultOptions } from '../tasks/language-model.js';
 import type { Level } from '../tasks/text.js';
+import type { Training, TrainingOptions } from '../tasks/training.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
+import { intentTask } from './intents.js';
+import { languageModelTask } from './language-model.js';
 import { loadModel } from './model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
 import { resultTable } from './table.js';
 import {
   checkOutput,
+  type Outcome,
   type RunPlaces,
   type RunSource,
-  readCheckpoint,
   resumeTraining,
   runTraining,
   type StepReport,
+  type Task,
 } from './training.js';
 
-/** The options as Commander gives them; undefined where they were not given. */
+/** The options of every task as Commander gives them; undefined where they were not given. */
 interface TrainArguments {
   data?: string;
-  level?: Level;
-  vocab?: number;
   hidden?: number;
   layers?: number;
   method?: string;
@@ -36,9 +39,7 @@ interface TrainArguments {
   lr?: number;
   dropout?: number;
   batch?: number;
-  bptt?: number;
   epochs?: number;
-  maxTokens?: number;
   seed?: number;
   checkpoint?: string;
   resume?: string;
@@ -64,17 +65,53 @@ interface TrainArguments {
   checkpointEvery?: number;
   records?: string;
   report?: string;
+  vocab?: number;
+}
+
+interface LanguageModelArguments extends TrainArguments {
+  level?: Level;
+  bptt?: number;
+  maxTokens?: number;
+}
+
+interface IntentArguments extends TrainArguments {
+  embedding?: number;
+}
+
+type GivenOn = { getOptionValueSource(name: string): string | undefined };
+
+export function trainLm(given: LanguageModelArguments, command: GivenOn): Promise<void> {
+  return train(languageModelTask, given, command, (base, settings) => {
+    const { level = 'word', vocab, maxTokens, bptt } = settings;
+    const defaults = defaultOptions(level, optimizerOf(settings));
+    return {
+      source: { ...base, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
+      options: { ...trainingOptions(settings, defaults), bptt: bptt ?? defaults.bptt },
+    };
+  });
+}
+
+export function trainIntent(given: IntentArguments, command: GivenOn): Promise<void> {
+  return train(intentTask, given, command, (base, settings) => {
+    const { vocab, embedding } = settings;
+    const defaults = defaultIntentOptions(optimizerOf(settings));
+    return {
+      source: { ...base, ...(vocab && { vocab }) },
+      options: { ...trainingOptions(settings, defaults), embedding: embedding ?? defaults.embedding },
+    };
+  });
 }
 
 /** Those that may stand beside --resume: the others are the checkpoint's. */
 const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
 
-export async function trainLm(
-  given: TrainArguments,
-  command: { getOptionValueSource(name: string): string | undefined },
+async function train<S extends RunSource, D, T extends Training, E, A extends TrainArguments>(
+  task: Task<S, D, T, E>,
+  given: A,
+  command: GivenOn,
+  start: (base: RunSource, settings: A) => { source: S; options: T['options'] },
 ): Promise<void> {
-  const { resume } = given;
-  const checkpointEvery = given.checkpointEvery ?? 60;
+  const { data, resume, checkpoint, checkpointEvery = 60, from } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
   try {
@@ -82,7 +119,7 @@ export async function trainLm(
       const path = given[name];
       if (path !== undefined) await checkOutput(name, path);
     }
-    let outcome: Awaited<ReturnType<typeof runTraining>>;
+    let outcome: Outcome;
     if (resume !== undefined) {
       const other = Object.keys(given).find(
         (name) => !FREE_WHEN_RESUMING.includes(name) && command.getOptionValueSource(name) === 'cli',
@@ -93,33 +130,21 @@ export async function trainLm(
           `--${flag} does not go with --resume: the run goes on with the settings it was started with`,
         );
       }
-      const checkpoint = await readCheckpoint(resume);
-      const places = { checkpoint: given.checkpoint ?? resume, checkpointEvery, out: given.out ?? checkpoint.run.out };
-      outcome = await resumeTraining(checkpoint, places, watcher);
+      const places = (out: string) => ({ checkpoint: checkpoint ?? resume, checkpointEvery, out: given.out ?? out });
+      outcome = await resumeTraining(task, resume, places, watcher);
     } else {
-      const { data, vocab, maxTokens, checkpoint, from } = given;
       if (data === undefined) {
-        throw new InputError(
-          "--data is missing: a text file, a folder, or 'sotu'; or --resume DIR to go on with a run",
-        );
+        throw new InputError(`--data is missing: ${task.wanted}; or --resume DIR to go on with a run`);
       }
-      const settings = from === undefined ? given : await likeModel(given, from);
-      const { level = 'word' } = settings;
       const teacher = teacherOf(given);
-      const source: RunSource = {
-        data,
-        level,
-        ...(vocab && { vocab }),
-        ...(maxTokens && { maxTokens }),
-        ...(from !== undefined && { from }),
-        ...(teacher !== undefined && { teacher }),
-      };
+      const base = { data, ...(from !== undefined && { from }), ...(teacher !== undefined && { teacher }) };
+      const { source, options } = start(base, from === undefined ? given : await likeModel(given, from));
       const places: RunPlaces = {
         checkpointEvery,
         out: given.out ?? 'model.safetensors',
         ...(checkpoint && { checkpoint }),
       };
-      outcome = await runTraining(source, trainingOptions(settings, level), places, watcher);
+      outcome = await runTraining(task, source, options, places, watcher);
     }
     watcher.stop();
     const { result, records } = outcome;
@@ -176,11 +201,13 @@ class TerminalWatcher {
 }
 
 /** The options with the sizes of a trained model, which they must not contradict. */
-async function likeModel(given: TrainArguments, from: string): Promise<TrainArguments> {
+async function likeModel<A extends TrainArguments>(given: A, from: string): Promise<A> {
   const { config, vocabulary } = await loadModel(from);
-  const sizes = { level: vocabulary.level, vocab: vocabulary.size, hidden: config.hidden, layers: config.layers };
+  const { hidden, layers } = config;
+  const sizes: Record<string, number | string> = { hidden, layers, vocab: vocabulary.size, level: vocabulary.level };
+  if ('embedding' in config) sizes.embedding = config.embedding;
   for (const [name, there] of Object.entries(sizes)) {
-    const here = given[name as keyof typeof sizes];
+    const here = given[name as keyof A];
     if (here !== undefined && here !== there) {
       throw new InputError(`--${name}: ${here} was given, but the model of --from has ${there}; leave it out`);
     }
@@ -207,8 +234,9 @@ function distillationOf(text: string): Distillation {
   return { weight, temperature };
 }
 
-function trainingOptions(given: TrainArguments, level: Level): LanguageModelOptions {
-  const defaults = defaultOptions(level, (given.optimizer ?? 'adam') as OptimizerName);
+const optimizerOf = ({ optimizer = 'adam' }: TrainArguments) => optimizer as OptimizerName;
+
+function trainingOptions<Options extends TrainingOptions>(given: TrainArguments, defaults: Options): Options {
   const [start, end] = given.anneal ? pair('anneal', given.anneal) : [defaults.annealing.start, defaults.annealing.end];
   const annealing: AnnealingOptions = {
     start,
@@ -233,7 +261,6 @@ function trainingOptions(given: TrainArguments, level: Level): LanguageModelOpti
     learningRate: given.lr ?? defaults.learningRate,
     dropout: given.dropout ?? defaults.dropout,
     batch: given.batch ?? defaults.batch,
-    bptt: given.bptt ?? defaults.bptt,
     epochs: given.epochs ?? defaults.epochs,
     seed: given.seed ?? defaults.seed,
     clip: given.clip ?? defaults.clip,

@@ -1,5 +1,5 @@
 import { FileFormatError, InputError } from '../errors.js';
-import { blamingTheFile, readModelHeader } from '../io/model-header.js';
+import { blamingTheFile, headerOf } from '../io/model-header.js';
 import type { Vocabulary } from '../tasks/text.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Engine } from './engine.js';
@@ -38,7 +38,7 @@ export class Plan {
 
   /** Throws FileFormatError for bytes that are no model file, saying what is wrong. */
   constructor(bytes: Uint8Array) {
-    const { config, vocabulary, spec, source, finish } = readModelHeader(bytes);
+    const { config, vocabulary, spec, source, finish } = headerOf(bytes, 'language-model');
     const { hidden: H, layers } = config;
     const V = vocabulary.size;
     const engine = new Engine(bytes.length);

@@ -15,6 +15,10 @@ export class TensorSource {
     this.rest = new Map(tensors);
   }
 
+  has(name: string): boolean {
+    return this.rest.has(name);
+  }
+
   floats(name: string, shape: readonly number[]): Float32Array {
     const tensor = this.take(name, shape);
     if (tensor.dtype !== 'F32') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; F32 is wanted`);

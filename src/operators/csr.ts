@@ -52,6 +52,11 @@ export function checkBlock(M: number, N: number, block: BlockSize): void {
   }
 }
 
+/** The first row of a row of blocks. */
+export function firstRow(group: number, block: BlockSize): number {
+  return group * block;
+}
+
 /** CSR arrays for those of blocks, [blocks, block] values and a column a block. */
 export function fromBlocks(M: number, { values, columns, starts }: CsrArrays, block: BlockSize): CsrArrays {
   if (block === 1) return { values, columns, starts };

@@ -38,11 +38,12 @@ export class Vocabulary {
 
   /**
    * The most frequent tokens of the texts; of equally frequent ones, the one seen first. `size` counts everything,
-   * `<unk>` included. Left out, it is 10,000 words or 256 characters, or what the texts have if that is less.
+   * `<unk>` included. Left out, it is 10,000 words or 256 characters, or what the texts have if that is less. Tokens
+   * seen fewer than `least` times are left to `<unk>`, which so is trained too.
    *
    * @throws InputError when the size is no integer >= 2, or is more than the texts have, or when they hold no token at all
    */
-  static build(texts: readonly string[], level: Level, size?: number): Vocabulary {
+  static build(texts: readonly string[], level: Level, size?: number, least = 1): Vocabulary {
     if (size !== undefined && (!Number.isInteger(size) || size < 2)) {
       throw new InputError(`vocab: ${size} given; an integer of at least 2 is needed`);
     }
@@ -51,8 +52,10 @@ export class Vocabulary {
       readTokens(text, level, (token) => counts.set(token, (counts.get(token) ?? 0) + 1));
     }
     counts.delete(UNK);
+    for (const [token, count] of counts) if (count < least && token !== EOS) counts.delete(token);
     if ([...counts.keys()].every((token) => token === EOS)) {
-      throw new InputError(`texts: no ${NOUN[level]} in them; a vocabulary needs at least one`);
+      const often = least > 1 ? ` comes ${least} times` : '';
+      throw new InputError(`texts: no ${NOUN[level]}${often} in them; a vocabulary needs at least one`);
     }
     if (level === 'word' && !counts.has(EOS)) counts.set(EOS, 0);
 
@@ -76,6 +79,12 @@ export class Vocabulary {
       ids[length++] = this.#ids.get(token) ?? this.unknown;
     });
     return ids.slice(0, length);
+  }
+
+  /** A text that stands by itself, for a vocabulary of words: it ends with `<eos>` whether or not its writer ended it. */
+  encodeSentence(text: string): Int32Array {
+    const ids = this.encode(text);
+    return ids.at(-1) === this.eos ? ids : Int32Array.of(...ids, this.eos);
   }
 
   /**

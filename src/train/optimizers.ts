@@ -65,7 +65,9 @@ class Adam implements Optimizer {
   ) {
     for (const parameter of parameters) {
       const bytes = 4 * parameter.size;
-      this.state.set(parameter, { m: runtime.zeros(bytes), v: runtime.zeros(bytes) });
+      const moments = { m: runtime.zeros(bytes), v: runtime.zeros(bytes) };
+      parameter.companions.push(moments.m, moments.v);
+      this.state.set(parameter, moments);
     }
   }
 

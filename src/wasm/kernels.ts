@@ -37,27 +37,19 @@ export interface Kernels {
   f32_kron_grad_c: KroneckerGradient;
 
   // sparse.ts
-  f32_csr_mv(
+  f32_csr_mm(
     values: Pointer,
+    order: Pointer,
     columns: Pointer,
     starts: Pointer,
     x: Pointer,
     y: Pointer,
-    M: number,
-    accumulate: boolean,
-  ): void;
-  f32_csr_tmv(
-    values: Pointer,
-    columns: Pointer,
-    starts: Pointer,
-    dy: Pointer,
-    dx: Pointer,
+    R: number,
     M: number,
     N: number,
     accumulate: boolean,
+    scratch: Pointer,
   ): void;
-  f32_csr_mm: SparseProduct;
-  f32_csr_tmm: SparseProduct;
   f32_csr_grad(
     columns: Pointer,
     starts: Pointer,
@@ -67,6 +59,25 @@ export interface Kernels {
     R: number,
     M: number,
     N: number,
+    first: number,
+    last: number,
+    scratch: Pointer,
+  ): void;
+  f32_bsr_mm: BlockProduct;
+  f32_bsr_tmm: BlockProduct;
+  f32_bsr_grad(
+    columns: Pointer,
+    starts: Pointer,
+    dy: Pointer,
+    x: Pointer,
+    dvalues: Pointer,
+    R: number,
+    M: number,
+    N: number,
+    block: number,
+    stride: number,
+    first: number,
+    last: number,
     scratch: Pointer,
   ): void;
 
@@ -266,8 +277,8 @@ export type KroneckerGradient = (
   scratch: Pointer,
 ) => void;
 
-/** out[R,.] (+)= in[R,.] times a CSR matrix or its transpose */
-export type SparseProduct = (
+/** out[R,.] (+)= in[R,.] times a matrix of blocks or its transpose */
+export type BlockProduct = (
   values: Pointer,
   columns: Pointer,
   starts: Pointer,
@@ -276,6 +287,8 @@ export type SparseProduct = (
   R: number,
   M: number,
   N: number,
+  block: number,
+  stride: number,
   accumulate: boolean,
   scratch: Pointer,
 ) => void;

@@ -8,7 +8,8 @@ export enum Op {
   Kron,
   KronT,
   Csr,
-  CsrT,
+  Bsr,
+  BsrT,
   RowMask,
   Columns,
   Zero,
@@ -19,5 +20,6 @@ export enum Op {
   KronGradB,
   KronGradC,
   CsrGrad,
+  BsrGrad,
   MaskGrad,
 }

@@ -96,9 +96,9 @@ export function denseOf(operator: Operator, numbers: Numbers = asTheyAre): Float
   if (operator instanceof Dense) return new Float64Array(numbers(operator.weight));
   if (operator instanceof Sparse) {
     const weight = numbers(operator.weight);
-    if (operator.weight.mask) return new Float64Array(operator.mask()).map((alive, i) => (alive ? weight[i] : 0));
-    const { columns, starts } = operator.entries();
-    return reference.csrToDense(weight, columns, starts, M, N);
+    const pattern = operator.pattern();
+    if ('mask' in pattern) return new Float64Array(pattern.mask).map((alive, i) => (alive ? weight[i] : 0));
+    return reference.bsrToDense(weight, pattern.columns, pattern.starts, M, N, operator.block);
   }
   if (operator instanceof Kronecker) {
     const { B, C } = operator;

@@ -16,7 +16,7 @@ import { VStack } from '../../src/operators/vstack.js';
 import { seedWords, uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
 import type { Runtime } from '../../src/wasm/runtime.js';
-import { values } from '../support.js';
+import { maskOf, values } from '../support.js';
 import {
   assertClose,
   asTheyAre,
@@ -43,7 +43,7 @@ const refuses = (act: () => unknown, type: typeof InputError, message: RegExp) =
 function masked(runtime: Runtime, M: number, N: number, density: number, block: BlockSize = 1): Sparse {
   const matrix = new Sparse(runtime, M, N, undefined, block);
   matrix.weight.data.set(values(M * N));
-  Sparse.prune([matrix], Math.round(density * M * N));
+  Sparse.prune([matrix], Math.round(density * M * N), false);
   return matrix;
 }
 
@@ -56,6 +56,15 @@ function csrOf(M: number, N: number, picks: (i: number, j: number) => boolean): 
     starts.push(columns.length);
   }
   return { values: values(columns.length), columns: Uint32Array.from(columns), starts: Uint32Array.from(starts) };
+}
+
+/** A matrix compressed by being pruned. */
+function pruned(runtime: Runtime, M: number, N: number, density: number, block: BlockSize = 1): Sparse {
+  const matrix = new Sparse(runtime, M, N, undefined, block);
+  matrix.weight.data.set(values(M * N));
+  Sparse.prune([matrix], Math.round(density * M * N));
+  assert.ok(matrix.compressed);
+  return matrix;
 }
 
 const scattered = (N: number, density: number) => (i: number, j: number) => uniform(1, 0, i * N + j) < density;
@@ -83,6 +92,9 @@ const cases: Record<string, (runtime: Runtime) => Operator> = {
       6,
       csrOf(5, 6, (i, j) => i === 2 && j % 2 === 1),
     ),
+  'compressed by pruning': (rt) => pruned(rt, 14, 19, 0.15),
+  'compressed by pruning, in blocks of 4': (rt) => pruned(rt, 20, 19, 0.2, 4),
+  'compressed by pruning, in blocks of 8': (rt) => pruned(rt, 24, 19, 0.2, 8),
   // Each order of the product is the cheaper one once, forward and transposed.
   'kron, (B X) C^T': (rt) => kron(rt, [2, 8, 8, 2]),
   'kron, B (X C^T)': (rt) => kron(rt, [8, 2, 2, 8]),
@@ -131,7 +143,7 @@ test('battery: compressed, large', () => battery((rt) => compressed(rt, 150, 210
 
 // Those whose kinds of matrices are found again; of a sum, the first term takes what it can.
 for (const name of Object.keys(cases).filter(
-  (name) => !/^product of|^vstack of three|^sum of|pruned$|nonzeros/.test(name),
+  (name) => !/^product of|^vstack of three|^sum of|prun|nonzeros/.test(name),
 )) {
   test(`fit finds a matrix of its own kind again: ${name}`, () =>
     scoped(() => {
@@ -580,7 +592,8 @@ test('Sparse.prune keeps as many as asked, the largest, the first among equals, 
     fc.property(
       fc.array(anyMatrix, { minLength: 1, maxLength: 3 }),
       fc.array(fc.integer({ min: 0, max: 80 }), { minLength: 1, maxLength: 4 }),
-      (given, keeps) => {
+      fc.boolean(),
+      (given, keeps, compress) => {
         scoped(() => {
           const matrices = given.map(({ M, N, weights }) => {
             const matrix = new Sparse(runtime, M, N);
@@ -592,14 +605,16 @@ test('Sparse.prune keeps as many as asked, the largest, the first among equals, 
           for (const keep of keeps) {
             const before = alive.filter(Boolean).length;
             alive = prunedBySorting(weights, alive, keep);
-            Sparse.prune(matrices, keep);
+            Sparse.prune(matrices, keep, compress);
             assert.equal(
-              matrices.flatMap((matrix) => [...matrix.mask()]),
+              matrices.flatMap((matrix) => [...maskOf(matrix)]),
               alive.map(Number),
             );
             // Object.is: a zero that stays keeps its sign.
-            const data = matrices.flatMap((matrix) => [...matrix.weight.data]);
-            assert.ok(data.every((value, i) => Object.is(value, alive[i] ? weights[i] : 0)));
+            const data = matrices.flatMap((matrix) => [...matrix.entries().values]);
+            const wanted = weights.filter((_, i) => alive[i]);
+            assert.is(data.length, wanted.length);
+            assert.ok(data.every((value, i) => Object.is(value, wanted[i])));
             const nonzeros = matrices.reduce((sum, matrix) => sum + matrix.nonzeros, 0);
             assert.is(nonzeros, Math.min(keep, before));
           }
@@ -616,7 +631,7 @@ test('Sparse.prune holds one threshold over all matrices', () => {
     small.weight.data.set([1, -2, 3, -4]);
     large.weight.data.set([-5, 6, -7, 8]);
     Sparse.prune([small, large], 5);
-    assert.equal([...small.mask()], [0, 0, 0, 1]);
+    assert.equal([...maskOf(small)], [0, 0, 0, 1]);
     assert.is(large.nonzeros, 4);
     assert.is(large.density, 1);
     assert.is(small.density, 1 / 4);
@@ -631,7 +646,8 @@ test('Sparse.prune in blocks keeps those of the largest norms, the first among e
       fc.integer({ min: 1, max: 6 }),
       fc.nat(999),
       fc.array(fc.integer({ min: 0, max: 150 }), { minLength: 1, maxLength: 4 }),
-      (block, groups, N, seed, keeps) => {
+      fc.boolean(),
+      (block, groups, N, seed, keeps, compress) => {
         scoped(() => {
           const M = groups * block;
           const matrix = new Sparse(runtime, M, N, undefined, block);
@@ -647,14 +663,14 @@ test('Sparse.prune in blocks keeps those of the largest norms, the first among e
             alive = alive.slice(0, Math.floor(keep / block));
             // All alive there is nothing to prune.
             if (keep >= matrix.nonzeros) alive = places.slice(0, matrix.nonzeros / block);
-            Sparse.prune([matrix], keep);
+            Sparse.prune([matrix], keep, compress);
             const expected = new Set(alive.flatMap(rowsOf));
             assert.equal(
-              [...matrix.mask()],
+              [...maskOf(matrix)],
               weights.map((_, at) => Number(expected.has(at))),
             );
             assert.equal(
-              [...matrix.weight.data],
+              [...matrix.toDense()],
               weights.map((value, at) => (expected.has(at) ? value : 0)),
             );
           }
@@ -676,12 +692,127 @@ test('what is no block is refused by name', () => {
   });
 });
 
-test('Sparse.prune wants the masked form', () => {
+test('Sparse.prune leaves the masked form below a density, and moves the weights up in their memory', () => {
+  for (const block of [1, 4, 8] as const) {
+    scoped(() => {
+      const [M, N] = [16, 25];
+      const matrices = [true, false].map((compress) => {
+        const matrix = new Sparse(runtime, M, N, undefined, block);
+        matrix.weight.prepareGradient();
+        matrix.weight.companions.push(runtime.zeros(4 * M * N));
+        return { matrix, compress };
+      });
+      const companions = ({ weight }: Sparse) => {
+        const [other] = weight.companions;
+        return [weight.data, weight.gradient, runtime.floats(other, weight.size)];
+      };
+      for (const keep of [M * N - 8, 200, 96, 40, 8, 0]) {
+        const fresh = values(M * N);
+        const used = runtime.usage();
+        for (const { matrix, compress } of matrices) {
+          const { weight } = matrix;
+          const { value, grad } = weight;
+          // The same numbers wherever a weight stands: what its place in W says.
+          const places = placesOf(matrix);
+          for (const [n, data] of companions(matrix).entries())
+            places.forEach((at, i) => {
+              data[i] = (n + 1) * fresh[at];
+            });
+          Sparse.prune([matrix], keep, compress);
+          assert.is(matrix.weight, weight);
+          assert.equal([weight.value, weight.grad], [value, grad], 'the memory is the same');
+          assert.is(matrix.nonzeros, keep);
+          if (!compress) assert.not(matrix.compressed);
+          else if (keep === 0) assert.ok(matrix.compressed);
+          if (matrix.compressed) {
+            assert.is(weight.mask, 0);
+            assert.is(weight.size, keep);
+            const kept = placesOf(matrix);
+            for (const [n, data] of companions(matrix).entries()) {
+              assert.equal(
+                [...data],
+                Array.from(kept, (at) => Math.fround((n + 1) * fresh[at])),
+              );
+            }
+          }
+        }
+        const [switched, stayed] = matrices.map(({ matrix }) => matrix);
+        assert.equal(maskOf(switched), maskOf(stayed), 'the same weights are pruned in either form');
+        assert.equal(switched.toDense(), stayed.toDense());
+        assert.equal(runtime.usage(), used, 'pruning keeps no memory');
+      }
+    });
+  }
+});
+
+/** Where each of the matrix's numbers stands in W. */
+function placesOf(matrix: Sparse): number[] {
+  const { N, M, block } = matrix;
+  if (!matrix.compressed) return Array.from({ length: M * N }, (_, i) => i);
+  const { columns, starts } = matrix.blocks();
+  const places: number[] = [];
+  for (let group = 0; group < M / block; group++) {
+    for (const column of columns.subarray(starts[group], starts[group + 1])) {
+      for (let row = 0; row < block; row++) places.push((group * block + row) * N + column);
+    }
+  }
+  return places;
+}
+
+test('Sparse.restore takes up the pattern of either form', () => {
+  for (const block of [1, 4] as const) {
+    for (const compress of [true, false]) {
+      scoped(() => {
+        const [before, after] = [0, 1].map(() => new Sparse(runtime, 8, 10, undefined, block));
+        before.weight.data.set(values(80));
+        Sparse.prune([before], 8, compress);
+        after.restore(before.pattern());
+        assert.is(after.compressed, compress);
+        assert.is(after.nonzeros, 8);
+        assert.is(after.weight.size, before.weight.size);
+        after.weight.data.set(before.weight.data);
+        assert.equal(after.toDense(), before.toDense());
+        refuses(() => before.restore(after.pattern()), InputError, /restore\(\).*nothing has been pruned/);
+      });
+    }
+  }
   scoped(() => {
-    const matrix = compressed(runtime, 3, 3, 0.5);
-    refuses(() => Sparse.prune([matrix], 1), InputError, /prune\(\).*masked/);
-    refuses(() => matrix.mask(), InputError, /mask\(\).*masked/);
+    const fresh = new Sparse(runtime, 2, 3);
+    const pattern = { columns: Uint32Array.of(3), starts: Uint32Array.of(0, 0, 1) };
+    refuses(() => fresh.restore(pattern), InputError, /column index 3 in row 1 is out of range/);
   });
+});
+
+test('a row of a compressed product has the same bits whatever other rows there are', () => {
+  for (const block of [1, 4, 8] as const) {
+    scoped(() => {
+      const [M, N, R] = [24, 19, 45];
+      const matrix = new Sparse(runtime, M, N, undefined, block);
+      matrix.weight.data.set(values(M * N));
+      Sparse.prune([matrix], 48);
+      assert.ok(matrix.compressed);
+      const [x, dy] = [place(values(R * N)), place(values(R * M))];
+      const both = (from: number, rows: number) => {
+        const [y, dx] = [place(new Float32Array(rows * M)), place(new Float32Array(rows * N))];
+        matrix.matmul(x + 4 * from * N, y, rows);
+        matrix.tMatmul(dy + 4 * from * M, dx, rows);
+        return [runtime.floats(y, rows * M).slice(), runtime.floats(dx, rows * N).slice()];
+      };
+      const [y, dx] = both(0, R);
+      for (const [from, rows] of [
+        [0, 1],
+        [3, 1],
+        [44, 1],
+        [5, 2],
+        [1, 20],
+        [8, 33],
+      ]) {
+        const [someY, someDx] = both(from, rows);
+        assert.equal(someY, y.slice(from * M, (from + rows) * M));
+        assert.equal(someDx, dx.slice(from * N, (from + rows) * N));
+      }
+    });
+  }
 });
 
 // ---- what constructors refuse

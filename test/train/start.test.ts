@@ -4,6 +4,7 @@ import { InputError } from '../../src/errors.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
+import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
 import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
 import { Vocabulary } from '../../src/tasks/text.js';
 import { startFrom } from '../../src/train/start.js';
@@ -70,8 +71,8 @@ test('models of another vocabulary or runtime, and teachers without a weight, ar
     LanguageModelTraining.create(runtime, vocabulary, tinyOptions(changes), corpus, trained);
   const stranger = model(runtime, {}, Vocabulary.build(['bcdefghi'], 'char'));
   const distillation = { weight: 0.5, temperature: 1 };
-  refuses(() => create({}, { from: stranger }), /^from: the model's vocabulary is another one/);
-  refuses(() => create({ distillation }, { teacher: stranger }), /^teacher: the model's vocabulary is another one/);
+  refuses(() => create({}, { from: stranger }), /^from: the model's words or answers are others/);
+  refuses(() => create({ distillation }, { teacher: stranger }), /^teacher: the model's words or answers are others/);
   refuses(() => create({}, { from: model(new Runtime(), {}) }), /^from: the model stands in another runtime/);
   refuses(() => create({ distillation }, {}), /^distill: /);
   refuses(() => create({}, { teacher: model(runtime, {}) }), /^distill: /);
@@ -98,6 +99,35 @@ test('a teacher teaches: the student comes nearer to it than the text alone woul
     return training.perplexity(Int32Array.from({ length: 9 }, () => 3));
   };
   assert.ok(share({ weight: 1, temperature: 1 }) < share() / 2);
+});
+
+test('intents: a model starts from a trained one and learns from it, if their answers are the same', () => {
+  const runtime = new Runtime();
+  const words = Vocabulary.build(['book a flight play some music'], 'word');
+  const examples = (intents: string[]) => ({
+    sentences: ['book a flight', 'play some music'].map((text) => words.encodeSentence(text)),
+    intents,
+  });
+  const data = { train: examples(['book', 'play']), valid: examples(['book', 'play']) };
+  const sizes = { hidden: 8, embedding: 8, compression: 4, batch: 2, epochs: 20 };
+  const options = { ...defaultIntentOptions(), ...sizes };
+  const dense = IntentTraining.create(runtime, words, { ...options, method: 'dense' }, data);
+  while (!dense.done) dense.step();
+  const trained = { from: dense.model, teacher: dense.model };
+  const taught = { ...options, distillation: { weight: 0.5, temperature: 2 } };
+  const student = IntentTraining.create(runtime, words, taught, data, trained);
+  const { perplexity } = student.quality(data.valid);
+  assert.ok(Math.abs(perplexity / dense.quality(data.valid).perplexity - 1) < 1e-5, 'it starts as the dense model is');
+  while (!student.done) student.step();
+
+  const others = examples(['book', 'stop']);
+  const create = () => IntentTraining.create(runtime, words, taught, { train: others, valid: others }, trained);
+  refuses(create, /^from: the model's words or answers are others/);
+  const { model: reader } = LanguageModelTraining.create(runtime, vocabulary, tinyOptions(), corpus);
+  refuses(
+    () => IntentTraining.create(runtime, words, options, data, { from: reader }),
+    /^from: of kind language-model; intent-model is wanted/,
+  );
 });
 
 test.run();
