@@ -50,7 +50,7 @@ export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {
 @inline
 export function madd(a: v128, b: v128, acc: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, acc);
-  return f32x4.add(acc, f32x4.mul(a, b));
+  return f32x4.add(f32x4.mul(a, b), acc); // in the order of relaxed_madd, so that gzip sees one binary in the other
 }
 
 /** The products of a[n] with each of four others; n is 4, 8, ... or 32, and `width` its bytes. */

@@ -614,3 +614,144 @@ export function f32_adam(
     if (mask && !mask[i]) w[i] = m[i] = v[i] = 0;
   }
 }
+
+// ---- largest.ts
+
+/** NaN counts as the largest of all. */
+export function f32_largest(x: In, n: number): number {
+  let largest = 0;
+  for (let i = 0; i < n; i++) largest = Math.max(largest, Math.abs(x[i]));
+  return largest;
+}
+
+// ---- packed-kron.ts
+
+const fourOf = (n: number) => 4 * Math.ceil(n / 4);
+
+/** What pads the rows of `to` is not said. */
+export function f32_transpose(from: In, to: Out, R: number, C: number): void {
+  for (let i = 0; i < R; i++) for (let j = 0; j < C; j++) to[j * fourOf(R) + i] = from[i * C + j];
+}
+
+// ---- packing.ts: `from` and `to` of the first two are bytes
+
+export function pad_rows(from: In, to: Out, rows: number, bytes: number, stride: number): void {
+  for (let i = 0; i < rows; i++) {
+    for (let b = 0; b < stride; b++) to[i * stride + b] = b < bytes ? from[i * bytes + b] : 0;
+  }
+}
+
+export function pack_panels(from: In, to: Out, M: number, row: number, width: number): void {
+  const blocks = Math.ceil(row / width);
+  for (let i = 0; i < fourOf(M); i++) {
+    for (let b = 0; b < blocks * width; b++) {
+      const at = (((i >> 2) * blocks + Math.floor(b / width)) * 4 + (i & 3)) * width + (b % width);
+      to[at] = i < M && b < row ? from[i * row + b] : 0;
+    }
+  }
+}
+
+export function f32_pack_columns(from: In, to: Out, J: number, K: number): void {
+  for (let j = 0; j < J; j++) for (let k = 0; k < K; k++) to[((j >> 3) * K + k) * 8 + (j & 7)] = from[j * K + k];
+}
+
+export function csr_check(columns: In, starts: In, rows: number, N: number, count: number): boolean {
+  if (starts[0] !== 0 || starts[rows] !== count) return false;
+  for (let i = 0; i < rows; i++) if (starts[i + 1] < starts[i]) return false;
+  for (let i = 0; i < rows; i++) {
+    for (let k = starts[i]; k < starts[i + 1]; k++) {
+      if (columns[k] >= N || (k > starts[i] && columns[k] <= columns[k - 1])) return false;
+    }
+  }
+  return true;
+}
+
+const lengthOf = (starts: In, i: number) => starts[i + 1] - starts[i];
+const pairsOf = (starts: In, i: number) => Math.ceil(lengthOf(starts, i) / 2);
+
+export function csr_longest_first(starts: In, rows: number, order: Out): number {
+  const held = Array.from({ length: rows }, (_, i) => i).filter((i) => lengthOf(starts, i) > 0);
+  held.sort((a, b) => lengthOf(starts, b) - lengthOf(starts, a) || a - b);
+  held.forEach((row, i) => {
+    order[i] = row;
+  });
+  return held.length;
+}
+
+export function csr_pairs(starts: In, order: In, held: number, rows: number): number {
+  let pairs = 0;
+  for (let i = 0; i < held; i += rows) pairs += pairsOf(starts, order[i]);
+  return pairs;
+}
+
+/** `stream` is bytes. */
+export function f32_sell_pack(
+  values: In,
+  columns: In,
+  starts: In,
+  order: In,
+  held: number,
+  slices: Out,
+  stream: Uint8Array,
+  nowhere: number,
+): void {
+  const view = new DataView(stream.buffer, stream.byteOffset);
+  let pair = 0;
+  for (let s = 0; 4 * s < held; s++) {
+    slices[5 * s] = pairsOf(starts, order[4 * s]);
+    for (let r = 0; r < 4; r++) {
+      const there = 4 * s + r < held;
+      const row = order[4 * s + r];
+      slices[5 * s + 1 + r] = there ? 4 * row : nowhere;
+      for (let k = 0; there && k < lengthOf(starts, row); k++) {
+        const at = 48 * (pair + (k >> 1));
+        const lane = 4 * (k & 1) + r;
+        view.setUint16(at + 2 * lane, 4 * columns[starts[row] + k], true);
+        view.setFloat32(at + 16 + 4 * lane, values[starts[row] + k], true);
+      }
+    }
+    pair += slices[5 * s];
+  }
+}
+
+export function f32_block_pack(
+  values: In,
+  columns: In,
+  starts: In,
+  order: In,
+  held: number,
+  rows: Out,
+  offsets: Out,
+  to: Out,
+  size: number,
+): void {
+  let at = 0;
+  for (let i = 0; i < held; i++) {
+    const row = order[i];
+    rows[2 * i] = pairsOf(starts, row);
+    rows[2 * i + 1] = 4 * size * row;
+    for (let k = 0; k < lengthOf(starts, row); k++) {
+      offsets[at + k] = 4 * columns[starts[row] + k];
+      for (let r = 0; r < size; r++) to[(at + k) * size + r] = values[(starts[row] + k) * size + r];
+    }
+    at += 2 * pairsOf(starts, row);
+  }
+}
+
+export function csr_to_panels(
+  values: In,
+  columns: In,
+  starts: In,
+  rows: number,
+  size: number,
+  to: Out,
+  blocks: number,
+): void {
+  for (let i = 0; i < rows * size; i++) {
+    const group = Math.floor(i / size);
+    for (let k = starts[group]; k < starts[group + 1]; k++) {
+      const j = columns[k];
+      to[((i >> 2) * blocks + (j >> 2)) * 16 + (i & 3) * 4 + (j & 3)] = values[k * size + (i % size)];
+    }
+  }
+}

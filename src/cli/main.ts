@@ -60,8 +60,8 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
     .addOption(
       new Option(
         '--block <n>',
-        'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster (default: 1)',
-      ).argParser(number),
+        'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster; or of the four gates of a unit (default: 1)',
+      ).choices(['1', '4', '8', 'gates']),
     )
     .addOption(
       new Option('--from <model>', 'start from a trained model, its matrices split as the method asks; its sizes hold'),
@@ -185,16 +185,16 @@ const intent = train
       whole(2),
     ),
   )
-  .addOption(new Option('--embedding <n>', 'numbers that stand for a word (default: 128)').argParser(whole(1)));
+  .addOption(new Option('--embedding <n>', 'numbers that stand for a word (default: 64)').argParser(whole(1)));
 addTrainingOptions(intent, {
-  hidden: '128, in each direction',
+  hidden: '64, in each direction',
   layers: '1',
   compression: '10',
-  lr: 'adam 0.003; sgd 0.5',
+  lr: 'adam 0.006; sgd 0.5',
   dropout: '0.3',
   batch: '16',
-  epochs: '10',
-  freeRate: 'adam 0.1,1; sgd 1,0',
+  epochs: '8',
+  freeRate: 'adam 0.3,1; sgd 1,0',
 })
   .addHelpText(
     'after',

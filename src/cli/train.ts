@@ -1,7 +1,7 @@
 import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
 import type { Distillation } from '../nn/loss.js';
-import type { BlockSize } from '../operators/csr.js';
+import { BLOCK_SIZES } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 import { defaultIntentOptions } from '../tasks/intent.js';
 import { defaultOptions } from '../tasks/language-model.js';
@@ -46,7 +46,7 @@ interface TrainArguments {
   out?: string;
   json?: boolean;
   kron?: string;
-  block?: number;
+  block?: string;
   clip?: number;
   schedule?: string;
   decay?: string;
@@ -271,7 +271,7 @@ function trainingOptions<Options extends TrainingOptions>(given: TrainArguments,
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
     ...(given.distill !== undefined && { distillation: distillationOf(given.distill) }),
     ...(given.kron && { kron: kronShape(given.kron) }),
-    ...(given.block !== undefined && { block: given.block as BlockSize }),
+    ...(given.block !== undefined && { block: BLOCK_SIZES.find((block) => String(block) === given.block)! }),
   };
 }
 

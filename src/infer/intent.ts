@@ -29,7 +29,7 @@ export class IntentPlan {
     this.vocabulary = header.vocabulary;
     this.labels = header.labels;
     this.hidden = header.config.hidden;
-    this.engine = new Engine(bytes.length);
+    this.engine = new Engine(1.5 * bytes.length);
     this.network = packNetwork(this.engine, header);
     this.ends = this.engine.alloc(8 * this.hidden);
     this.stride = 16 * Math.ceil(this.hidden / 2);

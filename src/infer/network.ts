@@ -2,7 +2,7 @@ import { FileFormatError } from '../errors.js';
 import { blamingTheFile, type ModelHeader } from '../io/model-header.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
-import { packMatrix } from './pack.js';
+import { packMatrix, putFloats } from './pack.js';
 
 /** A layer as assembly/step.ts wants it. */
 interface Layer {
@@ -30,36 +30,43 @@ const LARGEST_SUM = 1.7e38;
 export function packNetwork(engine: Engine, { architecture, spec, source, finish }: ModelHeader): Network {
   const { embedding: table, hidden: H, head } = architecture;
   const [V, E] = table;
+  const { kernels } = engine;
   const stride = 16 * Math.ceil(E / 4);
   const embedding = engine.alloc(stride * V);
-  const words = source.floats('embedding', table);
-  const rows = engine.floats(embedding, (stride / 4) * V);
-  for (let v = 0; v < V; v++) rows.set(words.subarray(v * E, (v + 1) * E), (stride / 4) * v);
-
-  const checkSums = (name: string, largest: number, bias: Float32Array) => {
-    const all = bias.reduce((most, value) => Math.max(most, Math.abs(value)), 0) + largest;
-    if (!(all < LARGEST_SUM)) {
+  const raw = embedding + (stride - 4 * E) * V;
+  // What later layers read, h, is never beyond 1.
+  const largest = Math.max(1, putFloats(engine, raw, 'embedding', source.unseenFloats('embedding', table)));
+  kernels.pad_rows(raw, embedding, V, 4 * E, stride);
+  const checkSums = (name: string, products: number, bias: Pointer, n: number) => {
+    if (!(kernels.f32_largest(bias, n) + products < LARGEST_SUM)) {
       throw new FileFormatError(`'${name}' has weights so large that sums of them may be infinite`);
     }
   };
-  // What later layers read, h, is never beyond 1.
-  const largest = Math.max(1, engine.kernels.f32_largest(embedding, rows.length));
+  /** The sum of vectors. */
+  const vector = (n: number, ...names: string[]): Pointer => {
+    const at = engine.alloc(4 * n);
+    for (const name of names) {
+      const one = engine.scratch(4 * n);
+      putFloats(engine, one, name, source.unseenFloats(name, [n]));
+      kernels.f32_add(one, at, n);
+    }
+    return at;
+  };
   const gates = engine.alloc(16 * H);
   const logits = engine.alloc(4 * head[0]);
   return blamingTheFile(() => {
     const layers = architecture.layers.map(({ name, inputs }): Layer => {
-      const [biasIh, biasHh] = ['bias_ih', 'bias_hh'].map((part) => source.floats(`${name}.${part}`, [4 * H]));
-      const bias = biasIh.map((value, i) => value + biasHh[i]);
-      const matrix = (part: string, N: number, add: true | Float32Array) =>
+      const bias = vector(4 * H, `${name}.bias_ih`, `${name}.bias_hh`);
+      const matrix = (part: string, N: number, add: true | Pointer) =>
         packMatrix(engine, spec(`${name}.${part}`, 4 * H, N), `${name}.${part}`, source, gates, add);
       const ih = matrix('ih', inputs, bias);
       const hh = matrix('hh', H, true);
-      checkSums(name, largest * ih.gain + hh.gain, bias);
+      checkSums(name, largest * ih.gain + hh.gain, bias, 4 * H);
       return { ih: ih.program, hh: hh.program, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
     });
-    const bias = source.floats('head.bias', [head[0]]);
+    const bias = vector(head[0], 'head.bias');
     const { program, gain } = packMatrix(engine, spec('head', ...head), 'head', source, logits, bias);
-    checkSums('head', gain, bias);
+    checkSums('head', gain, bias, head[0]);
     finish();
     return { embedding, stride, layers, gates, head: program, logits };
   });

@@ -1,13 +1,14 @@
 import { FileFormatError, InputError } from '../errors.js';
 import type { Architecture } from '../nn/architecture.js';
 import { type Model, matrixPlans } from '../nn/model.js';
+import { rowsOf } from '../operators/csr.js';
 import type { Pattern, Sparse } from '../operators/sparse.js';
 import { Vocabulary } from '../tasks/text.js';
 import type { Fingerprint, Training, TrainingClass, TrainingOptions } from '../tasks/training.js';
 import type { TrainRecord } from '../train/records.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { asObject, checkConfig, checkFormat, parseField } from './model-header.js';
+import { asObject, blamingTheFile, checkConfig, checkFormat, parseField } from './model-header.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
@@ -109,7 +110,10 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
     }
     const source = new TensorSource(tensors);
     // First, since they say how many weights there are.
-    for (const [name, sparse] of resumed.sparse()) sparse.restore(readPattern(source, name, sparse));
+    for (const [name, sparse] of resumed.sparse()) {
+      const pattern = readPattern(source, name, sparse);
+      blamingTheFile(() => sparse.restore(pattern));
+    }
     const copies: [Pointer, Float32Array][] = [];
     for (const { name, at, size } of resumed.arrays()) copies.push([at, source.floats(name, [size])]);
     source.finish();
@@ -122,8 +126,9 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
 
 function readPattern(source: TensorSource, name: string, { M, N, block }: Sparse): Pattern {
   if (source.has(`mask.${name}`)) return { mask: source.flags(`mask.${name}`, [M * N]) };
-  const starts = source.integers(`starts.${name}`, [M / block + 1]);
-  return { starts, columns: source.integers(`columns.${name}`, [starts[M / block]]) };
+  const groups = M / rowsOf(block, M).size;
+  const starts = new Uint32Array(source.integers(`starts.${name}`, [groups + 1]));
+  return { starts, columns: new Uint32Array(source.integers(`columns.${name}`, [starts[groups]])) };
 }
 
 function checkPosition(value: unknown): Position {

@@ -8,13 +8,14 @@ import type { Vocabulary } from '../tasks/text.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { Architecture } from './architecture.js';
 import { LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from './config.js';
+import type { SoftmaxHead } from './loss.js';
 import { LstmLayer } from './lstm.js';
 
 /** Everything that a model is made of: what files hold. */
 export interface ModelParts {
   embedding: Parameter; // [V,E]
   layers: readonly LstmLayer[]; // in the order of the architecture's
-  head: { weight: Operator; bias: Parameter };
+  head: SoftmaxHead;
 }
 
 /** What the models have in common: an embedding, LSTM layers whose matrices are compressed, and a softmax head. */

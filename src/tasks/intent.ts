@@ -27,23 +27,23 @@ export interface IntentOptions extends TrainingOptions, IntentModelConfig {}
 export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentOptions {
   const adam = optimizer === 'adam';
   return {
-    hidden: 128,
+    hidden: 64,
     layers: 1,
-    embedding: 128,
+    embedding: 64,
     method: 'doped-kron',
     compression: 10,
     optimizer,
-    learningRate: adam ? 0.003 : 0.5,
+    learningRate: adam ? 0.006 : 0.5,
     schedule: adam ? { kind: 'cosine' } : { kind: 'decay', after: 4, by: 1.5 },
     clip: 5,
     seed: 1,
     dropout: 0.3,
     batch: 16,
-    epochs: 10,
+    epochs: 8,
     annealing: defaultAnnealing,
     coMatrixDropout: noCoMatrixDropout,
     alternate: 0,
-    freeRate: adam ? { scale: 0.1, power: 1 } : { scale: 1, power: 0 },
+    freeRate: adam ? { scale: 0.3, power: 1 } : { scale: 1, power: 0 },
     measureEvery: 5,
   };
 }

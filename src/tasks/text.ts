@@ -212,11 +212,9 @@ const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?
 const INITIALS = String.raw`(?:\p{L}\.){2,}|(?!i)\p{L}\.(?=\s)`;
 const WORD = String.raw`\p{L}[\p{L}\p{M}]*(?:['-]\p{L}[\p{L}\p{M}]*)*`;
 const DIGITS = String.raw`\p{N}+(?:[.,:\/]\p{N}+)*(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`; // 1,000.50  9:30  21st  1930's
-const SENTENCE_END = String.raw`[.!?]+(?=["'”»)\]]*(?:\s|$))`;
-const PROSE = new RegExp(
-  `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`,
-  'gu',
-);
+const SENTENCE_END = String.raw`[.!?]+(?=["'\u201d\u00bb)\]]*(?:\s|$))`; // a sentence may end within quotes
+const PROSE = `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
+let prose: RegExp | undefined; // compiled when first asked for: it takes a millisecond, which loading need not spend
 
 function readProse(text: string, emit: Emit): void {
   const plain = text
@@ -224,8 +222,9 @@ function readProse(text: string, emit: Emit): void {
     .toLowerCase()
     .replace(/[\u2019\u02bc]/g, "'")
     .replaceAll('\u2011', '-');
+  prose ??= new RegExp(PROSE, 'gu');
   let last = '';
-  for (const [match, digits, end] of plain.matchAll(PROSE)) {
+  for (const [match, digits, end] of plain.matchAll(prose)) {
     const token = digits ? NUMBER : end ? EOS : match;
     if (token !== EOS || last !== EOS) emit(token); // ". . ." is one end
     last = token;

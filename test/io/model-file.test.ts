@@ -546,7 +546,7 @@ test('a checkpoint cut short is refused', () => {
   }
 });
 
-test('every array of a checkpoint must be there, of its size, finite; masks of 0 and 1', () => {
+test('every array of a checkpoint must be there, of its size, finite; masks of 0 and 1, columns in range', () => {
   const isFormatError = (bytes: Uint8Array, name: string) => {
     const outcome = resumed(bytes);
     assert.instance(outcome, FileFormatError, name);
@@ -559,7 +559,7 @@ test('every array of a checkpoint must be there, of its size, finite; masks of 0
     );
     isFormatError(replaced({ dtype, shape: [data.length - 1], data: data.slice(1) } as NamedTensor), name);
     const bad = data.slice();
-    bad[bad.length - 1] = dtype === 'F32' ? Number.NaN : 2;
+    bad[bad.length - 1] = { F32: Number.NaN, U8: 2, U16: 65535, U32: 65535, I8: -128, I32: -1 }[dtype];
     isFormatError(replaced({ dtype, shape: [data.length], data: bad } as NamedTensor), name);
   }
   const extra: NamedTensor = { dtype: 'F32', shape: [1], data: Float32Array.of(1) };

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js';
 import { TensorSource } from '../../src/io/tensor-source.js';
 import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
+import { rowsOf } from '../../src/operators/csr.js';
 import { Dense } from '../../src/operators/dense.js';
 import { Kronecker } from '../../src/operators/kronecker.js';
 import { type Operator, parametersOf, walk } from '../../src/operators/operator.js';
@@ -98,7 +99,8 @@ export function denseOf(operator: Operator, numbers: Numbers = asTheyAre): Float
     const weight = numbers(operator.weight);
     const pattern = operator.pattern();
     if ('mask' in pattern) return new Float64Array(pattern.mask).map((alive, i) => (alive ? weight[i] : 0));
-    return reference.bsrToDense(weight, pattern.columns, pattern.starts, M, N, operator.block);
+    const { size, stride } = rowsOf(operator.block, M);
+    return reference.bsrToDense(weight, pattern.columns, pattern.starts, M, N, size, stride);
   }
   if (operator instanceof Kronecker) {
     const { B, C } = operator;

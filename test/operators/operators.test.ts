@@ -5,7 +5,7 @@ import { FileFormatError, InputError } from '../../src/errors.js';
 import type { NamedTensor } from '../../src/io/safetensors.js';
 import { TensorSource } from '../../src/io/tensor-source.js';
 import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
-import type { BlockSize, CsrArrays } from '../../src/operators/csr.js';
+import { BLOCK_SIZES, type BlockSize, type CsrArrays, firstRow, rowsOf } from '../../src/operators/csr.js';
 import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Product } from '../../src/operators/product.js';
@@ -94,6 +94,8 @@ const cases: Record<string, (runtime: Runtime) => Operator> = {
     ),
   'compressed by pruning': (rt) => pruned(rt, 14, 19, 0.15),
   'compressed by pruning, in blocks of 4': (rt) => pruned(rt, 20, 19, 0.2, 4),
+  'masked, the gates of units': (rt) => masked(rt, 12, 7, 0.4, 'gates'),
+  'compressed by pruning, the gates of units': (rt) => pruned(rt, 20, 19, 0.2, 'gates'),
   'compressed by pruning, in blocks of 8': (rt) => pruned(rt, 24, 19, 0.2, 8),
   // Each order of the product is the cheaper one once, forward and transposed.
   'kron, (B X) C^T': (rt) => kron(rt, [2, 8, 8, 2]),
@@ -141,9 +143,9 @@ test('battery: compressed, large', () => battery((rt) => compressed(rt, 150, 210
 
 // ---- fitting
 
-// Those whose kinds of matrices are found again; of a sum, the first term takes what it can.
+// Those whose kinds of matrices are found again: of a sum, the first term takes what it can; a sparse one keeps its places.
 for (const name of Object.keys(cases).filter(
-  (name) => !/^product of|^vstack of three|^sum of|prun|nonzeros/.test(name),
+  (name) => !/^(masked|compressed|product of|vstack of three|sum of)|pruned$/.test(name),
 )) {
   test(`fit finds a matrix of its own kind again: ${name}`, () =>
     scoped(() => {
@@ -641,7 +643,7 @@ test('Sparse.prune holds one threshold over all matrices', () => {
 test('Sparse.prune in blocks keeps those of the largest norms, the first among equals, whole', () => {
   fc.assert(
     fc.property(
-      fc.constantFrom(4 as const, 8 as const),
+      fc.constantFrom(4 as const, 8 as const, 'gates' as const),
       fc.integer({ min: 1, max: 3 }),
       fc.integer({ min: 1, max: 6 }),
       fc.nat(999),
@@ -649,22 +651,25 @@ test('Sparse.prune in blocks keeps those of the largest norms, the first among e
       fc.boolean(),
       (block, groups, N, seed, keeps, compress) => {
         scoped(() => {
-          const M = groups * block;
+          const size = block === 'gates' ? 4 : block;
+          const M = groups * size;
           const matrix = new Sparse(runtime, M, N, undefined, block);
           // Few values, so that ties happen.
           const weights = Array.from({ length: M * N }, (_, i) => Math.floor(5 * uniform(seed, 1, i)) - 2);
           matrix.weight.data.set(weights);
           const places = Array.from({ length: groups * N }, (_, i) => i);
-          const first = (i: number) => Math.floor(i / N) * block * N + (i % N);
-          const rowsOf = (i: number) => Array.from({ length: block }, (_, row) => first(i) + row * N);
-          const norm = (i: number) => rowsOf(i).reduce((sum, at) => sum + weights[at] ** 2, 0);
+          // Place i is row `group` of blocks and a column; its rows follow one another, or are those of a unit's gates.
+          const rowOf = (group: number, row: number) => (block === 'gates' ? group + row * groups : group * size + row);
+          const placesIn = (i: number) =>
+            Array.from({ length: size }, (_, row) => rowOf(Math.floor(i / N), row) * N + (i % N));
+          const norm = (i: number) => placesIn(i).reduce((sum, at) => sum + weights[at] ** 2, 0);
           let alive = places.sort((a, b) => norm(b) - norm(a) || a - b);
           for (const keep of keeps) {
-            alive = alive.slice(0, Math.floor(keep / block));
+            alive = alive.slice(0, Math.floor(keep / size));
             // All alive there is nothing to prune.
-            if (keep >= matrix.nonzeros) alive = places.slice(0, matrix.nonzeros / block);
+            if (keep >= matrix.nonzeros) alive = places.slice(0, matrix.nonzeros / size);
             Sparse.prune([matrix], keep, compress);
-            const expected = new Set(alive.flatMap(rowsOf));
+            const expected = new Set(alive.flatMap(placesIn));
             assert.equal(
               [...maskOf(matrix)],
               weights.map((_, at) => Number(expected.has(at))),
@@ -684,7 +689,7 @@ test('Sparse.prune in blocks keeps those of the largest norms, the first among e
 test('what is no block is refused by name', () => {
   scoped(() => {
     refuses(() => new Sparse(runtime, 6, 4, undefined, 4), InputError, /block.*6 x 4.*blocks of 4/);
-    refuses(() => new Sparse(runtime, 6, 4, undefined, 3 as 4), InputError, /block: 3.*1, 4 or 8/);
+    refuses(() => new Sparse(runtime, 6, 4, undefined, 3 as 4), InputError, /block: 3.*1, 4, 8 or gates/);
     const uneven = csrOf(4, 3, (i, j) => i !== 2 || j !== 1);
     refuses(() => new Sparse(runtime, 4, 3, uneven, 4), InputError, /block: rows 0 and 2 hold different columns/);
     const pair = [new Sparse(runtime, 8, 2, undefined, 4), new Sparse(runtime, 8, 2, undefined, 8)];
@@ -693,7 +698,7 @@ test('what is no block is refused by name', () => {
 });
 
 test('Sparse.prune leaves the masked form below a density, and moves the weights up in their memory', () => {
-  for (const block of [1, 4, 8] as const) {
+  for (const block of BLOCK_SIZES) {
     scoped(() => {
       const [M, N] = [16, 25];
       const matrices = [true, false].map((compress) => {
@@ -748,19 +753,20 @@ test('Sparse.prune leaves the masked form below a density, and moves the weights
 /** Where each of the matrix's numbers stands in W. */
 function placesOf(matrix: Sparse): number[] {
   const { N, M, block } = matrix;
+  const rows = rowsOf(block, M);
   if (!matrix.compressed) return Array.from({ length: M * N }, (_, i) => i);
   const { columns, starts } = matrix.blocks();
   const places: number[] = [];
-  for (let group = 0; group < M / block; group++) {
+  for (let group = 0; group < M / rows.size; group++) {
     for (const column of columns.subarray(starts[group], starts[group + 1])) {
-      for (let row = 0; row < block; row++) places.push((group * block + row) * N + column);
+      for (let row = 0; row < rows.size; row++) places.push((firstRow(group, rows) + row * rows.stride) * N + column);
     }
   }
   return places;
 }
 
 test('Sparse.restore takes up the pattern of either form', () => {
-  for (const block of [1, 4] as const) {
+  for (const block of BLOCK_SIZES) {
     for (const compress of [true, false]) {
       scoped(() => {
         const [before, after] = [0, 1].map(() => new Sparse(runtime, 8, 10, undefined, block));
@@ -784,7 +790,7 @@ test('Sparse.restore takes up the pattern of either form', () => {
 });
 
 test('a row of a compressed product has the same bits whatever other rows there are', () => {
-  for (const block of [1, 4, 8] as const) {
+  for (const block of BLOCK_SIZES) {
     scoped(() => {
       const [M, N, R] = [24, 19, 45];
       const matrix = new Sparse(runtime, M, N, undefined, block);
