@@ -1,8 +1,10 @@
-// Bundles a benchmark and runs it: `node bench/run.mjs`.
+// Bundles a program of this folder and runs it: `node bench/run.mjs [name]`, main unless told.
 import { build } from 'esbuild';
 
+const name = process.argv[2] ?? 'main';
 await build({
-  entryPoints: ['bench/main.ts'],
+  entryPoints: [`bench/${name}.ts`],
+  outbase: 'bench',
   outdir: 'build/bench',
   bundle: true,
   format: 'esm',
@@ -12,4 +14,4 @@ await build({
   loader: { '.wasm': 'binary', '.hex': 'text' },
   logLevel: 'warning',
 });
-await import('../build/bench/main.js');
+await import(`../build/bench/${name}.js`);

@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 const outdir = 'dist/cli';
 await rm(outdir, { recursive: true, force: true });
 const { metafile } = await build({
-  entryPoints: ['src/cli/main.ts', 'src/cli/demo-worker.ts'],
+  entryPoints: ['src/cli/main.ts', 'src/cli/demo-worker.ts', 'src/cli/experiment-worker.ts'],
   outdir,
   bundle: true,
   splitting: true,

@@ -10,6 +10,7 @@ import type { DemoJob, DemoMessage } from './demo-worker.js';
 import { describeStep, formatDuration, timeLeft } from './progress.js';
 import { renderReport } from './report.js';
 import { formatTable, resultTable, transpose } from './table.js';
+import { timeSteps } from './timing.js';
 import type { StepReport } from './training.js';
 
 const COMPRESSION = 25;
@@ -112,35 +113,6 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
     },
     stop: () => clearInterval(timer),
   };
-}
-
-const ROUNDS = 100;
-const STEPS_A_ROUND = 20;
-
-/**
- * Medians, in microseconds, of one step: the LSTM layers alone, and with embedding and softmax head. The models take
- * turns.
- */
-function timeSteps(plans: readonly Plan[]): { lstm: number; token: number }[] {
-  const runs = plans.map((plan) => {
-    const session = plan.session();
-    const x = new Float32Array(plan.hidden);
-    const timed = (step: () => void) => {
-      const start = performance.now();
-      for (let i = 0; i < STEPS_A_ROUND; i++) step();
-      return ((performance.now() - start) / STEPS_A_ROUND) * 1000;
-    };
-    return { lstm: () => timed(() => session.step(x)), token: () => timed(() => session.next(1)) };
-  });
-  const times = plans.map(() => ({ lstm: [] as number[], token: [] as number[] }));
-  for (let round = 0; round < ROUNDS; round++) {
-    runs.forEach(({ lstm, token }, i) => {
-      times[i].lstm.push(lstm());
-      times[i].token.push(token());
-    });
-  }
-  const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
-  return times.map(({ lstm, token }) => ({ lstm: median(lstm), token: median(token) }));
 }
 
 async function sample(plan: Plan): Promise<string> {

@@ -272,6 +272,51 @@ program
   .action(async (model, options) => (await import('./inspect.js')).inspect(model, options));
 
 program
+  .command('experiment')
+  .description('train a grid of models: methods, compressions, seeds; tuned, resumable, side by side')
+  .argument('<grid>', 'JSON file')
+  .addOption(new Option('--out <dir>', "records of the runs (default: 'records' beside the file)"))
+  .addOption(new Option('--only <k/n>', 'the k-th of n parts; records of all parts together are those of the whole'))
+  .addOption(new Option('--jobs <n>', 'runs side by side (default: one a core)').argParser(whole(1)))
+  .addOption(new Option('--dry-run', 'tell what would be run, and how much work it is'))
+  .addOption(json())
+  .addHelpText(
+    'after',
+    `
+The grid:
+  {
+    "task": "lm",                                options are those of dopant train, by their names there:
+    "settings": {"data": "sotu", "level": "word", "max-tokens": 300000, "hidden": 160, "epochs": 6},
+    "tune": {"lr": [0.003, 0.006]},              tried with the first seed; the best on the validation split is taken
+    "seeds": [1, 2, 3],                          and run with the others; only then the test split is read
+    "cells": [                                   in this order; a list makes a cell of each value
+      {"method": "dense"},
+      {"method": ["pruned", "doped-kron"], "compression": [10, 25]},
+      {"method": "small-dense", "compression": 25},
+      {"name": "4x1", "method": "doped-kron", "compression": 25, "block": 4, "with": {"dropout": 0.2}}
+    ]
+  }
+small-dense is a dense model of as many units as the budget allows. A cell may have "tune" and "seeds" of its own.
+A value "@NAME" is the model of the cell of that name, with the same seed. What is finished is not run again, and
+a stop or a kill costs at most a minute of each run: the same command goes on.
+
+Examples:
+  $ dopant experiment word.json --dry-run
+  $ dopant experiment word.json --only $SLURM_ARRAY_TASK_ID/8 --jobs 1`,
+  )
+  .action(async (file, options) => (await import('./experiment.js')).experiment(file, options, train));
+
+program
+  .command('report')
+  .description('one page of what the runs of experiments came to: tables, curves, patterns')
+  .argument('<folders...>', 'records of dopant experiment')
+  .addOption(new Option('--out <file>', 'the HTML page').makeOptionMandatory())
+  .addOption(new Option('--model <file>', 'draw a doped matrix of this model too'))
+  .addOption(json())
+  .addHelpText('after', '\nExample:\n  $ dopant report records --model doped.safetensors --out report.html')
+  .action(async (folders, options) => (await import('./records-report.js')).reportRecords(folders, options));
+
+program
   .command('demo')
   .description('train a dense and a doped model side by side, and compare them')
   .addArgument(new Argument('[folder]', 'where the models and the page go').default('models'))

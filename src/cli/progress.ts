@@ -1,4 +1,4 @@
-import { SingleBar } from 'cli-progress';
+import { MultiBar, SingleBar } from 'cli-progress';
 import type { StepReport } from './training.js';
 
 export interface Progress {
@@ -48,6 +48,53 @@ function startLines(label: string, total: number): Progress {
       process.stderr.write(`${label} ${Math.floor((100 * done) / total)}% | ${text} | ${remaining} left\n`);
     },
     stop: () => {},
+  };
+}
+
+export interface JobsProgress {
+  /** Of the work of all. */
+  all(done: number): void;
+  /** What one of them does, and how far it is, 0 to 1. */
+  job(slot: number, name: string, share: number, text: string): void;
+  stop(): void;
+}
+
+const JOBS_QUIET_MS = 60_000;
+
+/** A bar for the whole with time left, and one a job; elsewhere a line for the whole every minute. */
+export function startJobs(jobs: number, total: number): JobsProgress {
+  const left = timeLeft(total);
+  const latest: string[] = [];
+  const percent = (share: number) => `${Math.floor(100 * share)}%`;
+  if (!process.stderr.isTTY) {
+    let all = 0;
+    let remaining = '?';
+    const timer = setInterval(() => {
+      process.stderr.write(`${percent(all / total)}, ${remaining} left | ${latest.filter(Boolean).join('; ')}\n`);
+    }, JOBS_QUIET_MS);
+    return {
+      all(done) {
+        all = done;
+        remaining = left(done);
+      },
+      job(slot, name, share, text) {
+        latest[slot] = `${name} ${percent(share)} | ${text}`;
+      },
+      stop: () => clearInterval(timer),
+    };
+  }
+  const bars = new MultiBar({
+    format: '{name} {bar} {percentage}% | {text}',
+    stream: process.stderr,
+    hideCursor: true,
+    barsize: 20,
+  });
+  const whole = bars.create(total, 0, { name: 'all runs', text: '' });
+  const lines = Array.from({ length: jobs }, () => bars.create(1, 0, { name: 'waiting', text: '' }));
+  return {
+    all: (done) => whole.update(done, { text: `${left(done)} left` }),
+    job: (slot, name, share, text) => lines[slot].update(share, { name, text }),
+    stop: () => bars.stop(),
   };
 }
 

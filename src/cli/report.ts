@@ -4,18 +4,66 @@ import type uPlot from 'uplot';
 import uplotScript from 'uplot/dist/uPlot.iife.min.js';
 import uplotStyle from 'uplot/dist/uPlot.min.css';
 import type { MatrixAdaptation, TrainRecord } from '../train/records.js';
+import type { MatrixPattern } from './pattern.js';
 
-export interface Report {
-  title: string;
-  subtitle: string;
-  table: { columns: string[]; rows: (string | number)[][] };
-  samples: { name: string; text: string }[];
-  runs: { name: string; records: TrainRecord[] }[];
+export interface Table {
+  columns: string[];
+  rows: (string | number)[][];
 }
 
-/** The whole page. Every text given is shown as text, whatever it holds; a chart without data is left out. */
-export function renderReport({ title, subtitle, table, samples, runs }: Report): string {
-  const charts = runCharts(runs);
+/** What is shown together because it can be compared. */
+export interface Section {
+  /** Left out where there is only one. */
+  name?: string;
+  notes?: string[];
+  table: Table;
+  /** More tables, folded away, by their titles. */
+  details?: { title: string; table: Table }[];
+  comparison?: Comparison;
+  runs: ReportRun[];
+  samples: { name: string; text: string }[];
+}
+
+export interface ReportRun {
+  name: string;
+  records: TrainRecord[];
+  /** Runs of a family have one colour, and dashes of their own. */
+  family?: string;
+  /** Not drawn until its name is clicked. */
+  hidden?: boolean;
+}
+
+/** Quality over compression: a line for each method, with its spread. */
+export interface Comparison {
+  axis: string;
+  lines: { name: string; points: { x: number; mean: number; deviation: number }[] }[];
+  /** Of x, which methods meet only nearly. */
+  ticks: number[];
+  /** Drawn all along. */
+  reference?: { name: string; value: number };
+}
+
+export interface Report extends Section {
+  title: string;
+  subtitle: string;
+}
+
+export interface Page {
+  title: string;
+  subtitle: string;
+  sections: Section[];
+  patterns?: MatrixPattern[];
+}
+
+/** The page of one section. */
+export function renderReport({ title, subtitle, ...section }: Report): string {
+  return renderPage({ title, subtitle, sections: [section] });
+}
+
+/** The whole page. Every text given is shown as text, whatever it holds; what is without data is left out. */
+export function renderPage({ title, subtitle, sections, patterns = [] }: Page): string {
+  const charts: Chart[] = [];
+  const body = sections.map((section) => renderSection(section, charts)).join('') + renderPatterns(patterns);
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -32,14 +80,28 @@ export function renderReport({ title, subtitle, table, samples, runs }: Report):
 <p>${escapeHtml(subtitle)}</p>
 </header>
 <main>
-${renderTable(table)}${renderCharts(charts, runs)}${renderSamples(samples)}</main>
-</body>
+${body}</main>
+${renderScripts(charts, patterns)}</body>
 </html>
 `;
 }
 
-function renderTable({ columns, rows }: Report['table']): string {
-  if (rows.length === 0) return '';
+/** Adds its charts to those of the page. */
+function renderSection({ name, notes = [], table, details = [], comparison, runs, samples }: Section, all: Chart[]) {
+  const heading = (what: string) => escapeHtml(name ? `${name}: ${what.toLowerCase()}` : what);
+  const charts = [...(comparison ? comparisonChart(comparison, familiesOf(runs)) : []), ...runCharts(runs)];
+  all.push(...charts);
+  const told = notes.map((note) => `<p>${escapeHtml(note)}</p>\n`).join('');
+  const folded = details
+    .map(({ title, table }) => `<details><summary>${escapeHtml(title)}</summary>\n${renderTable(table)}</details>\n`)
+    .join('');
+  const results = table.rows.length
+    ? `<section>\n<h2>${heading('Results')}</h2>\n${told}${renderTable(table)}${folded}</section>\n`
+    : '';
+  return results + renderCharts(heading('Training'), charts, runs) + renderSamples(heading('Samples'), samples);
+}
+
+function renderTable({ columns, rows }: Table): string {
   const classOf = columns.map((_, i) => (rows.every((row) => isNumeric(row[i])) ? ' class="number"' : ''));
   const heads = columns.map((column, i) => `<th scope="col"${classOf[i]}>${escapeHtml(column)}</th>`).join('');
   const cells = (row: (string | number)[]) =>
@@ -50,33 +112,30 @@ function renderTable({ columns, rows }: Report['table']): string {
       })
       .join('');
   const body = rows.map((row) => `<tr>${cells(row)}</tr>`).join('\n');
-  return `<section>
-<h2>Results</h2>
-<div class="scroll"><table>
+  return `<div class="scroll"><table>
 <thead><tr>${heads}</tr></thead>
 <tbody>
 ${body}
 </tbody>
 </table></div>
-</section>
 `;
 }
 
-function renderCharts(charts: Chart[], runs: Report['runs']): string {
+function renderCharts(heading: string, charts: Chart[], runs: ReportRun[]): string {
   if (charts.length === 0) return '';
-  const colours = runs
-    .map(({ name }, i) => `<li><span style="background:${colourOf(i)}"></span>${escapeHtml(name)}</li>`)
+  const families = [...familiesOf(runs)];
+  const colours = families
+    .map(([name, { colour }]) => `<li><span style="background:${colourOf(colour)}"></span>${escapeHtml(name)}</li>`)
     .join('\n');
   const sections = charts.map(
     ({ title, hint }) =>
       `<section class="chart"><h3>${escapeHtml(title)}</h3><p>${escapeHtml(hint)}</p><div class="plot"></div></section>`,
   );
-  // With "<" out of the way nothing in the data can end the script element.
-  const data = JSON.stringify(charts).replaceAll('<', '\\u003c');
+  const hidden = runs.some((run) => run.hidden) ? '; those in grey are hidden at first' : '';
   return `<section>
-<h2>Training</h2>
+<h2>${heading}</h2>
 <noscript><p>The charts are drawn by a script in this page, which was not allowed to run.</p></noscript>
-<p>Point at a chart to read its values, drag to zoom in, double-click to zoom out, click a name to hide its line.</p>
+<p>Point at a chart to read its values, drag to zoom in, double-click to zoom out, click a name to hide its line or show it${hidden}.</p>
 <ul class="runs">
 ${colours}
 </ul>
@@ -84,19 +143,30 @@ ${colours}
 ${sections.join('\n')}
 </div>
 </section>
-<script type="application/json" id="charts">${data}</script>
-<script>${uplotScript}</script>
-<script>(${drawCharts})(uPlot, JSON.parse(document.getElementById('charts').textContent))</script>
 `;
 }
 
-function renderSamples(samples: Report['samples']): string {
+function renderScripts(charts: Chart[], patterns: MatrixPattern[]): string {
+  // With "<" out of the way nothing in the data can end the script element.
+  const data = (id: string, value: unknown) =>
+    `<script type="application/json" id="${id}">${JSON.stringify(value).replaceAll('<', '\\u003c')}</script>\n`;
+  const parse = (id: string) => `JSON.parse(document.getElementById('${id}').textContent)`;
+  const drawn = charts.length
+    ? `${data('charts', charts)}<script>${uplotScript}</script>\n<script>(${drawCharts})(uPlot, ${parse('charts')})</script>\n`
+    : '';
+  const painted = patterns.length
+    ? `${data('patterns', patterns)}<script>(${paintPatterns})(${parse('patterns')})</script>\n`
+    : '';
+  return drawn + painted;
+}
+
+function renderSamples(heading: string, samples: Section['samples']): string {
   if (samples.length === 0) return '';
   const figures = samples.map(
     ({ name, text }) => `<figure><figcaption>${escapeHtml(name)}</figcaption><pre>${escapeHtml(text)}</pre></figure>`,
   );
   return `<section>
-<h2>Samples</h2>
+<h2>${heading}</h2>
 <div class="samples">
 ${figures.join('\n')}
 </div>
@@ -104,31 +174,115 @@ ${figures.join('\n')}
 `;
 }
 
-/** What the page gets for each chart: one column of steps and, for each line, one value or null a step. */
+function renderPatterns(patterns: MatrixPattern[]): string {
+  if (patterns.length === 0) return '';
+  const figures = patterns.map(
+    ({ title, note }) =>
+      `<figure><figcaption>${escapeHtml(title)}</figcaption><p>${escapeHtml(note)}</p><div class="scroll"><canvas class="pattern"></canvas></div></figure>`,
+  );
+  return `<section>
+<h2>Weights</h2>
+<p>Each pixel is a weight, or the largest of a few: orange above zero, blue below, the stronger the larger; nothing where it is zero.</p>
+<div class="patterns">
+${figures.join('\n')}
+</div>
+</section>
+`;
+}
+
+/** What the page gets for each chart: one column of x and, for each line, one value or null an x. */
 interface Chart {
   title: string;
   hint: string;
+  across: string; // what x is
+  ticks?: number[]; // on a logarithmic x
   axis: string; // what y is
   log: boolean; // y on a logarithmic scale
   zero: boolean; // y = 0 always in sight
-  dots: boolean; // separate events, not joined by a line
+  dots: 'none' | 'only' | 'joined'; // separate events are not joined by a line
   steps: number[];
-  lines: { label: string; colour: string; dash: number[]; values: (number | null)[] }[];
+  lines: ChartLine[];
+}
+
+interface ChartLine {
+  label: string;
+  colour: string;
+  dash: number[];
+  hidden: boolean;
+  values: (number | null)[];
+  /** Half the height of a bar at each value. */
+  bars?: (number | null)[];
 }
 
 interface Line {
   label: string;
   colour: number; // which of the colours
   dash: number; // which of the dashes
-  points: [step: number, value: number][];
+  hidden: boolean;
+  points: [x: number, value: number][];
+  bars?: [x: number, deviation: number][];
 }
 
-function runCharts(runs: Report['runs']): Chart[] {
+/** The colour of each family of runs, and its members in order: a run without a family is one by itself. */
+function familiesOf(runs: readonly ReportRun[]): Map<string, { colour: number; members: ReportRun[] }> {
+  const families = new Map<string, { colour: number; members: ReportRun[] }>();
+  for (const run of runs) {
+    // Two runs of one name are not one family.
+    const key = run.family ?? (families.has(run.name) ? `${run.name} (${families.size + 1})` : run.name);
+    const family = families.get(key) ?? { colour: families.size, members: [] };
+    family.members.push(run);
+    families.set(key, family);
+  }
+  return families;
+}
+
+function comparisonChart(
+  { axis, lines, ticks, reference }: Comparison,
+  families: ReturnType<typeof familiesOf>,
+): Chart[] {
+  const made = lines.map(
+    ({ name, points }, i): Line => ({
+      label: name,
+      colour: families.get(name)?.colour ?? i,
+      dash: 0,
+      hidden: false,
+      points: points.map(({ x, mean }) => [x, mean]),
+      bars: points.map(({ x, deviation }) => [x, deviation]),
+    }),
+  );
+  const xs = lines.flatMap(({ points }) => points.map(({ x }) => x));
+  if (xs.length === 0) return [];
+  if (reference) {
+    const { name, value } = reference;
+    const ends = [...new Set([Math.min(...xs), Math.max(...xs)])];
+    const colour = families.get(name)?.colour ?? made.length;
+    made.push({ label: name, colour, dash: 1, hidden: false, points: ends.map((x) => [x, value]) });
+  }
+  const title = 'Quality over compression';
+  const hint =
+    'Means over the seeds; bars are one standard deviation up and down. Compression is that of the parameters.';
+  const drawn = chart(title, hint, axis, made, { scale: 'auto', dots: 'joined' });
+  return [{ ...drawn, across: 'compression', ticks }];
+}
+
+/** More runs with co-matrix records than this are drawn with fewer lines each: means over their matrices. */
+const MOST_IN_FULL = 2;
+
+function runCharts(runs: ReportRun[]): Chart[] {
+  const styles = new Map(
+    [...familiesOf(runs).values()].flatMap(({ colour, members }) =>
+      members.map((run, dash): [ReportRun, Pick<Line, 'colour' | 'dash' | 'hidden'>] => [
+        run,
+        { colour, dash, hidden: run.hidden ?? false },
+      ]),
+    ),
+  );
+
   /** A line for each run, made of its records of one kind. */
   const runLines = <K extends TrainRecord['kind']>(kind: K, value: (record: RecordOf<K>) => number): Line[] =>
-    runs.map(({ name, records }, run) => {
-      const points = recordsOf(records, kind).map((record): [number, number] => [record.step, value(record)]);
-      return { label: name, colour: run, dash: 0, points };
+    runs.map((run) => {
+      const points = recordsOf(run.records, kind).map((record): [number, number] => [record.step, value(record)]);
+      return { label: run.name, ...styles.get(run)!, points };
     });
 
   /** One of several lines of a run: of the run's colour and dashes of its own, or of its own colour in a run alone. */
@@ -137,20 +291,27 @@ function runCharts(runs: Report['runs']): Chart[] {
       ? { ...line, label: what, colour: style }
       : { ...line, label: `${line.label}: ${what}`, dash: style };
 
-  /** A line for each matrix of each run. */
-  const matrixLines = (value: (matrix: MatrixAdaptation) => number): Line[] =>
-    runs.flatMap(({ name, records }, run) => {
+  const adapted = runs.filter(({ records }) => recordsOf(records, 'cma').length > 0);
+
+  /** A line for each matrix of each run, or for the means of many runs. */
+  const matrixLines = (value: (matrix: MatrixAdaptation) => number): Line[] => {
+    if (adapted.length > MOST_IN_FULL) {
+      return runLines('cma', ({ matrices }) => matrices.reduce((sum, m) => sum + value(m), 0) / matrices.length);
+    }
+    return adapted.flatMap((run) => {
       const lines = new Map<string, Line>();
-      for (const { step, matrices } of recordsOf(records, 'cma')) {
+      for (const { step, matrices } of recordsOf(run.records, 'cma')) {
         for (const matrix of matrices) {
           const line =
-            lines.get(matrix.name) ?? part({ label: name, colour: run, dash: 0, points: [] }, matrix.name, lines.size);
+            lines.get(matrix.name) ??
+            part({ label: run.name, ...styles.get(run)!, dash: 0, points: [] }, matrix.name, lines.size);
           line.points.push([step, value(matrix)]);
           lines.set(matrix.name, line);
         }
       }
       return [...lines.values()];
     });
+  };
 
   // A run without dopants has no sparsity to speak of.
   const sparsity = runLines('step', (record) => 100 * record.sparsity).filter(({ points }) =>
@@ -162,7 +323,12 @@ function runCharts(runs: Report['runs']): Chart[] {
   const parts = runs.flatMap((_, run) =>
     structure[run]!.points.length === 0
       ? []
-      : [part(together[run]!, 'both', 0), part(structure[run]!, 'S alone', 1), part(dopants[run]!, 'M_sp alone', 2)],
+      : [
+          // Among many, what they do together is told by the validation perplexity.
+          ...(adapted.length > MOST_IN_FULL ? [] : [part(together[run]!, 'both', 0)]),
+          part(structure[run]!, 'S alone', 1),
+          part(dopants[run]!, 'M_sp alone', 2),
+        ],
   );
 
   return [
@@ -212,7 +378,7 @@ function runCharts(runs: Report['runs']): Chart[] {
       'Change of the perplexity from just before to just after each pruning; large jumps are the mark of co-matrix adaptation.',
       'change (%)',
       runLines('prune', ({ before, after }) => 100 * (after / before - 1)),
-      { zero: true, dots: true },
+      { zero: true, dots: 'only' },
     ),
   ].filter((made) => made.lines.length > 0);
 }
@@ -235,8 +401,8 @@ function chart(
   {
     scale = 'linear',
     zero = false,
-    dots = false,
-  }: { scale?: 'linear' | 'log' | 'auto'; zero?: boolean; dots?: boolean } = {},
+    dots = 'none',
+  }: { scale?: 'linear' | 'log' | 'auto'; zero?: boolean; dots?: Chart['dots'] } = {},
 ): Chart {
   const drawable = lines
     .map((line) => ({ ...line, points: line.points.filter(([, value]) => Number.isFinite(value)) }))
@@ -245,19 +411,27 @@ function chart(
   const least = pairs.reduce((least, [, value]) => Math.min(least, value), Number.POSITIVE_INFINITY);
   const most = pairs.reduce((most, [, value]) => Math.max(most, value), Number.NEGATIVE_INFINITY);
   const steps = [...new Set(pairs.map(([step]) => step))].sort((a, b) => a - b);
+  const column = (points: [number, number][]) => {
+    const at = new Map(points);
+    return steps.map((step) => at.get(step) ?? null);
+  };
   return {
     title,
     hint,
+    across: 'training step',
     axis,
     log: least > 0 && (scale === 'log' || (scale === 'auto' && most / least > 4)),
     zero,
     dots,
     steps,
-    lines: drawable.map(({ label, colour, dash, points }) => {
-      const at = new Map(points);
-      const values = steps.map((step) => at.get(step) ?? null);
-      return { label, colour: colourOf(colour), dash: dashes[dash % dashes.length]!, values };
-    }),
+    lines: drawable.map(({ label, colour, dash, hidden, points, bars }) => ({
+      label,
+      colour: colourOf(colour),
+      dash: dashes[dash % dashes.length]!,
+      hidden,
+      values: column(points),
+      ...(bars && { bars: column(bars) }),
+    })),
   };
 }
 
@@ -284,8 +458,29 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
     return `repeating-linear-gradient(90deg, ${stops.join(', ')})`;
   };
 
+  /** Bars of one deviation up and down. */
+  const drawBars = (plot: uPlot, lines: ChartLine[], steps: number[]) => {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    lines.forEach(({ colour, values, bars }, line) => {
+      if (!bars || !plot.series[line + 1]!.show) return;
+      ctx.strokeStyle = colour;
+      ctx.beginPath();
+      values.forEach((value, i) => {
+        const deviation = bars[i];
+        if (value === null || !deviation) return;
+        const x = plot.valToPos(steps[i]!, 'x', true);
+        ctx.moveTo(x, plot.valToPos(value - deviation, 'y', true));
+        ctx.lineTo(x, plot.valToPos(value + deviation, 'y', true));
+      });
+      ctx.stroke();
+    });
+    ctx.restore();
+  };
+
   const places = document.querySelectorAll<HTMLElement>('.plot');
-  charts.forEach(({ axis, log, zero, dots, steps, lines }, i) => {
+  charts.forEach(({ across, ticks, axis, log, zero, dots, steps, lines }, i) => {
     const place = places[i]!;
     const axisStyle = {
       stroke: () => ink('--soft'),
@@ -300,13 +495,24 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
       {
         width: place.clientWidth,
         height: height(place.clientWidth),
-        scales: { x: { time: false }, y: { distr: log ? 3 : 1, ...(zero && { range: withZero }) } },
+        scales: {
+          x: {
+            time: false,
+            ...(ticks && {
+              distr: 3,
+              range: (_: uPlot, least: number, most: number) => [least / 1.2, most * 1.2] as uPlot.Range.MinMax,
+            }),
+          },
+          y: { distr: log ? 3 : 1, ...(zero && { range: withZero }) },
+        },
         axes: [
           {
             ...axisStyle,
-            label: 'training step',
+            label: across,
             size: 32,
-            values: (_, splits) => splits.map((step) => whole.format(step)),
+            // By itself a logarithmic axis labels only powers of ten.
+            ...(ticks && { splits: () => ticks, filter: (_: uPlot, splits: number[]) => splits }),
+            values: (_, splits) => splits.map((step) => (ticks ? `${short.format(step)}x` : whole.format(step))),
           },
           {
             ...axisStyle,
@@ -316,17 +522,18 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
           },
         ],
         series: [
-          { label: 'step', value: (_, step) => (step === null ? '–' : whole.format(step)) },
+          { label: ticks ? across : 'step', value: (_, step) => (step === null ? '–' : short.format(step)) },
           ...lines.map(
-            ({ label, colour, dash }): uPlot.Series => ({
+            ({ label, colour, dash, hidden }): uPlot.Series => ({
               label,
+              show: !hidden,
               stroke: colour,
               width: 1.75,
               dash,
               spanGaps: true,
               value: (_, value) => format(value),
-              points: { size: 6, fill: colour, ...(dots && { show: true }) },
-              ...(dots && { paths: () => null }),
+              points: { size: 6, fill: colour, ...(dots !== 'none' && { show: true }) },
+              ...(dots === 'only' && { paths: () => null }),
             }),
           ),
         ],
@@ -336,9 +543,10 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
         cursor: {
           focus: { prox: 24 },
           hover: { skip: [null, undefined] },
-          sync: { key: 'step', setSeries: false },
+          ...(!ticks && { sync: { key: 'step', setSeries: false } }),
           drag: { x: true, y: false },
         },
+        hooks: { draw: [(drawn) => drawBars(drawn, lines, steps)] },
       },
       [steps, ...lines.map(({ values }) => values)],
       place,
@@ -350,8 +558,42 @@ function drawCharts(Plot: typeof uPlot, charts: Chart[]): void {
   });
 }
 
+/** Paints the matrices into the elements of class "pattern". It runs in the page, as drawCharts does. */
+function paintPatterns(patterns: MatrixPattern[]): void {
+  const places = document.querySelectorAll<HTMLCanvasElement>('canvas.pattern');
+  patterns.forEach(({ rows, cols, base64 }, i) => {
+    const canvas = places[i]!;
+    canvas.width = cols;
+    canvas.height = rows;
+    canvas.style.width = `${cols * Math.max(1, Math.min(Math.floor(384 / cols), Math.floor(1024 / rows)))}px`;
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const context = canvas.getContext('2d')!;
+    const image = context.createImageData(cols, rows);
+    bytes.forEach((byte, at) => {
+      const value = byte > 127 ? byte - 256 : byte;
+      // Even the smallest is to be seen.
+      const alpha = value === 0 ? 0 : 70 + Math.round((185 * Math.abs(value)) / 127);
+      image.data.set(value > 0 ? [213, 94, 0, alpha] : [15, 127, 196, alpha], 4 * at);
+    });
+    context.putImageData(image, 0, 0);
+  });
+}
+
 /** Told apart by most eyes, and against both backgrounds. */
-const palette = ['#0f7fc4', '#d55e00', '#009e73', '#c0569b', '#9a7500', '#7a6fd0', '#c8383c', '#5a8a9a'];
+const palette = [
+  '#0f7fc4',
+  '#d55e00',
+  '#009e73',
+  '#c0569b',
+  '#9a7500',
+  '#7a6fd0',
+  '#c8383c',
+  '#5a8a9a',
+  '#7da33a',
+  '#808080',
+  '#b98a6a',
+  '#19b5c8',
+];
 
 /** Past the palette, hues a golden angle apart: none comes twice. */
 const colourOf = (index: number) => palette[index] ?? `hsl(${Math.round(index * 137.5) % 360}, 55%, 50%)`;
@@ -379,11 +621,11 @@ h1 { font-size: 1.8rem; margin: 0; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 1rem; }
 h3 { font-size: 1.05rem; margin: 0 0 .25rem; }
 p { margin: 0; max-width: 42rem; color: var(--soft); overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; font-size: .93rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.scroll th, .scroll td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--grid); text-align: left; }
-.scroll thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; }
-.scroll tbody th { font-weight: 600; white-space: nowrap; }
+.scroll th, .scroll td { padding: .4rem .7rem .4rem 0; white-space: nowrap; border-bottom: 1px solid var(--grid); text-align: left; }
+.scroll thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; white-space: normal; }
+.scroll tbody th { font-weight: 600; }
 .scroll .number { text-align: right; }
 .runs { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0 1rem; padding: 0; list-style: none; }
 .runs li { overflow-wrap: anywhere; }
@@ -401,7 +643,12 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .uplot .u-legend th::after { content: none; }
 .uplot .u-legend .u-marker { flex: none; width: 28px; height: 3px; margin-right: 6px; }
 .uplot .u-legend .u-value { flex: none; min-width: 5em; font-weight: 600; font-variant-numeric: tabular-nums; }
+details { margin-top: 1rem; }
+summary { cursor: pointer; color: var(--soft); }
 .samples { display: grid; gap: 1.25rem; }
+.patterns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1.25rem; margin-top: 1rem; }
+.patterns p { margin-bottom: .5rem; font-size: .9rem; }
+canvas.pattern { display: block; background: var(--card); image-rendering: pixelated; }
 figure { margin: 0; }
 figcaption { font-weight: 600; overflow-wrap: anywhere; }
 pre { margin: .4rem 0 0; padding: 1rem; border-radius: 8px; background: var(--card); white-space: pre-wrap;

@@ -1,9 +1,9 @@
 import type { Quality } from '../tasks/training.js';
-import type { Report } from './report.js';
+import type { Table } from './report.js';
 import type { TrainResult } from './training.js';
 
 /** Results of one task side by side, for the page and for the terminal. */
-export function resultTable(results: readonly TrainResult[]): Report['table'] {
+export function resultTable(results: readonly TrainResult[]): Table {
   const measure = results[0].valid.accuracy === undefined ? 'perplexity' : 'accuracy, %';
   const show = ({ perplexity, accuracy }: Quality) => (accuracy === undefined ? perplexity : 100 * accuracy).toFixed(2);
   return {
@@ -29,7 +29,7 @@ export function resultTable(results: readonly TrainResult[]): Report['table'] {
 }
 
 /** Columns for rows: for few results with many figures, which would not fit the width of a terminal side by side. */
-export function transpose({ columns, rows }: Report['table']): Report['table'] {
+export function transpose({ columns, rows }: Table): Table {
   return {
     columns: [columns[0], ...rows.map(([name]) => String(name))],
     rows: columns.slice(1).map((column, i) => [column, ...rows.map((row) => row[i + 1])]),
@@ -37,7 +37,7 @@ export function transpose({ columns, rows }: Report['table']): Report['table'] {
 }
 
 /** A table in Markdown, which reads well on a terminal too: columns aligned, numbers to the right. */
-export function formatTable({ columns, rows }: Report['table']): string {
+export function formatTable({ columns, rows }: Table): string {
   const text = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en-US') : cell)));
   const widths = columns.map((column, i) => Math.max(column.length, ...text.map((row) => row[i].length)));
   const line = (cells: readonly string[]) =>

@@ -3,15 +3,15 @@ import { writeFileAtomically } from '../io/files.js';
 import type { Distillation } from '../nn/loss.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
-import { defaultIntentOptions } from '../tasks/intent.js';
-import { defaultOptions } from '../tasks/language-model.js';
+import { defaultIntentOptions, type IntentOptions } from '../tasks/intent.js';
+import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
 import type { Level } from '../tasks/text.js';
 import type { Training, TrainingOptions } from '../tasks/training.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
-import { intentTask } from './intents.js';
-import { languageModelTask } from './language-model.js';
+import { type IntentSource, intentTask } from './intents.js';
+import { languageModelTask, type TextSource } from './language-model.js';
 import { loadModel } from './model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
@@ -28,7 +28,7 @@ import {
 } from './training.js';
 
 /** The options of every task as Commander gives them; undefined where they were not given. */
-interface TrainArguments {
+export interface TrainArguments {
   data?: string;
   hidden?: number;
   layers?: number;
@@ -81,38 +81,66 @@ interface IntentArguments extends TrainArguments {
 
 type GivenOn = { getOptionValueSource(name: string): string | undefined };
 
+/** What a run of a task is started with. */
+interface Start<S extends RunSource, Options extends TrainingOptions> {
+  source: S;
+  options: Options;
+}
+
+/** Throws InputError where the options make no run. */
+export function startLm(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
+  const { level = 'word', vocab, maxTokens, bptt } = given;
+  const defaults = defaultOptions(level, optimizerOf(given));
+  return {
+    source: {
+      ...sourceOf(given, languageModelTask.wanted),
+      level,
+      ...(vocab && { vocab }),
+      ...(maxTokens && { maxTokens }),
+    },
+    options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
+  };
+}
+
+export function startIntent(given: IntentArguments): Start<IntentSource, IntentOptions> {
+  const { vocab, embedding } = given;
+  const defaults = defaultIntentOptions(optimizerOf(given));
+  return {
+    source: { ...sourceOf(given, intentTask.wanted), ...(vocab && { vocab }) },
+    options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
+  };
+}
+
+function sourceOf({ data, from, teacher, distill }: TrainArguments, wanted: string): RunSource {
+  if (data === undefined) throw new InputError(`--data is missing: ${wanted}; or --resume DIR to go on with a run`);
+  if (teacher !== undefined && distill === undefined) {
+    throw new InputError('--teacher goes with --distill, which says how much it counts');
+  }
+  const taught = distill === undefined ? undefined : (teacher ?? from);
+  if (distill !== undefined && taught === undefined) {
+    throw new InputError('--distill wants a teacher: --teacher MODEL, or --from MODEL to start from it too');
+  }
+  return { data, ...(from !== undefined && { from }), ...(taught !== undefined && { teacher: taught }) };
+}
+
 export function trainLm(given: LanguageModelArguments, command: GivenOn): Promise<void> {
-  return train(languageModelTask, given, command, (base, settings) => {
-    const { level = 'word', vocab, maxTokens, bptt } = settings;
-    const defaults = defaultOptions(level, optimizerOf(settings));
-    return {
-      source: { ...base, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
-      options: { ...trainingOptions(settings, defaults), bptt: bptt ?? defaults.bptt },
-    };
-  });
+  return train(languageModelTask, given, command, startLm);
 }
 
 export function trainIntent(given: IntentArguments, command: GivenOn): Promise<void> {
-  return train(intentTask, given, command, (base, settings) => {
-    const { vocab, embedding } = settings;
-    const defaults = defaultIntentOptions(optimizerOf(settings));
-    return {
-      source: { ...base, ...(vocab && { vocab }) },
-      options: { ...trainingOptions(settings, defaults), embedding: embedding ?? defaults.embedding },
-    };
-  });
+  return train(intentTask, given, command, startIntent);
 }
 
 /** Those that may stand beside --resume: the others are the checkpoint's. */
 const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
 
-async function train<S extends RunSource, D, T extends Training, E, A extends TrainArguments>(
+async function train<S extends RunSource, D, T extends Training, E, Given extends TrainArguments>(
   task: Task<S, D, T, E>,
-  given: A,
+  given: Given,
   command: GivenOn,
-  start: (base: RunSource, settings: A) => { source: S; options: T['options'] },
+  start: (given: Given) => Start<S, T['options']>,
 ): Promise<void> {
-  const { data, resume, checkpoint, checkpointEvery = 60, from } = given;
+  const { resume, checkpoint, checkpointEvery = 60 } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
   try {
@@ -134,12 +162,7 @@ async function train<S extends RunSource, D, T extends Training, E, A extends Tr
       const places = (out: string) => ({ checkpoint: checkpoint ?? resume, checkpointEvery, out: given.out ?? out });
       outcome = await resumeTraining(task, resume, places, watcher);
     } else {
-      if (data === undefined) {
-        throw new InputError(`--data is missing: ${task.wanted}; or --resume DIR to go on with a run`);
-      }
-      const teacher = teacherOf(given);
-      const base = { data, ...(from !== undefined && { from }), ...(teacher !== undefined && { teacher }) };
-      const { source, options } = start(base, from === undefined ? given : await likeModel(given, from));
+      const { source, options } = start(given.from === undefined ? given : await likeModel(given, given.from));
       const places: RunPlaces = {
         checkpointEvery,
         out: given.out ?? 'model.safetensors',
@@ -214,17 +237,6 @@ async function likeModel<A extends TrainArguments>(given: A, from: string): Prom
     }
   }
   return { ...given, ...sizes };
-}
-
-function teacherOf({ from, teacher, distill }: TrainArguments): string | undefined {
-  if (distill === undefined) {
-    if (teacher !== undefined) throw new InputError('--teacher goes with --distill, which says how much it counts');
-    return undefined;
-  }
-  if ((teacher ?? from) === undefined) {
-    throw new InputError('--distill wants a teacher: --teacher MODEL, or --from MODEL to start from it too');
-  }
-  return teacher ?? from;
 }
 
 function distillationOf(text: string): Distillation {

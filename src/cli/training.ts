@@ -49,6 +49,8 @@ export interface RunPlaces {
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
+  /** Leave the test text alone: this run only decides something. */
+  withoutTest?: boolean;
 }
 
 export interface RunWatcher {
@@ -76,7 +78,7 @@ export interface TrainResult {
   compression: Inventory['compression'];
   parameters: Inventory['parameters'];
   valid: Quality;
-  /** Left out where the data have no test split. */
+  /** Left out where the data have no test split, or it was left alone. */
   test?: Quality;
   tokensPerSecond: number;
   seconds: number;
@@ -126,6 +128,10 @@ async function loadTeacher(
   return loaded;
 }
 
+export async function hasCheckpoint(folder: string): Promise<boolean> {
+  return (await find(join(folder, CHECKPOINT_FILE))) !== undefined;
+}
+
 /** The same for a run that the checkpoint in a folder holds; `places` may depend on where its model was to go. */
 export async function resumeTraining<S extends RunSource, D, T extends Training, E>(
   task: Task<S, D, T, E>,
@@ -169,8 +175,8 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   watcher: RunWatcher,
 ): Promise<Outcome> {
   const { model, options, totalSteps, tokensPerStep, trainer } = training;
-  const { out, checkpoint, checkpointEvery } = places;
-  const measureTest = task.test(training, data);
+  const { out, checkpoint, checkpointEvery, withoutTest } = places;
+  const measureTest = withoutTest ? undefined : task.test(training, data);
   training.onEvaluation = (share) => watcher.evaluating(share);
   const save = async () => {
     if (!checkpoint) return;
@@ -241,7 +247,7 @@ function describeMatrices({ model: { architecture }, options }: Training): strin
 async function checkPlaces({ out, checkpoint }: RunPlaces, resumed?: string): Promise<void> {
   await checkOutput('out', out);
   if (!checkpoint || (resumed && resolve(checkpoint) === resolve(resumed))) return;
-  if (await find(join(checkpoint, CHECKPOINT_FILE))) {
+  if (await hasCheckpoint(checkpoint)) {
     throw new InputError(
       `checkpoint: ${checkpoint} already holds a checkpoint; go on with it by --resume ${checkpoint}, or name another folder`,
     );

@@ -1,0 +1,170 @@
+import { type CellSummary, qualityOf, ratioLess1, type Spread } from '../../src/cli/experiment/summary.js';
+
+// What is quoted of the experiments: every figure by its name, with its definition. Shares, so 0.014 is 1.4 %; all on
+// the test split (Snips has none: validation), from means over the seeds.
+
+/** The cell of a grid by its label; undefined as long as it has no final run. */
+export type Find = (grid: string, label: string) => CellSummary | undefined;
+
+export interface Figure {
+  what: string;
+  /** What the paper (MLSys 2021) says of its own data and sizes, where it does. */
+  paper?: string;
+  of(find: Find): Spread | undefined;
+}
+
+/** Perplexity over that of the other, less 1: what is lost to it. */
+const loss =
+  (grid: string, label: string, other = 'dense') =>
+  (find: Find) => {
+    const [a, b] = [find(grid, label), find(grid, other)];
+    return a && b && ratioLess1(qualityOf(a), qualityOf(b));
+  };
+
+/** 1 less the perplexity over that of the other: the share of the other's that is saved. */
+const lead = (grid: string, label: string, other: string) => (find: Find) => {
+  const ratio = loss(grid, label, other)(find);
+  return ratio && { ...ratio, mean: -ratio.mean };
+};
+
+/** Accuracy of dense less that of the cell. */
+const gap = (label: string, dense: string) => (find: Find) => {
+  const [a, b] = [find('intent', label), find('intent', dense)].map((cell) => cell && qualityOf(cell));
+  if (!a || !b) return undefined;
+  const deviation = Math.hypot(a.deviation, b.deviation);
+  return { mean: b.mean - a.mean, deviation, count: Math.min(a.count, b.count) };
+};
+
+/** The lead over none of whichever co-matrix dropout did best on the validation split. */
+const cmrGain = (none: string, variants: string[]) => (find: Find) => {
+  const tried = variants.flatMap((label) => find('cma', label) ?? []);
+  if (tried.length < variants.length) return undefined;
+  const best = tried.reduce((a, b) => (b.valid.mean < a.valid.mean ? b : a));
+  return lead('cma', best.label, none)(find);
+};
+
+/** The loss of blocks to dense, less that of single dopants. */
+const extraLoss = (label: string, single: string) => (find: Find) => {
+  const [a, b, dense] = [label, single, 'dense'].map((name) => find('blocks', name));
+  if (!a || !b || !dense) return undefined;
+  const [p, q, d] = [a, b, dense].map(qualityOf);
+  const deviation = Math.hypot(p.deviation, q.deviation) / d.mean;
+  return { mean: (p.mean - q.mean) / d.mean, deviation, count: Math.min(p.count, q.count, d.count) };
+};
+
+const OTHERS = ['pruned', 'kron', 'lmf', 'hmd', 'small-dense'];
+const COMPRESSIONS = [10, 25, 50, 100];
+
+/**
+ * The compression at which a method has this perplexity, on straight lines over the logarithm of the compression, from
+ * dense at 1 on; undefined where it never has.
+ */
+function compressionAt(method: string, perplexity: number, find: Find): number | undefined {
+  const points = ['dense', ...COMPRESSIONS.map((c) => `${method} ${c}x`)]
+    .flatMap((label) => find('char', label) ?? [])
+    .map((cell) => ({ x: Math.log(cell.runs[0].result!.compression.parameters), y: qualityOf(cell).mean }));
+  // The last crossing: beyond it the method is worse.
+  for (let i = points.length - 1; i > 0; i--) {
+    const [a, b] = [points[i - 1], points[i]];
+    if (a.y <= perplexity && perplexity <= b.y) {
+      return Math.exp(a.x + ((perplexity - a.y) / (b.y - a.y || 1)) * (b.x - a.x));
+    }
+  }
+  return undefined;
+}
+
+/** 25 over the compression at which the best method without dopants is as good as doped-kron at 25x. */
+function factorAtEqualQuality(find: Find): Spread | undefined {
+  const doped = find('char', 'doped-kron 25x');
+  if (!doped || OTHERS.some((method) => !find('char', `${method} 25x`))) return undefined;
+  const { mean, deviation, count } = qualityOf(doped);
+  const { parameters } = doped.runs[0].result!.compression;
+  const factor = (perplexity: number) => {
+    const reached = OTHERS.flatMap((method) => compressionAt(method, perplexity, find) ?? []);
+    return reached.length ? parameters / Math.max(...reached) : undefined;
+  };
+  const value = factor(mean);
+  if (value === undefined) return undefined;
+  const [better, worse] = [factor(mean - deviation) ?? value, factor(mean + deviation) ?? value];
+  return { mean: value, deviation: Math.abs(better - worse) / 2, count };
+}
+
+export const FIGURES: Record<string, Figure> = {
+  'word.loss25': {
+    what: 'word level, doped-kron at 25x, perplexity loss to dense',
+    paper: '0.014',
+    of: loss('word', 'doped-kron 25x'),
+  },
+  'word.loss10': { what: 'the same at 10x', of: loss('word', 'doped-kron 10x') },
+  'char.loss25': {
+    what: 'character level, doped-kron at 25x, perplexity loss to dense',
+    of: loss('char', 'doped-kron 25x'),
+  },
+  'char.lead25.pruned': {
+    what: 'character level at 25x, lead of doped-kron over pruned',
+    paper: '0.08 or more',
+    of: lead('char', 'doped-kron 25x', 'pruned 25x'),
+  },
+  'char.lead25.lmf': {
+    what: 'the same over lmf',
+    paper: '0.08 or more',
+    of: lead('char', 'doped-kron 25x', 'lmf 25x'),
+  },
+  'char.lead25.hmd': {
+    what: 'the same over hmd',
+    paper: '0.08 or more',
+    of: lead('char', 'doped-kron 25x', 'hmd 25x'),
+  },
+  'word.lead100.pruned': {
+    what: 'word level at 100x, lead of doped-kron over pruned',
+    of: lead('word', 'doped-kron 100x', 'pruned 100x'),
+  },
+  'char.factor_at_equal_quality': {
+    what: 'character level, compression of doped-kron (25x) over that of the best method without dopants at equal quality',
+    paper: '1.3-2.4',
+    of: factorAtEqualQuality,
+  },
+  'dlmf.gain25': {
+    what: 'word level at 25x, lead of doped-lmf over lmf',
+    paper: 'better',
+    of: lead('word', 'doped-lmf 25x', 'lmf 25x'),
+  },
+  'dhmd.gain25': {
+    what: 'word level at 25x, lead of doped-hmd over hmd',
+    paper: 'better',
+    of: lead('word', 'doped-hmd 25x', 'hmd 25x'),
+  },
+  'cmr.gain25.adam': {
+    what: 'word level at 25x, Adam: lead of the co-matrix dropout that is best on validation over none',
+    paper: 'better',
+    of: cmrGain('doped-kron 25x', [
+      'doped-kron 25x cmr 0.1',
+      'doped-kron 25x cmr 0.3',
+      'doped-kron 25x cmr 0.1 on M',
+      'doped-kron 25x cmr 0.1 until 0.6',
+    ]),
+  },
+  'cmr.gain25.sgd': {
+    what: 'the same with SGD',
+    paper: 'better',
+    of: cmrGain('doped-kron 25x sgd', [
+      'doped-kron 25x sgd cmr 0.1',
+      'doped-kron 25x sgd cmr 0.3',
+      'doped-kron 25x sgd cmr 0.1 on M',
+    ]),
+  },
+  'block4.extra_loss25': {
+    what: 'word level at 25x, loss to dense of doped-kron in 4x1 blocks less that in single dopants',
+    of: extraLoss('doped-kron 25x 4x1', 'doped-kron 25x'),
+  },
+  'atis.accuracy_gap10': {
+    what: 'ATIS, accuracy of dense less that of doped-kron at 10x',
+    paper: 'minor',
+    of: gap('atis doped-kron 10x', 'atis dense'),
+  },
+  'snips.accuracy_gap10': {
+    what: 'Snips, the same, on the validation split',
+    paper: 'minor',
+    of: gap('snips doped-kron 10x', 'snips dense'),
+  },
+};

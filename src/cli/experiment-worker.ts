@@ -1,0 +1,48 @@
+import { stat } from 'node:fs/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Quality } from './experiment/record.js';
+import { type Given, modelPath, type Outcome, taskOf } from './experiment/task.js';
+import { Interrupted, type StepReport } from './training.js';
+
+/** A run of an experiment, on a thread of its own. */
+export interface ExperimentJob {
+  task: string;
+  given: Given;
+  /** For the checkpoint and the model. */
+  folder: string;
+  train: boolean;
+  test: boolean;
+  /** Not 0: write a checkpoint and stop. */
+  stop: Int32Array;
+}
+
+export type ExperimentMessage =
+  | { kind: 'step'; report: StepReport }
+  | { kind: 'done'; outcome?: Outcome; fileBytes: number; test?: Quality }
+  /** Training cannot go on, which is a result too. */
+  | { kind: 'failed'; message: string }
+  | { kind: 'stopped' };
+
+const { task: name, given, folder, train, test, stop } = workerData as ExperimentJob;
+const task = taskOf(name);
+const send = (message: ExperimentMessage) => parentPort!.postMessage(message);
+let told = 0;
+const watcher = {
+  announce: () => {},
+  step: (report: StepReport) => {
+    if (Date.now() - told < 200) return;
+    told = Date.now();
+    send({ kind: 'step', report });
+  },
+  evaluating: () => {},
+  interrupted: () => Atomics.load(stop, 0) !== 0,
+};
+try {
+  const outcome = train ? await task.train(given, folder, watcher) : undefined;
+  const fileBytes = (await stat(modelPath(folder))).size;
+  send({ kind: 'done', outcome, fileBytes, test: test ? await task.test(given, folder) : undefined });
+} catch (error) {
+  if (error instanceof Interrupted) send({ kind: 'stopped' });
+  else if ((error as Error).name === 'TrainingError') send({ kind: 'failed', message: (error as Error).message });
+  else throw error;
+}

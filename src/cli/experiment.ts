@@ -1,0 +1,223 @@
+import { execFile } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Command, Option } from 'commander';
+import packageJson from '../../package.json';
+import { InputError } from '../errors.js';
+import { basesOf, type Cell, independentParts, type Run, runsOf, type Settings } from './experiment/grid.js';
+import { naming, readGrid } from './experiment/grid-file.js';
+import { type RunRecord, readRecords } from './experiment/record.js';
+import { type Order, Runner } from './experiment/runner.js';
+import { type Cost, type Given, type Task, taskOf } from './experiment/task.js';
+import { formatTable } from './table.js';
+import { Interrupted } from './training.js';
+
+export interface ExperimentArguments {
+  out?: string;
+  only?: string;
+  jobs?: number;
+  dryRun?: boolean;
+  json?: boolean;
+}
+
+/** Options of `dopant train` that the runner gives by itself. */
+const RESERVED = ['seed', 'checkpoint', 'resume', 'out', 'json', 'checkpoint-every', 'records', 'report'];
+
+/** Runs what the grid asks for and the folder does not have yet. `train` tells which options there are. */
+export async function experiment(file: string, args: ExperimentArguments, train: Command): Promise<void> {
+  const grid = await readGrid(file);
+  const task = naming(file, () => taskOf(grid.task));
+  const cells = args.only === undefined ? grid.cells : partOf(independentParts(grid), args.only).flat();
+  const options = train.commands.find((command) => command.name() === grid.task)!.options;
+  const given = (settings: Settings) => givenOf(settings, options);
+  const out = args.out ?? join(dirname(file), 'records');
+  const records = await readRecords(out);
+  const plans: CellPlan[] = [];
+  for (const [rank, cell] of cells.entries()) {
+    const { weights, tokens } = await checkCell(file, cell, task, given);
+    const runs = () => runsOf(grid, cell, records);
+    const count = cell.candidates.length + cell.seeds.length - 1;
+    const names = new Set([...runs().tuning, ...runs().final].map(({ name }) => name));
+    const finished = Math.min(count, [...names].filter((name) => records.has(name)).length);
+    plans.push({ cell, rank, runs, work: weights * tokens, count, finished, keepModels: false });
+  }
+  const wanted = new Set(plans.filter((plan) => plan.finished < plan.count).flatMap(({ cell }) => basesOf(cell)));
+  for (const plan of plans) plan.keepModels = wanted.has(plan.cell.label);
+  if (args.dryRun) return showPlan(plans, args.json);
+
+  await mkdir(out, { recursive: true }).catch((cause: Error) => {
+    throw new InputError(`out: the folder ${out} cannot be made (${cause.message})`, { cause });
+  });
+  const jobs = args.jobs ?? availableParallelism();
+  const runner = new Runner({
+    task: grid.task,
+    folder: out,
+    records,
+    jobs,
+    given,
+    dopant: await identify(),
+    work: {
+      total: plans.reduce((sum, { count, work }) => sum + count * work, 0),
+      done: plans.reduce((sum, { finished, work }) => sum + finished * work, 0),
+    },
+  });
+  process.on('SIGINT', runner.interrupt);
+  try {
+    const ends = new Map<string, Promise<void>>();
+    for (const plan of plans) {
+      const bases = basesOf(plan.cell).map((label) => ends.get(label));
+      const end = Promise.all(bases).then(() => runner.runCell(plan));
+      // A cell without tuning comes apart into its seeds, all of one label.
+      ends.set(
+        plan.cell.label,
+        Promise.all([ends.get(plan.cell.label), end]).then(() => {}),
+      );
+    }
+    // All are waited for: those still at work write their checkpoints.
+    const failed = (await Promise.allSettled(ends.values())).flatMap((end) =>
+      end.status === 'rejected' ? [end.reason] : [],
+    );
+    // One that stopped because another failed says less than that one.
+    if (failed.length) throw failed.find((error) => !(error instanceof Interrupted)) ?? failed[0];
+    for (const plan of plans) await runner.sweep(plan);
+  } finally {
+    runner.stop();
+    process.off('SIGINT', runner.interrupt);
+  }
+  showResults(plans, records, out, args.json);
+}
+
+interface CellPlan extends Order {
+  /** Runs in all, and those with a record. */
+  count: number;
+  finished: number;
+}
+
+/** Every candidate's settings must make a training before the first one starts. */
+async function checkCell(file: string, cell: Cell, task: Task, given: (settings: Settings) => Given): Promise<Cost> {
+  try {
+    let cost: Cost | undefined;
+    for (const candidate of cell.candidates) {
+      cost = await task.check(given({ ...cell.settings, ...candidate, seed: cell.seeds[0] }));
+    }
+    return cost!;
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(`${file}: cell '${cell.label}': ${error.message}`, { cause: error });
+  }
+}
+
+function partOf<T>(list: readonly T[], only: string): T[] {
+  const [, k, n] = /^(\d+)\/(\d+)$/.exec(only)?.map(Number) ?? [];
+  if (!(k >= 1 && k <= n)) {
+    throw new InputError(`--only: '${only}' was given; K/N is wanted, the K-th of N parts, such as 1/4`);
+  }
+  return list.filter((_, i) => i % n === k - 1);
+}
+
+/** The options as the command line would give them to `dopant train`. */
+function givenOf(settings: Run['settings'], options: readonly Option[]): Given {
+  const given: Given = {};
+  for (const option of options) {
+    if (option.defaultValue !== undefined) given[option.attributeName()] = option.defaultValue;
+  }
+  for (const [name, value] of Object.entries(settings)) {
+    const option = options.find(({ long }) => long === `--${name}`);
+    if (!option || (RESERVED.includes(name) && name !== 'seed')) {
+      const known = options.flatMap(({ long }) => (long ? [long.slice(2)] : []));
+      throw new InputError(
+        `'${name}' is no setting; known are ${known.filter((flag) => !RESERVED.includes(flag)).join(', ')}`,
+      );
+    }
+    if (option.isBoolean()) {
+      if (typeof value !== 'boolean')
+        throw new InputError(`${name}: ${JSON.stringify(value)} was given; true is wanted`);
+      given[option.attributeName()] = value;
+      continue;
+    }
+    try {
+      given[option.attributeName()] = option.parseArg ? option.parseArg(String(value), undefined) : String(value);
+    } catch (cause) {
+      throw new InputError(`${name}: ${JSON.stringify(value)} was given. ${(cause as Error).message}`, { cause });
+    }
+  }
+  return given;
+}
+
+function showPlan(plans: readonly CellPlan[], json: boolean | undefined): void {
+  const left = plans.reduce((sum, { count, finished, work }) => sum + (count - finished) * work, 0);
+  const runs = plans.reduce((sum, { count }) => sum + count, 0);
+  const done = plans.reduce((sum, { finished }) => sum + finished, 0);
+  if (json) {
+    const cells = plans.map(({ cell: { label, settings, candidates, seeds }, count, finished, work }) => ({
+      label,
+      settings,
+      candidates,
+      seeds,
+      runs: count,
+      finished,
+      work,
+    }));
+    process.stdout.write(`${JSON.stringify({ runs, finished: done, left, cells })}\n`);
+    return;
+  }
+  const rows = plans.map(({ cell, count, finished, work }) => [
+    cell.label,
+    cell.candidates.map((candidate) => Object.values(candidate).join(' ')).join(', ') || '-',
+    cell.seeds.join(' '),
+    count,
+    finished,
+    (work / 1e9).toFixed(1),
+  ]);
+  const columns = ['cell', 'tuned over', 'seeds', 'runs', 'finished', 'weights x tokens a run, 1e9'];
+  process.stdout.write(
+    `${formatTable({ columns, rows })}\n${runs} runs, ${done} finished; ${(left / 1e12).toFixed(2)}e12 weights x tokens to go. A training step takes about 6 operations for each.\n`,
+  );
+}
+
+function showResults(orders: readonly Order[], records: ReadonlyMap<string, RunRecord>, out: string, json?: boolean) {
+  const cells = orders.map(({ cell, runs }) => {
+    const { tuning, final } = runs();
+    const of = (list: readonly Run[]) => list.flatMap(({ name }) => records.get(name) ?? []);
+    return { cell, failed: of([...tuning, ...final]).filter(({ failed }) => failed).length, final: of(final) };
+  });
+  const mean = (list: readonly RunRecord[], split: 'valid' | 'test') => {
+    const values = list.flatMap(({ result }) => Object.values(result?.[split] ?? {}) as number[]);
+    return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : Number.NaN;
+  };
+  if (json) {
+    const told = cells.map(({ cell: { label }, failed, final }) => {
+      const runs = final.map(({ name, settings: { seed }, result }) => ({ name, seed, ...result }));
+      return { label, failed, runs };
+    });
+    process.stdout.write(`${JSON.stringify({ out, records: records.size, cells: told })}\n`);
+    return;
+  }
+  const columns = ['cell', 'seeds', 'valid', 'test', 'failed'];
+  const rows = cells.map(({ cell, failed, final }) => [
+    cell.label,
+    final.map(({ settings }) => settings.seed).join(' '),
+    mean(final, 'valid').toFixed(3),
+    mean(final, 'test').toFixed(3),
+    failed,
+  ]);
+  process.stdout.write(`${formatTable({ columns, rows })}\nrecords in ${out}\n`);
+}
+
+/** What is running: its version, and the commit where it runs from a checkout. */
+async function identify(): Promise<RunRecord['dopant']> {
+  const { version } = packageJson;
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const git = (...args: string[]) =>
+    promisify(execFile)('git', ['-C', root, ...args]).then(({ stdout }) => stdout.trim());
+  try {
+    // Above an installed package there may be a checkout of something else.
+    if (relative(root, await git('rev-parse', '--show-toplevel')) !== '') return { version };
+    return { version, commit: await git('describe', '--always', '--abbrev=12', '--dirty', '--exclude=*') };
+  } catch {
+    return { version };
+  }
+}

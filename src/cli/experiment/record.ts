@@ -1,0 +1,118 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FileFormatError, InputError } from '../../errors.js';
+import { readFileBytes, writeFileAtomically } from '../../io/files.js';
+import type { TrainRecord } from '../../train/records.js';
+import type { Settings } from './grid.js';
+
+/** Perplexity of a language model, less is better; accuracy of a classifier, 0 to 1. */
+export interface Quality {
+  perplexity?: number;
+  accuracy?: number;
+  exact?: number;
+}
+
+export interface RunResult {
+  valid: Quality;
+  /** Only of final runs, where there is such a split: it decides nothing. */
+  test?: Quality;
+  parameters: { lstm: number; total: number };
+  /** Of the LSTM's matrices, against those of the dense model of the grid. */
+  compression: { parameters: number; bytes: number };
+  /** The whole model file. */
+  fileBytes: number;
+}
+
+/** What a finished run leaves. The same settings give the same record, but for `timing` and `dopant`. */
+export interface RunRecord {
+  name: string;
+  /** The cell that it was run for. */
+  cell: string;
+  task: string;
+  method: string;
+  compression: number;
+  settings: Settings;
+  /** Names of the settings that were tuned. */
+  tuned: string[];
+  /** Run with what was chosen, or where there was nothing to choose. */
+  final?: true;
+  result?: RunResult;
+  /** Why there is no result. */
+  failed?: string;
+  /** Thinned out. */
+  curves: TrainRecord[];
+  timing: Timing;
+  dopant: { version: string; commit?: string };
+}
+
+export interface Timing {
+  seconds: number;
+  tokensPerSecond: number;
+  /** Microseconds: one step of the LSTM layers, and one token with embedding and head, by dopant/infer. */
+  step?: { lstm: number; token: number };
+  /** The seconds are those since it was taken up again. */
+  resumed?: true;
+  node: string;
+  cpu: string;
+}
+
+const FILE = /^[\w.+-]+\.json$/;
+
+/** The records of a folder by name; none where there is no such folder. */
+export async function readRecords(folder: string): Promise<Map<string, RunRecord>> {
+  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new InputError(`cannot read the folder ${folder}: ${error.message}`, { cause: error });
+  });
+  const records = new Map<string, RunRecord>();
+  for (const entry of entries.sort()) {
+    if (!FILE.test(entry) || entry.startsWith('.')) continue;
+    const record = await readRecord(folder, entry.slice(0, -'.json'.length));
+    records.set(record.name, record);
+  }
+  return records;
+}
+
+export async function readRecord(folder: string, name: string): Promise<RunRecord> {
+  const path = join(folder, `${name}.json`);
+  const text = new TextDecoder().decode(await readFileBytes(path));
+  let record: RunRecord;
+  try {
+    record = JSON.parse(text);
+  } catch (cause) {
+    throw new FileFormatError(`${path}: it is no JSON (${(cause as Error).message}); delete it to have it run again`, {
+      cause,
+    });
+  }
+  const { result, failed, curves, settings, tuned } = record ?? {};
+  const whole = record?.name === name && Array.isArray(curves) && Array.isArray(tuned) && typeof settings === 'object';
+  if (!whole || !(result ? typeof result.valid === 'object' : typeof failed === 'string')) {
+    throw new FileFormatError(`${path}: it is no record of dopant experiment called '${name}'`);
+  }
+  return record;
+}
+
+/** One line a field, so that what changed in a record shows. */
+export async function writeRecord(folder: string, record: RunRecord): Promise<void> {
+  const { curves, timing, dopant, ...facts } = record;
+  const rest = { ...facts, timing, dopant };
+  const lines = Object.entries(rest).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`);
+  const points = curves.map((curve) => `    ${JSON.stringify(curve)}`);
+  lines.push(points.length ? `  "curves": [\n${points.join(',\n')}\n  ]` : '  "curves": []');
+  await writeFileAtomically(join(folder, `${record.name}.json`), `{\n${lines.join(',\n')}\n}\n`);
+}
+
+/** Records of each kind that are kept: enough to draw. */
+const KEPT = { step: 40, valid: 40, prune: 24, cma: 8 };
+
+/** Evenly thinned out, the first and the last of a kind kept, in five digits. */
+export function thinOut(records: readonly TrainRecord[]): TrainRecord[] {
+  const kept = new Set<TrainRecord>();
+  for (const [kind, most] of Object.entries(KEPT)) {
+    const all = records.filter((record) => record.kind === kind);
+    const count = Math.min(all.length, most);
+    for (let i = 0; i < count; i++) kept.add(all[count === 1 ? 0 : Math.round((i * (all.length - 1)) / (count - 1))]);
+  }
+  const short = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(5)) : value);
+  return records.filter((record) => kept.has(record)).map((record) => JSON.parse(JSON.stringify(record, short)));
+}

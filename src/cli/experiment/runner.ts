@@ -1,0 +1,235 @@
+import { rm, stat } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { InputError } from '../../errors.js';
+import type { ExperimentJob, ExperimentMessage } from '../experiment-worker.js';
+import { describeStep, startJobs } from '../progress.js';
+import { Interrupted, type StepReport } from '../training.js';
+import { claim } from './claim.js';
+import type { Cell, CellRuns, Run, Settings } from './grid.js';
+import { Pool } from './pool.js';
+import { type RunRecord, readRecord, thinOut, writeRecord } from './record.js';
+import { type Given, modelPath } from './task.js';
+
+export interface RunnerOptions {
+  task: string;
+  /** Where the records are and will be. */
+  folder: string;
+  records: Map<string, RunRecord>;
+  jobs: number;
+  given(settings: Settings): Given;
+  dopant: RunRecord['dopant'];
+  /** Work in all, and what of it is done. */
+  work: { total: number; done: number };
+}
+
+/** What the runner must know of a cell. */
+export interface Order {
+  cell: Cell;
+  /** Cells of a lower one come first. */
+  rank: number;
+  /** Work of one run. */
+  work: number;
+  /** Other cells start from its models. */
+  keepModels: boolean;
+  /** Known better with every record. */
+  runs(): CellRuns;
+}
+
+const STOPPED = 'stopped; the same command goes on';
+
+/** How long to wait for a run that another process works on. */
+const PATIENCE_MS = 3000;
+
+/** Trains what a folder of records has not, each run on a thread of its own. */
+export class Runner {
+  private readonly stopFlag = new Int32Array(new SharedArrayBuffer(4));
+  private readonly pool: Pool;
+  private readonly show: ReturnType<typeof startJobs>;
+  private readonly running = new Map<string, number>(); // work done
+  private finished: number;
+
+  constructor(private readonly options: RunnerOptions) {
+    const { jobs, work } = options;
+    this.pool = new Pool(jobs);
+    this.finished = work.done;
+    this.show = startJobs(jobs, work.total);
+    this.tell();
+  }
+
+  /** The first time runs write their checkpoints and stop; the second ends the process at once. */
+  readonly interrupt = () => {
+    if (this.stopped) process.exit(1);
+    Atomics.store(this.stopFlag, 0, 1);
+  };
+
+  private get stopped(): boolean {
+    return Atomics.load(this.stopFlag, 0) !== 0;
+  }
+
+  stop(): void {
+    this.show.stop();
+  }
+
+  /** Tunes with the first seed, then runs the others at what was chosen. */
+  async runCell(order: Order): Promise<void> {
+    const { cell, keepModels, runs } = order;
+    try {
+      if (cell.candidates.length > 1) {
+        await Promise.all(runs().tuning.map((run) => this.obtain(order, run, false)));
+      }
+      await Promise.all(runs().final.map((run) => this.obtain(order, run, true)));
+    } catch (error) {
+      Atomics.store(this.stopFlag, 0, 1);
+      throw error;
+    }
+    if (!keepModels) await this.sweep(order);
+  }
+
+  /** Removes what finished runs have left beside their records. */
+  async sweep({ runs }: Order): Promise<void> {
+    const { tuning, final } = runs();
+    for (const { name } of [...tuning, ...final]) await rm(this.scratch(name), { recursive: true, force: true });
+  }
+
+  /** Sees to it that there is a record of the run, made here or by another process. */
+  private async obtain(order: Order, run: Run, final: boolean): Promise<void> {
+    const { folder, records } = this.options;
+    const scratch = this.scratch(run.name);
+    const look = async () => {
+      const record = await this.read(run.name);
+      const hasModel = await exists(modelPath(scratch));
+      return { record, hasModel, complete: isComplete(record, final, order.keepModels, hasModel) };
+    };
+    const work = async (slot: number): Promise<'complete' | 'taken'> => {
+      if ((await look()).complete) return 'complete';
+      if (this.stopped) throw new Interrupted(STOPPED);
+      const held = await claim(scratch);
+      if (!held) return 'taken';
+      try {
+        // Another process may have finished it meanwhile.
+        const { record, hasModel, complete } = await look();
+        if (complete) return 'complete';
+        const made = await this.train(order, run, slot, hasModel ? record : undefined, final);
+        await writeRecord(folder, made);
+        records.set(run.name, made);
+        return 'complete';
+      } finally {
+        await held.release();
+      }
+    };
+    while ((await this.pool.use(order.rank, work)) === 'taken') {
+      await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+    }
+  }
+
+  private async read(name: string): Promise<RunRecord | undefined> {
+    const { folder, records } = this.options;
+    if (!(await exists(join(folder, `${name}.json`)))) return undefined;
+    const record = await readRecord(folder, name);
+    records.set(name, record);
+    return record;
+  }
+
+  /** Trains, or with a record whose model is still there, only tests. */
+  private async train(
+    { cell, work }: Order,
+    run: Run,
+    slot: number,
+    before: RunRecord | undefined,
+    final: boolean,
+  ): Promise<RunRecord> {
+    const { task, given } = this.options;
+    const models = [...run.bases].map(([option, { name }]) => [option, modelPath(this.scratch(name))]);
+    const job: ExperimentJob = {
+      task,
+      given: given({ ...run.settings, ...Object.fromEntries(models) }),
+      folder: this.scratch(run.name),
+      train: before === undefined,
+      test: final,
+      stop: this.stopFlag,
+    };
+    const message = await this.runJob(job, (report) => {
+      const share = report.done / report.total;
+      this.running.set(run.name, share * work);
+      this.show.job(slot, describeRun(run), share, describeStep(report));
+      this.tell();
+    });
+    this.running.delete(run.name);
+    if (message.kind === 'stopped') throw new Interrupted(STOPPED);
+    if (before === undefined) this.finished += work;
+    this.show.job(slot, 'waiting', 0, '');
+    this.tell();
+    const trained = before ?? this.recordOf(run, cell, message);
+    if (message.kind === 'failed' || !final) return trained;
+    const { test } = message;
+    return { ...trained, final, result: { ...trained.result!, ...(test && { test }) } };
+  }
+
+  private recordOf(run: Run, cell: Cell, message: Exclude<FinalMessage, { kind: 'stopped' }>): RunRecord {
+    const { task, dopant } = this.options;
+    const { name, settings } = run;
+    const { label, method, compression, candidates, shrunk } = cell;
+    const head = { name, cell: label, task, method, compression, settings, tuned: Object.keys(candidates[0]) };
+    const host = { node: process.version, cpu: cpus()[0]?.model.trim() ?? 'unknown' };
+    if (message.kind === 'failed') {
+      const timing = { seconds: 0, tokensPerSecond: 0, ...host };
+      return { ...head, failed: message.message, curves: [], timing, dopant };
+    }
+    const { result, records, timing } = message.outcome!;
+    const { parameters, bytes } = result.compression;
+    return {
+      ...head,
+      result: {
+        ...result,
+        // A dense model of fewer units is compressed too, beside the one of as many as were asked for.
+        compression: { parameters: parameters * shrunk, bytes: bytes * shrunk },
+        fileBytes: message.fileBytes,
+      },
+      curves: thinOut(records),
+      timing: { ...timing, ...host },
+      dopant,
+    };
+  }
+
+  private runJob(job: ExperimentJob, onStep: (report: StepReport) => void): Promise<FinalMessage> {
+    return new Promise((resolve, reject) => {
+      const worker = new Worker(new URL('./experiment-worker.js', import.meta.url), { workerData: job });
+      worker.on('message', (message: ExperimentMessage) => {
+        if (message.kind === 'step') onStep(message.report);
+        else resolve(message);
+      });
+      // Its class is lost on the way between threads.
+      worker.on('error', (error: Error) => reject(error.name === 'InputError' ? new InputError(error.message) : error));
+      worker.on('exit', (code) => reject(new Error(`a training ended early, with code ${code}`)));
+    });
+  }
+
+  private tell(): void {
+    this.show.all([...this.running.values()].reduce((sum, work) => sum + work, this.finished));
+  }
+
+  private scratch(name: string): string {
+    return join(this.options.folder, '.scratch', name);
+  }
+}
+
+type FinalMessage = Exclude<ExperimentMessage, { kind: 'step' }>;
+
+function isComplete(record: RunRecord | undefined, final: boolean, keepModel: boolean, hasModel: boolean): boolean {
+  if (!record) return false;
+  if (record.failed !== undefined) return true;
+  return !final || (record.final === true && (hasModel || !keepModel));
+}
+
+function describeRun({ cell, settings }: Run): string {
+  const tuned = Object.keys(cell.candidates[0]).map((key) => `${key} ${settings[key]}`);
+  return [cell.label, ...tuned, `seed ${settings.seed}`].join(', ');
+}
+
+const exists = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );

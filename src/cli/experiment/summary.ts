@@ -1,0 +1,129 @@
+import type { Quality, RunRecord } from './record.js';
+
+// What the runs of a cell come to. Cells are compared within a group: the same task on the same data.
+
+export interface Spread {
+  mean: number;
+  /** Standard deviation over the seeds; 0 for one. */
+  deviation: number;
+  count: number;
+}
+
+export interface CellSummary {
+  label: string;
+  method: string;
+  /** Final runs by their seeds. */
+  runs: RunRecord[];
+  /** What was tuned, and what was chosen: 'lr 0.006'. */
+  chosen: string;
+  /** Every candidate with its quality on the validation split; undefined where it failed. */
+  candidates: { settings: string; valid: number | undefined }[];
+  valid: Spread;
+  /** Undefined where there is no test split. */
+  test: Spread | undefined;
+  failed: number;
+}
+
+export interface Group {
+  title: string;
+  /** What the numbers are. */
+  measure: 'perplexity' | 'accuracy';
+  cells: CellSummary[];
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  const count = values.length;
+  const mean = values.reduce((sum, value) => sum + value, 0) / count;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, deviation: count > 1 ? Math.sqrt(squares / (count - 1)) : 0, count };
+}
+
+/** The quality that counts. */
+export const measureOf = (quality: Quality): Group['measure'] =>
+  quality.accuracy === undefined ? 'perplexity' : 'accuracy';
+
+/** Undefined without a final run that has a result. */
+export function summarise(records: readonly RunRecord[]): CellSummary | undefined {
+  const runs = records
+    .filter(({ final, result }) => final && result)
+    .sort((a, b) => Number(a.settings.seed) - Number(b.settings.seed));
+  if (runs.length === 0) return undefined;
+  const [{ cell, method, tuned, result }] = runs;
+  const measure = measureOf(result!.valid);
+  const values = (split: 'valid' | 'test') => runs.flatMap((run) => run.result![split]?.[measure] ?? []);
+  const tests = values('test');
+  const describe = ({ settings }: RunRecord) => tuned.map((name) => `${name} ${settings[name]}`).join(', ');
+  const first = Number(runs[0].settings.seed);
+  return {
+    label: cell,
+    method,
+    runs,
+    chosen: describe(runs[0]),
+    candidates: records
+      .filter(({ settings }) => settings.seed === first)
+      .map((run) => ({ settings: describe(run), valid: run.result?.valid[measure] })),
+    valid: spreadOf(values('valid')),
+    test: tests.length ? spreadOf(tests) : undefined,
+    failed: records.filter(({ failed }) => failed !== undefined).length,
+  };
+}
+
+/** The cells of a folder of records, by what can be compared. */
+export function groupRecords(records: Iterable<RunRecord>): Group[] {
+  const groups = new Map<string, Map<string, RunRecord[]>>();
+  for (const record of records) {
+    const { task, settings } = record;
+    const { data, level, vocab, 'max-tokens': tokens } = settings;
+    const name = String(data).split(/[\\/]/).filter(Boolean).at(-1)!;
+    const parts = [name, level && `${level} level`, vocab && `vocabulary ${vocab}`, tokens && `${tokens} tokens`];
+    const title = [task, ...parts].filter(Boolean).join(', ');
+    const cells = groups.get(title) ?? new Map<string, RunRecord[]>();
+    groups.set(title, cells);
+    const key = cellKey(record);
+    cells.set(key, [...(cells.get(key) ?? []), record]);
+  }
+  return [...groups].flatMap(([title, cells]): Group[] => {
+    const summaries = [...cells.values()].flatMap((list) => summarise(list) ?? []);
+    if (summaries.length === 0) return [];
+    const order = (cell: CellSummary) => [cell.label === 'dense' ? 0 : 1, cell.runs[0].compression] as const;
+    summaries.sort((a, b) => {
+      const [[a0, a1], [b0, b1]] = [order(a), order(b)];
+      return a0 - b0 || a1 - b1 || qualityOf(a).mean - qualityOf(b).mean;
+    });
+    const measure = measureOf(summaries[0].runs[0].result!.valid);
+    return [{ title, measure, cells: summaries }];
+  });
+}
+
+/** All that the runs of a cell have in common: not the seed, what is tuned, or the model of the same seed to start from. */
+function cellKey({ cell, task, settings, tuned }: RunRecord): string {
+  const common = Object.entries(settings).filter(
+    ([name, value]) => name !== 'seed' && !tuned.includes(name) && !String(value).startsWith('@'),
+  );
+  return JSON.stringify([task, cell, common.sort()]);
+}
+
+/** On the test split, or the validation split where there is no other. */
+export const qualityOf = ({ test, valid }: CellSummary): Spread => test ?? valid;
+
+/** a / b - 1, its deviation by the propagation of relative errors. */
+export function ratioLess1(a: Spread, b: Spread): Spread {
+  const ratio = a.mean / b.mean;
+  const deviation = ratio * Math.hypot(a.deviation / a.mean, b.deviation / b.mean);
+  return { mean: ratio - 1, deviation, count: Math.min(a.count, b.count) };
+}
+
+/** What a cell loses to another: a share of its perplexity, or points of accuracy / 100. */
+export function lossTo(measure: Group['measure'], cell: CellSummary, other: CellSummary): Spread {
+  const [a, b] = [qualityOf(cell), qualityOf(other)];
+  if (measure === 'perplexity') return ratioLess1(a, b);
+  return {
+    mean: b.mean - a.mean,
+    deviation: Math.hypot(a.deviation, b.deviation),
+    count: Math.min(a.count, b.count),
+  };
+}
+
+/** The dense model as large as was asked for. */
+export const denseOf = ({ cells }: Group): CellSummary | undefined =>
+  cells.find(({ method, runs }) => method === 'dense' && runs[0].settings.from === undefined);

@@ -1,0 +1,92 @@
+import type { Table } from '../report.js';
+import { type CellSummary, denseOf, type Group, lossTo, qualityOf, type Spread } from './summary.js';
+
+const digits = (measure: Group['measure'], value: number) =>
+  measure === 'accuracy' ? (100 * value).toFixed(2) : value.toFixed(value < 20 ? 3 : 2);
+
+export const unitOf = (measure: Group['measure']) => (measure === 'accuracy' ? 'accuracy, %' : 'perplexity');
+
+const show = (measure: Group['measure'], { mean, deviation, count }: Spread) =>
+  `${digits(measure, mean)}${count > 1 ? ` ± ${digits(measure, deviation)}` : ''}`;
+
+const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
+
+/** One row a cell; `±` is one standard deviation over the seeds. */
+export function resultsTable(group: Group): Table {
+  const { measure, cells } = group;
+  const dense = denseOf(group);
+  const loss = (cell: CellSummary) => {
+    if (!dense || cell === dense) return '-';
+    const { mean, deviation } = lossTo(measure, cell, dense);
+    const percent = (share: number) => (100 * share).toFixed(1);
+    return `${percent(mean)} ± ${percent(deviation)} ${measure === 'accuracy' ? 'points' : '%'}`;
+  };
+  const time = (cell: CellSummary, what: 'lstm' | 'token') => {
+    const times = cell.runs.flatMap(({ timing }) => timing.step?.[what] ?? []);
+    return times.length ? median(times).toFixed(1) : '-';
+  };
+  return {
+    columns: [
+      'cell',
+      `test ${unitOf(measure)}`,
+      `valid ${unitOf(measure)}`,
+      'loss to dense',
+      'LSTM parameters',
+      'compression (parameters)',
+      'compression (bytes)',
+      'bytes in file',
+      'LSTM step, us',
+      'whole step, us',
+      'chosen',
+      'seeds',
+    ],
+    rows: cells.map((cell) => {
+      const { parameters, compression, fileBytes } = cell.runs[0].result!;
+      return [
+        cell.label,
+        cell.test ? show(measure, cell.test) : '-',
+        show(measure, cell.valid),
+        loss(cell),
+        parameters.lstm,
+        compression.parameters.toFixed(1),
+        compression.bytes.toFixed(1),
+        fileBytes,
+        time(cell, 'lstm'),
+        time(cell, 'token'),
+        cell.chosen || '-',
+        cell.runs.map(({ settings }) => settings.seed).join(' '),
+      ];
+    }),
+  };
+}
+
+/** What every candidate came to on the validation split, with the first seed; undefined where nothing was tuned. */
+export function tuningTable({ measure, cells }: Group): Table | undefined {
+  const tuned = cells.filter(({ candidates }) => candidates.length > 1);
+  if (tuned.length === 0) return undefined;
+  const settings = [...new Set(tuned.flatMap(({ candidates }) => candidates.map((candidate) => candidate.settings)))];
+  const number = (text: string) => Number(/-?[\d.]+(e-?\d+)?/.exec(text)?.[0] ?? 0);
+  settings.sort((a, b) => number(a) - number(b));
+  return {
+    columns: ['cell', ...settings],
+    rows: tuned.map(({ label, candidates }) => [
+      label,
+      ...settings.map((text) => {
+        const found = candidates.find((candidate) => candidate.settings === text);
+        if (!found) return '-';
+        return found.valid === undefined ? 'failed' : digits(measure, found.valid);
+      }),
+    ]),
+  };
+}
+
+/** What all runs of the cells have in common, in words. */
+export function commonSettings({ cells }: Group): string {
+  const [first, ...rest] = cells.flatMap(({ runs }) => runs.map(({ settings }) => settings));
+  const common = Object.entries(first).filter(
+    ([name, value]) => name !== 'seed' && rest.every((settings) => settings[name] === value),
+  );
+  return common.map(([name, value]) => `${name} ${value}`).join(', ');
+}
+
+export const seedsOf = ({ cells }: Group): number => Math.max(...cells.map((cell) => qualityOf(cell).count));

@@ -1,0 +1,137 @@
+import { join } from 'node:path';
+import { InputError } from '../../errors.js';
+import { initSync, loadSync } from '../../infer/index.js';
+import { readFileBytes } from '../../io/files.js';
+import { decodeIntentModel, decodeLanguageModel } from '../../io/model-file.js';
+import { evaluateIntents } from '../../tasks/intent.js';
+import { Evaluation } from '../../tasks/language-model.js';
+import type { Training } from '../../tasks/training.js';
+import type { TrainRecord } from '../../train/records.js';
+import { Runtime } from '../../wasm/runtime.js';
+import { encodeExamples, intentTask } from '../intents.js';
+import { encodeTexts, languageModelTask } from '../language-model.js';
+import { timeSteps } from '../timing.js';
+import { startIntent, startLm } from '../train.js';
+import {
+  hasCheckpoint,
+  type RunSource,
+  type RunWatcher,
+  resumeTraining,
+  runTraining,
+  type Task as TrainedTask,
+} from '../training.js';
+import type { Quality, RunResult, Timing } from './record.js';
+
+/** What an experiment asks of a task. `given` are the options of `dopant train TASK`, as Commander gives them. */
+export interface Task {
+  /** Throws InputError for options that make no training; says what one costs. */
+  check(given: Given): Promise<Cost>;
+  /** Trains, or goes on where the folder's checkpoint is, and leaves the model in the folder. */
+  train(given: Given, folder: string, watcher: RunWatcher): Promise<Outcome>;
+  /** The quality of that model on the test split; undefined where there is none. */
+  test(given: Given, folder: string): Promise<Quality | undefined>;
+}
+
+export type Given = Record<string, unknown>;
+
+/** Numbers in the LSTM's matrices and the output layer, as trained; tokens trained on, all epochs together. */
+export interface Cost {
+  weights: number;
+  tokens: number;
+}
+
+export interface Outcome {
+  result: Omit<RunResult, 'fileBytes'>;
+  records: TrainRecord[];
+  timing: Pick<Timing, 'seconds' | 'tokensPerSecond' | 'step' | 'resumed'>;
+}
+
+/** A checkpoint this often, in seconds: what a kill may cost. */
+const CHECKPOINT_EVERY = 45;
+
+export const modelPath = (folder: string) => join(folder, 'model.safetensors');
+
+interface Ways<S extends RunSource, D, T extends Training, E> {
+  task: TrainedTask<S, D, T, E>;
+  start(given: Given): { source: S; options: T['options'] };
+  /** The quality on the test split of the model in a file. */
+  test(bytes: Uint8Array, data: D): Quality | undefined;
+  time?(bytes: Uint8Array): Timing['step'];
+}
+
+function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Ways<S, D, T, E>): Task {
+  const { task, start } = ways;
+  // What was read is needed by every cell.
+  const known = new Map<string, Promise<D>>();
+  const read = (source: S) => {
+    const data = known.get(source.data) ?? task.read(source);
+    known.set(source.data, data);
+    return data;
+  };
+  return {
+    async check(given) {
+      const { source, options } = start(given);
+      const data = await read(source);
+      const vocabulary = task.vocabulary(data, source);
+      // The training itself knows best what it takes.
+      // The models that it starts with need not be there yet.
+      const alone = { ...options, distillation: undefined };
+      const training = task.training.create(new Runtime(), vocabulary, alone, task.encode(data, source, vocabulary));
+      const matrices = training.model.operators();
+      const weights = matrices.reduce((sum, [, { M, N }]) => sum + M * N, 0);
+      return { weights, tokens: Math.round(training.tokensPerStep * training.totalSteps) };
+    },
+
+    async train(given, folder, watcher) {
+      const out = modelPath(folder);
+      const places = { checkpoint: folder, checkpointEvery: CHECKPOINT_EVERY, out, withoutTest: true };
+      const resumed = await hasCheckpoint(folder);
+      const { source, options } = start(given);
+      const { result, records } = resumed
+        ? await resumeTraining(task, folder, () => places, watcher)
+        : await runTraining(task, source, options, places, watcher);
+      const { valid, parameters, compression, seconds, tokensPerSecond } = result;
+      const step = ways.time?.(await readFileBytes(out));
+      return {
+        result: { valid, parameters, compression },
+        records,
+        timing: { seconds, tokensPerSecond, ...(step && { step }), ...(resumed && { resumed }) },
+      };
+    },
+
+    async test(given, folder) {
+      return ways.test(await readFileBytes(modelPath(folder)), await read(start(given).source));
+    },
+  };
+}
+
+const TASKS: Record<string, Task> = {
+  lm: experimentTask({
+    task: languageModelTask,
+    start: (given) => startLm(given as unknown as Parameters<typeof startLm>[0]),
+    test(bytes, { test }) {
+      const model = decodeLanguageModel(new Runtime(), bytes);
+      return { perplexity: Math.exp(new Evaluation(model).meanLoss(encodeTexts(test, model.vocabulary)).loss) };
+    },
+    time(bytes) {
+      initSync();
+      return timeSteps([loadSync(bytes)])[0];
+    },
+  }),
+  intent: experimentTask({
+    task: intentTask,
+    start: (given) => startIntent(given as unknown as Parameters<typeof startIntent>[0]),
+    test(bytes, { test }) {
+      if (!test) return undefined;
+      const model = decodeIntentModel(new Runtime(), bytes);
+      const { accuracy, exact } = evaluateIntents(model, encodeExamples(test, model.vocabulary));
+      return { accuracy, exact };
+    },
+  }),
+};
+
+export function taskOf(name: string): Task {
+  const task = TASKS[name];
+  if (!task) throw new InputError(`task: '${name}' was given; it must be one of ${Object.keys(TASKS).join(', ')}`);
+  return task;
+}

@@ -1,0 +1,146 @@
+import { InputError } from '../errors.js';
+import { writeFileAtomically } from '../io/files.js';
+import { type RunRecord, readRecords } from './experiment/record.js';
+import { type CellSummary, denseOf, type Group, groupRecords, qualityOf } from './experiment/summary.js';
+import { commonSettings, resultsTable, tuningTable, unitOf } from './experiment/tables.js';
+import { loadModel } from './model.js';
+import { dopedPatterns } from './pattern.js';
+import { type Comparison, type ReportRun, renderPage, type Section } from './report.js';
+import { checkOutput } from './training.js';
+
+interface ReportArguments {
+  out: string;
+  model?: string;
+  json?: boolean;
+}
+
+/** One page of what the records in the folders say; records of parts of a grid together make the whole. */
+export async function reportRecords(folders: string[], { out, model, json }: ReportArguments): Promise<void> {
+  await checkOutput('out', out);
+  const records = new Map<string, RunRecord>();
+  for (const folder of folders) {
+    const found = await readRecords(folder);
+    if (found.size === 0) throw new InputError(`${folder}: there are no records of dopant experiment in it`);
+    for (const [name, record] of found) if (!records.get(name)?.final) records.set(name, record);
+  }
+  const groups = groupRecords(records.values());
+  const patterns = model === undefined ? [] : dopedPatterns(await loadModel(model));
+  if (model !== undefined && patterns.length === 0) throw new InputError(`model: ${model} has no doped matrix to draw`);
+  const runs = [...records.values()];
+  const failed = runs.filter(({ failed }) => failed !== undefined).length;
+  const versions = [
+    ...new Set(runs.map(({ dopant: { version, commit } }) => [version, commit].filter(Boolean).join(' at '))),
+  ];
+  const final = runs.filter((record) => record.final && record.result).length;
+  const subtitle = `${runs.length} runs, ${final} of them final, ${failed} failed; dopant ${versions.join(', ')}.`;
+  const sections = groups.flatMap(sectionsOf);
+  const notes = sections.length
+    ? []
+    : [{ notes: ['No cell has a final run yet.'], table: { columns: [], rows: [] }, runs: [], samples: [] }];
+  const page = { title: 'Compressed LSTMs side by side', subtitle, sections: [...sections, ...notes], patterns };
+  await writeFileAtomically(out, renderPage(page));
+  process.stdout.write(
+    json
+      ? `${JSON.stringify({ out, ...summaryOf(groups) })}\n`
+      : `${sections.length} tables of ${runs.length} runs, in ${out}\n`,
+  );
+}
+
+function summaryOf(groups: readonly Group[]) {
+  return {
+    groups: groups.map(({ title, measure, cells }) => ({
+      title,
+      measure,
+      cells: cells.map(({ label, method, chosen, valid, test, runs }) => {
+        const { parameters, compression } = runs[0].result!;
+        return {
+          label,
+          method,
+          chosen,
+          valid,
+          test,
+          parameters,
+          compression,
+          seeds: runs.map(({ settings }) => settings.seed),
+        };
+      }),
+    })),
+  };
+}
+
+/** The methods as they are; then what was changed in them, beside what it was changed from. */
+function sectionsOf(group: Group): Section[] {
+  const isPlain = ({ label, method }: CellSummary) =>
+    label === method || (/^ [\d.]+x$/.test(label.slice(method.length)) && label.startsWith(method));
+  const plain = group.cells.filter(isPlain);
+  const varied = group.cells.filter((cell) => !isPlain(cell));
+  if (plain.length === 0) return [sectionOf(group, group.title, false)];
+  const sections = [sectionOf({ ...group, cells: plain }, group.title, true)];
+  if (varied.length === 0) return sections;
+  const from = plain.filter(
+    ({ method, runs }) =>
+      method === 'dense' ||
+      varied.some((cell) => cell.method === method && cell.runs[0].compression === runs[0].compression),
+  );
+  return [...sections, sectionOf({ ...group, cells: [...from, ...varied] }, `${group.title}, variants`, false)];
+}
+
+/** The compression that most methods were run at: its curves are shown first. */
+function commonCompression(cells: readonly CellSummary[]): number {
+  const counts = new Map<number, number>();
+  for (const { runs, method } of cells) {
+    if (method !== 'dense') counts.set(runs[0].compression, (counts.get(runs[0].compression) ?? 0) + 1);
+  }
+  const [[most] = [1]] = [...counts].sort(([a, n], [b, m]) => m - n || b - a);
+  return most;
+}
+
+/** Of methods as they are, quality over compression is shown, and the curves at one compression. */
+function sectionOf(group: Group, name: string, plain: boolean): Section {
+  const { cells } = group;
+  const common = commonCompression(cells);
+  const isShown = ({ runs, method }: CellSummary) => !plain || method === 'dense' || runs[0].compression === common;
+  const ordered = [...cells.filter(isShown), ...cells.filter((cell) => !isShown(cell))];
+  const runs = ordered.map(
+    (cell): ReportRun => ({
+      name: cell.label,
+      records: cell.runs[0].curves,
+      ...(plain && { family: cell.method }),
+      ...(!isShown(cell) && { hidden: true }),
+    }),
+  );
+  const tuning = tuningTable(group);
+  return {
+    name,
+    notes: [
+      `All runs: ${commonSettings(group)}.`,
+      `± is one standard deviation over the seeds. Learning rates were chosen on the validation split with the first seed; the test split was read once, by the final runs. The curves are those of the first seed.`,
+    ],
+    table: resultsTable(group),
+    details: tuning ? [{ title: 'Tuning: the validation split, first seed', table: tuning }] : [],
+    ...(plain && { comparison: comparisonOf(group) }),
+    runs,
+    samples: [],
+  };
+}
+
+function comparisonOf(group: Group): Comparison {
+  const dense = denseOf(group);
+  const others = group.cells.filter((cell) => cell !== dense);
+  const scale = group.measure === 'accuracy' ? 100 : 1;
+  const methods = [...new Set(others.map(({ method }) => method))];
+  return {
+    axis: `${others.some(({ test }) => test) ? 'test' : 'valid'} ${unitOf(group.measure)}`,
+    lines: methods.map((name) => ({
+      name,
+      points: others
+        .filter(({ method }) => method === name)
+        .map((cell) => {
+          const { mean, deviation } = qualityOf(cell);
+          return { x: cell.runs[0].result!.compression.parameters, mean: scale * mean, deviation: scale * deviation };
+        }),
+    })),
+    ticks: [...new Set(others.map(({ runs }) => runs[0].compression))].sort((a, b) => a - b),
+    ...(dense && { reference: { name: dense.label, value: scale * qualityOf(dense).mean } }),
+  };
+}
