@@ -325,20 +325,6 @@ export function f32_gemm_nt(
 
 export function f32_gemm_tn(
   a: usize,
-  b: usize,
-  c: usize,
-  M: i32,
-  N: i32,
-  K: i32,
-  accumulate: bool,
-  scratch: usize,
-): void {
-  f32_gemm_tn(a, M, b, c, M, N, K, accumulate, scratch);
-}
-
-/** tn for M columns among the lda of A[K,lda], `a` the first of them: some rows of what tn gives for all. */
-export function f32_gemm_tn(
-  a: usize,
   lda: i32,
   b: usize,
   c: usize,
