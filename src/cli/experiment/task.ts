@@ -74,7 +74,9 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       const data = await read(source);
       const vocabulary = task.vocabulary(data, source);
       // The training itself knows best what it takes.
-      const training = task.training.create(new Runtime(), vocabulary, options, task.encode(data, source, vocabulary));
+      // The models that it starts with need not be there yet.
+      const alone = { ...options, distillation: undefined };
+      const training = task.training.create(new Runtime(), vocabulary, alone, task.encode(data, source, vocabulary));
       const matrices = training.model.operators();
       const weights = matrices.reduce((sum, [, { M, N }]) => sum + M * N, 0);
       return { weights, tokens: Math.round(training.tokensPerStep * training.totalSteps) };
