@@ -116,11 +116,6 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
         `free weights learn at min(1, scale density^-power) of the rate (default: ${defaults.freeRate})`,
       ),
     )
-    .addOption(
-      new Option('--factor-rate <x>', 'structured matrices learn at so many times the rate (default: 1)').argParser(
-        number,
-      ),
-    )
     .addOption(new Option('--cmr-rates <s,m>', 'co-matrix row dropout of the structure and of the dopants'))
     .addOption(new Option('--cmr-hold', 'hold each CMR mask over the sequence instead of one step'))
     .addOption(

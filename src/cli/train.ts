@@ -55,7 +55,6 @@ export interface TrainArguments {
   threshold?: string;
   finalSparsity?: number;
   freeRate?: string;
-  factorRate?: number;
   cmrRates?: string;
   cmrHold?: boolean;
   cmrUntil?: number;
@@ -288,7 +287,6 @@ function trainingOptions<Options extends TrainingOptions>(given: TrainArguments,
     schedule: scheduleOf(given, defaults.schedule),
     annealing,
     freeRate: { scale, power },
-    factorRate: given.factorRate ?? defaults.factorRate,
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
     ...(given.distill !== undefined && { distillation: distillationOf(given.distill) }),
     ...(given.kron && { kron: kronShape(given.kron) }),

@@ -44,7 +44,6 @@ export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentO
     coMatrixDropout: noCoMatrixDropout,
     alternate: 0,
     freeRate: adam ? { scale: 0.3, power: 1 } : { scale: 1, power: 0 },
-    factorRate: 1,
     measureEvery: 5,
   };
 }

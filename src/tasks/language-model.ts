@@ -50,7 +50,6 @@ export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'):
     // Adam moves every weight by about the learning rate, however small its gradient: that is too much for weights in
     // such numbers.
     freeRate: adam ? { scale: word ? 0.1 : 0.3, power: 1 } : { scale: 1, power: 0 },
-    factorRate: 1,
     measureEvery: 5,
   };
 }

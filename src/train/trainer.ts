@@ -33,11 +33,9 @@ export interface TrainerOptions {
   alternate: number;
   /**
    * Free weights, those of a dense matrix or of M_sp, learn at min(1, scale density^-power) of the learning rate: a
-   * weight among many starts slowly, the few that stay get the full rate.
+   * weight among many starts slowly, the few that stay get the full rate. Factors always get it.
    */
   freeRate: { scale: number; power: number };
-  /** What structured matrices, S or all there is, learn at, as a multiple of the learning rate. */
-  factorRate: number;
   /** A CMA record at every so many prunings. */
   measureEvery: number;
 }
@@ -190,15 +188,8 @@ export class Trainer {
       sparse.weight.rateScale = nonzeros ? rate(nonzeros / (M * N)) : 1;
     }
     this.sparsity = all ? 1 - alive / all : 0;
-    for (const [name, operator] of this.model.matrices()) {
-      if (operator instanceof Dense) {
-        operator.weight.rateScale = rate(1);
-        continue;
-      }
-      for (const [, inner] of walk(operator, name)) {
-        if (inner instanceof Sparse) continue;
-        for (const parameter of inner.own()) parameter.rateScale = this.options.factorRate;
-      }
+    for (const [, operator] of this.model.matrices()) {
+      if (operator instanceof Dense) operator.weight.rateScale = rate(1);
     }
   }
 
@@ -225,7 +216,6 @@ function checkOptions({
   coMatrixDropout,
   alternate,
   freeRate,
-  factorRate,
   measureEvery,
   seed,
 }: TrainerOptions): void {
@@ -236,7 +226,6 @@ function checkOptions({
   check('clip', clip, clip >= 0 && Number.isFinite(clip), 'at least 0, which is no clipping');
   check('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0');
   check('alternate', alternate, Number.isInteger(alternate) && alternate >= 0, 'a whole number of steps, or 0');
-  check('factor rate', factorRate, factorRate > 0 && Number.isFinite(factorRate), 'a positive number');
   check('free rate scale', freeRate.scale, freeRate.scale > 0 && Number.isFinite(freeRate.scale), 'a positive number');
   check(
     'free rate power',
