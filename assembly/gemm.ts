@@ -2,7 +2,7 @@
 //
 //   nn   C[M,N] (+)= A[M,K] B[K,N]
 //   nt   C[M,N] (+)= A[M,K] B[N,K]^T
-//   tn   C[M,N] (+)= A[K,M]^T B[K,N]
+//   tn   C[M,N] (+)= A[K,M]^T B[K,N], the rows of A lda elements apart
 //
 // All row-major and dense. B is packed into panels of 8 columns, [ceil(N/8)][K][8], zero in the columns past N; A four
 // rows at a time, each element repeated four times, so that the inner loop is only loads, multiplications and additions
@@ -107,8 +107,7 @@ function packRows(a: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32, K: i32)
 }
 
 /** The same from A[K,M], whose columns are the rows wanted. */
-function packColumns(a: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32): void {
-  const lda = (<usize>M) << 2;
+function packColumns(a: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32, lda: usize): void {
   let p = a + <usize>k0 * lda + ((<usize>i) << 2);
   const o1: usize = i + 1 < M ? 4 : 0;
   const o2: usize = i + 2 < M ? o1 + 4 : o1;
@@ -247,9 +246,10 @@ function edgeTile(
   }
 }
 
+/** `lda`, in bytes, is not 0 where A is transposed. */
 function run(
   a: usize,
-  transposed: bool,
+  lda: usize,
   packed: usize,
   c: usize,
   M: i32,
@@ -267,7 +267,7 @@ function run(
     for (let block = 0; block < panels; block += PANELS) {
       const end = min(panels, block + PANELS);
       for (let i = 0; i < M; i += 4) {
-        if (transposed) packColumns(a, rowsAt, i, k0, kc, M);
+        if (lda) packColumns(a, rowsAt, i, k0, kc, M, lda);
         else packRows(a, rowsAt, i, k0, kc, M, K);
         const rows = min(4, M - i);
         for (let p = block; p < end; ++p) {
@@ -293,7 +293,7 @@ export function f32_gemm_packed(
   accumulate: bool,
   scratch: usize,
 ): void {
-  run(a, false, packed, c, M, N, K, accumulate, scratch);
+  run(a, 0, packed, c, M, N, K, accumulate, scratch);
 }
 
 export function f32_gemm_nn(
@@ -308,7 +308,7 @@ export function f32_gemm_nn(
 ): void {
   const packed = scratch + F32_GEMM_SCRATCH;
   f32_gemm_pack_n(b, packed, N, K);
-  run(a, false, packed, c, M, N, K, accumulate, scratch);
+  run(a, 0, packed, c, M, N, K, accumulate, scratch);
 }
 
 export function f32_gemm_nt(
@@ -323,11 +323,12 @@ export function f32_gemm_nt(
 ): void {
   const packed = scratch + F32_GEMM_SCRATCH;
   f32_gemm_pack_t(b, packed, N, K);
-  run(a, false, packed, c, M, N, K, accumulate, scratch);
+  run(a, 0, packed, c, M, N, K, accumulate, scratch);
 }
 
 export function f32_gemm_tn(
   a: usize,
+  lda: i32,
   b: usize,
   c: usize,
   M: i32,
@@ -338,5 +339,5 @@ export function f32_gemm_tn(
 ): void {
   const packed = scratch + F32_GEMM_SCRATCH;
   f32_gemm_pack_n(b, packed, N, K);
-  run(a, true, packed, c, M, N, K, accumulate, scratch);
+  run(a, (<usize>lda) << 2, packed, c, M, N, K, accumulate, scratch);
 }

@@ -6,6 +6,7 @@ export * from './gemv';
 export * from './kron';
 export * from './lstm';
 export * from './optim';
+export * from './program';
 export * from './random';
 export * from './softmax';
 export * from './sparse';

@@ -74,6 +74,7 @@ export function f32_kron_tmm(
     for (let r = 0; r < R; ++r) {
       f32_gemm_tn(
         b,
+        n1,
         dy + ((<usize>(r * m1 * m2)) << 2),
         temp + ((<usize>(r * n1 * m2)) << 2),
         n1,
@@ -90,6 +91,7 @@ export function f32_kron_tmm(
     for (let r = 0; r < R; ++r) {
       f32_gemm_tn(
         b,
+        n1,
         temp + ((<usize>(r * m1 * n2)) << 2),
         dx + ((<usize>(r * n1 * n2)) << 2),
         n1,
@@ -102,13 +104,11 @@ export function f32_kron_tmm(
   }
 }
 
-/** dB[m1,n1] += sum over rows of dY C X^T,  dC[m2,n2] += sum over rows of dY^T B X */
-export function f32_kron_grad(
+/** dC[m2,n2] += sum over rows of dY^T B X */
+export function f32_kron_grad_c(
   b: usize,
-  c: usize,
   dy: usize,
   x: usize,
-  db: usize,
   dc: usize,
   R: i32,
   m1: i32,
@@ -122,7 +122,23 @@ export function f32_kron_grad(
   for (let r = 0; r < R; ++r) {
     f32_gemm_nn(b, x + ((<usize>(r * n1 * n2)) << 2), temp + ((<usize>(r * m1 * n2)) << 2), m1, n2, n1, false, scratch);
   }
-  f32_gemm_tn(dy, temp, dc, m2, n2, R * m1, true, scratch);
+  f32_gemm_tn(dy, m2, temp, dc, m2, n2, R * m1, true, scratch);
+}
+
+/** dB[m1,n1] += sum over rows of dY C X^T */
+export function f32_kron_grad_b(
+  c: usize,
+  dy: usize,
+  x: usize,
+  db: usize,
+  R: i32,
+  m1: i32,
+  n1: i32,
+  m2: i32,
+  n2: i32,
+  temp: usize,
+  scratch: usize,
+): void {
   // temp = dY C, [R m1, n2]
   f32_gemm_nn(dy, c, temp, R * m1, n2, m2, false, scratch);
   for (let r = 0; r < R; ++r) {

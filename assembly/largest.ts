@@ -1,10 +1,13 @@
 import { loadPart } from './simd';
 
-/** The largest magnitude of n floats; 0 of none. */
+/**
+ * The largest magnitude of n floats; 0 of none. Infinity and NaN count as larger than all others: their bits do, as
+ * integers.
+ */
 export function f32_largest(x: usize, n: i32): f32 {
-  let top = f32x4.splat(0);
-  for (; n >= 4; n -= 4, x += 16) top = f32x4.pmax(top, f32x4.abs(v128.load(x)));
-  if (n > 0) top = f32x4.pmax(top, f32x4.abs(loadPart(x, n)));
-  const low = max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1));
-  return max(low, max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)));
+  let top = i32x4.splat(0);
+  for (; n >= 4; n -= 4, x += 16) top = i32x4.max_s(top, f32x4.abs(v128.load(x)));
+  if (n > 0) top = i32x4.max_s(top, f32x4.abs(loadPart(x, n)));
+  const low = max(i32x4.extract_lane(top, 0), i32x4.extract_lane(top, 1));
+  return reinterpret<f32>(max(low, max(i32x4.extract_lane(top, 2), i32x4.extract_lane(top, 3))));
 }

@@ -5,6 +5,7 @@
 //
 // gates[R,4H] in PyTorch's order i, f, g, o; everything else [R,H]. Row-major, no alignment asked.
 
+import { run_program } from './program';
 import { loadPart, madd, sigmoid4, storePart, tanh4 } from './simd';
 
 /** gates: a on entry, i, f, g, o on return. Writes c, tanhC = tanh(c) and h. c may be cPrev. */
@@ -115,5 +116,67 @@ export function f32_lstm_cell_grad(
     tanhC += row;
     dh += row;
     dc += row;
+  }
+}
+
+/**
+ * The recurrence of a layer, T steps in one call, for R of the B streams of a batch. Time step t of an array begins t B
+ * rows after the first; pointers are to the first stream's row in it, and `row` is that row's number.
+ *
+ * `hh` is a program (see program.ts) that adds W_hh h to a row of gates. gates[T,B,4H]: W_ih x + biases on entry, i, f,
+ * g, o on return; hs and cs [T+1,B,H]: the state before the first step on entry, those after each behind it on return;
+ * tanhC[T,B,H].
+ */
+export function f32_lstm_forward(
+  hh: usize,
+  gates: usize,
+  hs: usize,
+  cs: usize,
+  tanhC: usize,
+  T: i32,
+  B: i32,
+  R: i32,
+  H: i32,
+  row: i32,
+  scratch: usize,
+): void {
+  const step = (<usize>(B * H)) << 2;
+  for (let t = 0; t < T; ++t) {
+    run_program(hh, hs, gates, R, row, scratch);
+    f32_lstm_cell(gates, cs, cs + step, tanhC, hs + step, R, H);
+    gates += step << 2;
+    hs += step;
+    cs += step;
+    tanhC += step;
+    row += B;
+  }
+}
+
+/**
+ * The way back: gates, cs and tanhC as the forward left them. dy[T,B,H]: dL/dh of every step on entry, to which the
+ * later steps' is added; dc[R,H]: dL/dc after the last step on entry, dL/dc before the first on return; to dh[R,H] is
+ * added dL/dh before the first. `hh` adds W_hh^T da. gates become dL/da.
+ */
+export function f32_lstm_backward(
+  hh: usize,
+  gates: usize,
+  cs: usize,
+  tanhC: usize,
+  dy: usize,
+  dc: usize,
+  dh: usize,
+  T: i32,
+  B: i32,
+  R: i32,
+  H: i32,
+  row: i32,
+  scratch: usize,
+): void {
+  const step = (<usize>(B * H)) << 2;
+  for (let t = T - 1; t >= 0; --t) {
+    const before = <usize>t * step;
+    const da = gates + (before << 2);
+    f32_lstm_cell_grad(da, cs + before, tanhC + before, dy + before, dc, da, R, H);
+    run_program(hh, da, t > 0 ? dy + before - step : dh, R, row + t * B, scratch);
   }
 }

@@ -1,29 +1,40 @@
-// y[m1 m2] (+)= (B (x) C) x[n1 n2] for one vector, f32: Y = (B X) C^T or B (X C^T), X[n1,n2] and Y[m1,m2] as they lie
-// in x and y.
+// The matrix products that a Kronecker product comes to for one vector, f32. Y = B X C^T, X[n1,n2] and Y[m1,m2] as they
+// lie in x and y, is, in the cheaper order, either
 //
-// Both products are tiles of four rows and eight columns, four at the end where that is enough, whose left operand is a
-// scalar a row. Packed: B as [ceil(m1/4)][n1][4 rows][4 times], each element repeated for SIMD; C^T as panels
-// [ceil(m2/8)][n2][8], zero past m2. Rows past m1 repeat zeros. The vector between the two products, `temp`, is what the
-// first tile writes and the second reads.
+//   T^T = X^T B^T,  Y = T C^T      or      T = X C^T,  Y = B T
+//
+// and all four are out[I,J] (+)= S^T W with S[K,I] and W[K,J], W in panels of eight columns: X, T^T, X^T, and B^T packed,
+// are the S of the four.
 
 import { madd, put } from './simd';
 
 /** Where a tile's row goes: whole, or the `cols` < 8 first of it. */
 function putRow(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): void {
   put(to, low, cols, accumulate);
-  put(to + 16, high, cols - 4, accumulate);
+  if (cols > 4) put(to + 16, high, cols - 4, accumulate);
 }
 
 /**
- * out[m1,n] (+)= B in[n1,n]: B packed with repeats, `in` row-major; reads up to 7 floats past each row of `in`, and
- * past the last.
+ * s: rows `rowS` bytes apart, up to three floats past each row are read and not used. w: [ceil(J/8)][K][8]; what is past
+ * J, to a multiple of four, is read and not used. out: rows `row` bytes apart, panels of eight columns `panel` bytes
+ * apart, 32 where it is a plain matrix. shape: u32 I, J, K, rowS, row, panel.
+ *
+ * Tiles of four rows and eight columns, four at the end where that is enough. A scalar of S, repeated, meets vectors of W.
+ * On V8 11.3 one pointer with offsets is a third faster here than a pointer for each scalar.
  */
-function left(b: usize, input: usize, out: usize, m1: i32, n1: i32, n: i32, accumulate: bool): void {
-  const row = (<usize>n) << 2;
-  for (let i = 0; i < m1; i += 4) {
-    const rows = m1 - i;
-    let j = 0;
-    for (; j + 4 < n; j += 8) {
+export function f32_panel8_tmm(s: usize, w: usize, out: usize, shape: usize, accumulate: bool): void {
+  const I = load<i32>(shape);
+  const J = load<i32>(shape, 4);
+  const K = load<i32>(shape, 8);
+  const rowS = <usize>load<u32>(shape, 12);
+  const row = <usize>load<u32>(shape, 16);
+  const panel = <usize>load<u32>(shape, 20);
+  for (let i = 0; i < I; i += 4, s += 16, out += row << 2) {
+    const rows = I - i;
+    let b = w;
+    let to = out;
+    let cols = J;
+    for (; cols > 4; cols -= 8, to += panel) {
       let c00 = i32x4.splat(0);
       let c01 = c00;
       let c10 = c00;
@@ -32,170 +43,130 @@ function left(b: usize, input: usize, out: usize, m1: i32, n1: i32, n: i32, accu
       let c21 = c00;
       let c30 = c00;
       let c31 = c00;
-      let a = b;
-      let p = input + ((<usize>j) << 2);
-      let k = n1;
+      let p = s;
+      let k = K;
       while (true) {
-        const x0 = v128.load(p);
-        const x1 = v128.load(p, 16);
-        let r = v128.load(a);
-        c00 = madd(r, x0, c00);
-        c01 = madd(r, x1, c01);
-        r = v128.load(a, 16);
-        c10 = madd(r, x0, c10);
-        c11 = madd(r, x1, c11);
-        r = v128.load(a, 32);
-        c20 = madd(r, x0, c20);
-        c21 = madd(r, x1, c21);
-        r = v128.load(a, 48);
-        c30 = madd(r, x0, c30);
-        c31 = madd(r, x1, c31);
-        a += 64;
-        p += row;
-        if (--k === 0) break;
-      }
-      const to = out + <usize>i * row + ((<usize>j) << 2);
-      const cols = n - j;
-      putRow(to, c00, c01, cols, accumulate);
-      if (rows > 1) putRow(to + row, c10, c11, cols, accumulate);
-      if (rows > 2) putRow(to + row * 2, c20, c21, cols, accumulate);
-      if (rows > 3) putRow(to + row * 3, c30, c31, cols, accumulate);
-    }
-    if (j < n) {
-      let c0 = i32x4.splat(0);
-      let c1 = c0;
-      let c2 = c0;
-      let c3 = c0;
-      let a = b;
-      let p = input + ((<usize>j) << 2);
-      let k = n1;
-      while (true) {
-        const x = v128.load(p);
-        c0 = madd(v128.load(a), x, c0);
-        c1 = madd(v128.load(a, 16), x, c1);
-        c2 = madd(v128.load(a, 32), x, c2);
-        c3 = madd(v128.load(a, 48), x, c3);
-        a += 64;
-        p += row;
-        if (--k === 0) break;
-      }
-      const to = out + <usize>i * row + ((<usize>j) << 2);
-      const cols = n - j;
-      put(to, c0, cols, accumulate);
-      if (rows > 1) put(to + row, c1, cols, accumulate);
-      if (rows > 2) put(to + row * 2, c2, cols, accumulate);
-      if (rows > 3) put(to + row * 3, c3, cols, accumulate);
-    }
-    b += (<usize>n1) << 6;
-  }
-}
-
-/** out[m,m2] (+)= in[m,n2] C^T: C^T packed in panels, `in` row-major. */
-function right(c: usize, input: usize, out: usize, m: i32, m2: i32, n2: i32, accumulate: bool): void {
-  const rowIn = (<usize>n2) << 2;
-  const rowOut = (<usize>m2) << 2;
-  for (let i = 0; i < m; i += 4) {
-    const rows = m - i;
-    const first = input + <usize>i * rowIn;
-    const step1 = rows > 1 ? rowIn : 0;
-    const step2 = rows > 2 ? rowIn : 0;
-    const step3 = rows > 3 ? rowIn : 0;
-    let panel = c;
-    let j = 0;
-    for (; j + 4 < m2; j += 8) {
-      let c00 = i32x4.splat(0);
-      let c01 = c00;
-      let c10 = c00;
-      let c11 = c00;
-      let c20 = c00;
-      let c21 = c00;
-      let c30 = c00;
-      let c31 = c00;
-      let p0 = first;
-      let p1 = p0 + step1;
-      let p2 = p1 + step2;
-      let p3 = p2 + step3;
-      let k = n2;
-      while (true) {
-        const w0 = v128.load(panel);
-        const w1 = v128.load(panel, 16);
-        let r = v128.load32_splat(p0);
+        const w0 = v128.load(b);
+        const w1 = v128.load(b, 16);
+        let r = v128.load32_splat(p);
         c00 = madd(r, w0, c00);
         c01 = madd(r, w1, c01);
-        r = v128.load32_splat(p1);
+        r = v128.load32_splat(p, 4);
         c10 = madd(r, w0, c10);
         c11 = madd(r, w1, c11);
-        r = v128.load32_splat(p2);
+        r = v128.load32_splat(p, 8);
         c20 = madd(r, w0, c20);
         c21 = madd(r, w1, c21);
-        r = v128.load32_splat(p3);
+        r = v128.load32_splat(p, 12);
         c30 = madd(r, w0, c30);
         c31 = madd(r, w1, c31);
-        panel += 32;
-        p0 += 4;
-        p1 += 4;
-        p2 += 4;
-        p3 += 4;
+        b += 32;
+        p += rowS;
         if (--k === 0) break;
       }
-      const to = out + <usize>i * rowOut + ((<usize>j) << 2);
-      const cols = m2 - j;
-      putRow(to, c00, c01, cols, accumulate);
-      if (rows > 1) putRow(to + rowOut, c10, c11, cols, accumulate);
-      if (rows > 2) putRow(to + rowOut * 2, c20, c21, cols, accumulate);
-      if (rows > 3) putRow(to + rowOut * 3, c30, c31, cols, accumulate);
+      if (rows < 4 || cols < 8) {
+        putRow(to, c00, c01, cols, accumulate);
+        if (rows > 1) putRow(to + row, c10, c11, cols, accumulate);
+        if (rows > 2) putRow(to + row * 2, c20, c21, cols, accumulate);
+        if (rows > 3) putRow(to + row * 3, c30, c31, cols, accumulate);
+        continue;
+      }
+      // Most tiles are whole: without a question for each vector.
+      let t = to;
+      if (accumulate) {
+        v128.store(t, f32x4.add(c00, v128.load(t)));
+        v128.store(t, f32x4.add(c01, v128.load(t, 16)), 16);
+        t += row;
+        v128.store(t, f32x4.add(c10, v128.load(t)));
+        v128.store(t, f32x4.add(c11, v128.load(t, 16)), 16);
+        t += row;
+        v128.store(t, f32x4.add(c20, v128.load(t)));
+        v128.store(t, f32x4.add(c21, v128.load(t, 16)), 16);
+        t += row;
+        v128.store(t, f32x4.add(c30, v128.load(t)));
+        v128.store(t, f32x4.add(c31, v128.load(t, 16)), 16);
+      } else {
+        v128.store(t, c00);
+        v128.store(t, c01, 16);
+        t += row;
+        v128.store(t, c10);
+        v128.store(t, c11, 16);
+        t += row;
+        v128.store(t, c20);
+        v128.store(t, c21, 16);
+        t += row;
+        v128.store(t, c30);
+        v128.store(t, c31, 16);
+      }
     }
-    if (j < m2) {
+    if (cols > 0) {
       let c0 = i32x4.splat(0);
       let c1 = c0;
       let c2 = c0;
       let c3 = c0;
-      let p0 = first;
-      let p1 = p0 + step1;
-      let p2 = p1 + step2;
-      let p3 = p2 + step3;
-      let k = n2;
+      let d0 = c0;
+      let d1 = c0;
+      let d2 = c0;
+      let d3 = c0;
+      let p = s;
+      let k = K;
+      let v: v128;
+      // Two sets of sums, used in turn, hide the latency of the additions.
       while (true) {
-        const w = v128.load(panel);
-        c0 = madd(v128.load32_splat(p0), w, c0);
-        c1 = madd(v128.load32_splat(p1), w, c1);
-        c2 = madd(v128.load32_splat(p2), w, c2);
-        c3 = madd(v128.load32_splat(p3), w, c3);
-        panel += 32;
-        p0 += 4;
-        p1 += 4;
-        p2 += 4;
-        p3 += 4;
+        v = v128.load(b);
+        c0 = madd(v128.load32_splat(p), v, c0);
+        c1 = madd(v128.load32_splat(p, 4), v, c1);
+        c2 = madd(v128.load32_splat(p, 8), v, c2);
+        c3 = madd(v128.load32_splat(p, 12), v, c3);
+        b += 32;
+        p += rowS;
+        if (--k === 0) break;
+        v = v128.load(b);
+        d0 = madd(v128.load32_splat(p), v, d0);
+        d1 = madd(v128.load32_splat(p, 4), v, d1);
+        d2 = madd(v128.load32_splat(p, 8), v, d2);
+        d3 = madd(v128.load32_splat(p, 12), v, d3);
+        b += 32;
+        p += rowS;
         if (--k === 0) break;
       }
-      const to = out + <usize>i * rowOut + ((<usize>j) << 2);
-      const cols = m2 - j;
-      put(to, c0, cols, accumulate);
-      if (rows > 1) put(to + rowOut, c1, cols, accumulate);
-      if (rows > 2) put(to + rowOut * 2, c2, cols, accumulate);
-      if (rows > 3) put(to + rowOut * 3, c3, cols, accumulate);
+      putRow(to, f32x4.add(c0, d0), c0, cols, accumulate);
+      if (rows > 1) putRow(to + row, f32x4.add(c1, d1), c1, cols, accumulate);
+      if (rows > 2) putRow(to + row * 2, f32x4.add(c2, d2), c2, cols, accumulate);
+      if (rows > 3) putRow(to + row * 3, f32x4.add(c3, d3), c3, cols, accumulate);
     }
   }
 }
 
-/** x and temp: up to 7 floats past their ends are read, and not used. temp: max(m1 n2, n1 m2) floats. */
-export function f32_kron_mv(
-  b: usize,
-  c: usize,
-  x: usize,
-  y: usize,
-  m1: i32,
-  n1: i32,
-  m2: i32,
-  n2: i32,
-  accumulate: bool,
-  temp: usize,
-): void {
-  if (m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)) {
-    left(b, x, temp, m1, n1, n2, false);
-    right(c, temp, y, m1, m2, n2, accumulate);
-  } else {
-    right(c, x, temp, n1, m2, n2, false);
-    left(b, temp, y, m1, n1, m2, accumulate);
+/** to[C, ceil(R/4) 4] = from[R,C]^T: the rows of `to` are padded to whole vectors with anything. */
+export function f32_transpose(from: usize, to: usize, R: i32, C: i32): void {
+  const rowFrom = (<usize>C) << 2;
+  const rowTo = (<usize>((R + 3) & -4)) << 2;
+  for (let i = 0; i < R; i += 4, from += rowFrom << 2, to += 16) {
+    // Rows past R repeat the first.
+    const r1 = i + 1 < R ? rowFrom : 0;
+    const r2 = i + 2 < R ? rowFrom * 2 : 0;
+    const r3 = i + 3 < R ? rowFrom * 3 : 0;
+    let p = from;
+    let q = to;
+    let n = C;
+    for (; n >= 4; n -= 4, p += 16, q += rowTo << 2) {
+      const a = v128.load(p);
+      const b = v128.load(p + r1);
+      const c = v128.load(p + r2);
+      const d = v128.load(p + r3);
+      const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+      const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+      const ef = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+      const gh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+      v128.store(q, v128.shuffle<f64>(ab, cd, 0, 2));
+      v128.store(q + rowTo, v128.shuffle<f64>(ab, cd, 1, 3));
+      v128.store(q + rowTo * 2, v128.shuffle<f64>(ef, gh, 0, 2));
+      v128.store(q + rowTo * 3, v128.shuffle<f64>(ef, gh, 1, 3));
+    }
+    for (; n > 0; --n, p += 4, q += rowTo) {
+      const v = v128.load_lane<f32>(p + r1, v128.load32_zero(p), 1);
+      v128.store(q, v128.load_lane<f32>(p + r3, v128.load_lane<f32>(p + r2, v, 2), 3));
+    }
   }
 }

@@ -8,8 +8,16 @@
 
 import { loadPart, storePart } from './simd';
 
-// Words of the current block; static, because a function returns one value only.
-const WORDS = memory.data(64, 16);
+// Words of the current block: a function returns one value only. Globals, not memory, which threads share.
+let words0: v128 = i32x4.splat(0);
+let words1: v128 = i32x4.splat(0);
+let words2: v128 = i32x4.splat(0);
+let words3: v128 = i32x4.splat(0);
+
+/** The words of columns 4 i .. 4 i + 3 of the block. */
+function words(i: i32): v128 {
+  return i === 0 ? words0 : i === 1 ? words1 : i === 2 ? words2 : words3;
+}
 
 /** 16 words for columns 16 block .. 16 block + 15 of a row. */
 function philox(block: u32, row: u32, step: u32, stream: u32, seedLow: u32, seedHigh: u32): void {
@@ -31,17 +39,20 @@ function philox(block: u32, row: u32, step: u32, stream: u32, seedLow: u32, seed
     seedLow += 0x9e3779b9;
     seedHigh += 0xbb67ae85;
   }
-  v128.store(WORDS, c0);
-  v128.store(WORDS, c1, 16);
-  v128.store(WORDS, c2, 32);
-  v128.store(WORDS, c3, 48);
+  words0 = c0;
+  words1 = c1;
+  words2 = c2;
+  words3 = c3;
 }
 
 /** y[n] = the words themselves, u32, of row 0 and step 0. */
 export function u32_random(y: usize, n: i32, seedLow: u32, seedHigh: u32, stream: u32): void {
-  for (let block = 0; n > 0; ++block, n -= 16, y += 64) {
+  for (let block = 0; n > 0; ++block) {
     philox(block, 0, 0, stream, seedLow, seedHigh);
-    memory.copy(y, WORDS, (<usize>min(n, 16)) << 2);
+    for (let i = 0; i < 4 && n > 0; ++i, n -= 4, y += 16) {
+      if (n >= 4) v128.store(y, words(i));
+      else storePart(y, words(i), n);
+    }
   }
 }
 
@@ -51,8 +62,8 @@ export function f32_uniform(y: usize, n: i32, low: f32, high: f32, seedLow: u32,
   const base = f32x4.splat(low);
   for (let block = 0; n > 0; ++block) {
     philox(block, 0, 0, stream, seedLow, seedHigh);
-    for (let j = 0; j < 64 && n > 0; j += 16, n -= 4, y += 16) {
-      const u = f32x4.convert_i32x4_u(i32x4.shr_u(v128.load(WORDS + j), 8));
+    for (let i = 0; i < 4 && n > 0; ++i, n -= 4, y += 16) {
+      const u = f32x4.convert_i32x4_u(i32x4.shr_u(words(i), 8));
       const v = f32x4.add(base, f32x4.mul(width, u));
       if (n >= 4) v128.store(y, v);
       else storePart(y, v, n);
@@ -86,8 +97,8 @@ export function f32_dropout(
     let n = N;
     for (let block = 0; n > 0; ++block) {
       philox(block, row, step, stream, seedLow, seedHigh);
-      for (let j = 0; j < 64 && n > 0; j += 16, n -= 4) {
-        const keep = i32x4.ge_s(i32x4.shr_u(v128.load(WORDS + j), 8), threshold);
+      for (let i = 0; i < 4 && n > 0; ++i, n -= 4) {
+        const keep = i32x4.ge_s(i32x4.shr_u(words(i), 8), threshold);
         if (n >= 4) {
           const v = v128.and(keep, f32x4.mul(scale, v128.load(x)));
           v128.store(y, accumulate ? f32x4.add(v, v128.load(y)) : v);

@@ -8,12 +8,105 @@ export function sum4(v: v128): f32 {
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
 }
 
+/** [a0, b0, a1, b1] */
+// @ts-ignore: decorator
+@inline
+export function zipLow(a: v128, b: v128): v128 {
+  return v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+}
+
+/** [a2, b2, a3, b3] */
+// @ts-ignore: decorator
+@inline
+export function zipHigh(a: v128, b: v128): v128 {
+  return v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+}
+
+/** [a0, a1, b0, b1] */
+// @ts-ignore: decorator
+@inline
+export function joinLow(a: v128, b: v128): v128 {
+  return v128.shuffle<f32>(a, b, 0, 1, 4, 5);
+}
+
+/** [a2, a3, b2, b3] */
+// @ts-ignore: decorator
+@inline
+export function joinHigh(a: v128, b: v128): v128 {
+  return v128.shuffle<f32>(a, b, 2, 3, 6, 7);
+}
+
+/** The sums of the lanes of four vectors, each added up as sum4() does. */
+// @ts-ignore: decorator
+@inline
+export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = f32x4.add(zipLow(a, b), zipHigh(a, b));
+  const cd = f32x4.add(zipLow(c, d), zipHigh(c, d));
+  return f32x4.add(joinLow(ab, cd), joinHigh(ab, cd));
+}
+
 /** acc + a * b: rounded twice in plain SIMD; in relaxed SIMD once or twice, as the machine likes. */
 // @ts-ignore: decorator
 @inline
 export function madd(a: v128, b: v128, acc: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, acc);
-  return f32x4.add(acc, f32x4.mul(a, b));
+  return f32x4.add(f32x4.mul(a, b), acc); // in the order of relaxed_madd, so that gzip sees one binary in the other
+}
+
+/** The products of a[n] with each of four others; n is 4, 8, ... or 32, and `width` its bytes. */
+// @ts-ignore: decorator
+@inline
+export function dots4(a: usize, b0: usize, b1: usize, b2: usize, b3: usize, width: usize): v128 {
+  let v = v128.load(a);
+  let s0 = f32x4.mul(v, v128.load(b0));
+  let s1 = f32x4.mul(v, v128.load(b1));
+  let s2 = f32x4.mul(v, v128.load(b2));
+  let s3 = f32x4.mul(v, v128.load(b3));
+  while (width > 16) {
+    v = v128.load(a, 16);
+    s0 = madd(v, v128.load(b0, 16), s0);
+    s1 = madd(v, v128.load(b1, 16), s1);
+    s2 = madd(v, v128.load(b2, 16), s2);
+    s3 = madd(v, v128.load(b3, 16), s3);
+    if (width === 32) break;
+    v = v128.load(a, 32);
+    s0 = madd(v, v128.load(b0, 32), s0);
+    s1 = madd(v, v128.load(b1, 32), s1);
+    s2 = madd(v, v128.load(b2, 32), s2);
+    s3 = madd(v, v128.load(b3, 32), s3);
+    if (width === 48) break;
+    v = v128.load(a, 48);
+    s0 = madd(v, v128.load(b0, 48), s0);
+    s1 = madd(v, v128.load(b1, 48), s1);
+    s2 = madd(v, v128.load(b2, 48), s2);
+    s3 = madd(v, v128.load(b3, 48), s3);
+    if (width === 64) break;
+    v = v128.load(a, 64);
+    s0 = madd(v, v128.load(b0, 64), s0);
+    s1 = madd(v, v128.load(b1, 64), s1);
+    s2 = madd(v, v128.load(b2, 64), s2);
+    s3 = madd(v, v128.load(b3, 64), s3);
+    if (width === 80) break;
+    v = v128.load(a, 80);
+    s0 = madd(v, v128.load(b0, 80), s0);
+    s1 = madd(v, v128.load(b1, 80), s1);
+    s2 = madd(v, v128.load(b2, 80), s2);
+    s3 = madd(v, v128.load(b3, 80), s3);
+    if (width === 96) break;
+    v = v128.load(a, 96);
+    s0 = madd(v, v128.load(b0, 96), s0);
+    s1 = madd(v, v128.load(b1, 96), s1);
+    s2 = madd(v, v128.load(b2, 96), s2);
+    s3 = madd(v, v128.load(b3, 96), s3);
+    if (width === 112) break;
+    v = v128.load(a, 112);
+    s0 = madd(v, v128.load(b0, 112), s0);
+    s1 = madd(v, v128.load(b1, 112), s1);
+    s2 = madd(v, v128.load(b2, 112), s2);
+    s3 = madd(v, v128.load(b3, 112), s3);
+    break;
+  }
+  return sums4(s0, s1, s2, s3);
 }
 
 // Constants of exp4, one vector each. V8 rebuilds f32x4.splat(constant) inside loops; a load is free beside the

@@ -1,6 +1,8 @@
 // Softmax over rows of V logits, f32, and the cross-entropy of a target in each row. x[R,V] row-major; R, V >= 1.
 
+import { run_program } from './program';
 import { exp4, loadPart, storePart, sum4 } from './simd';
+import { f32_set_rows } from './vector';
 
 /** log(sum(e^x)) of one row: the largest is taken out first, so that nothing overflows. */
 function logSumExp(x: usize, V: i32): f32 {
@@ -76,5 +78,49 @@ export function f32_cross_entropy_grad(
     if (rest) storePart(dx + whole, f32x4.mul(s, exp4(f32x4.sub(loadPart(x + whole, rest), l))), rest);
     const at = dx + ((<usize>target) << 2);
     store<f32>(at, load<f32>(at) - scale);
+  }
+}
+
+/**
+ * A softmax head over R rows of x[R,N], `block` rows at a time, so that their logits are still in cache when they are
+ * needed again: logits = W x + bias, then lse and losses as above. `forward` is a program (see program.ts) that adds W x
+ * to a row of logits.
+ *
+ * With `transpose`, a program that adds W^T d to a row of dx[R,N], the gradient is taken at once, see
+ * f32_cross_entropy_grad: `logits`, [R,V], becomes that of the logits. Without it, `logits` is memory for one block.
+ */
+export function f32_softmax_head(
+  forward: usize,
+  transpose: usize,
+  bias: usize,
+  x: usize,
+  logits: usize,
+  targets: usize,
+  lse: usize,
+  losses: usize,
+  dx: usize,
+  R: i32,
+  V: i32,
+  N: i32,
+  block: i32,
+  scale: f32,
+  scratch: usize,
+  scratchBack: usize,
+): void {
+  for (let r = 0; r < R; r += block) {
+    const n = min(block, R - r);
+    f32_set_rows(bias, logits, n, V);
+    run_program(forward, x, logits, n, r, scratch);
+    f32_cross_entropy(logits, targets, lse, losses, n, V);
+    if (transpose) {
+      f32_cross_entropy_grad(logits, targets, lse, logits, n, V, scale);
+      run_program(transpose, logits, dx, n, r, scratchBack);
+      logits += (<usize>(n * V)) << 2;
+      dx += (<usize>(n * N)) << 2;
+    }
+    x += (<usize>(n * N)) << 2;
+    targets += (<usize>n) << 2;
+    lse += (<usize>n) << 2;
+    losses += (<usize>n) << 2;
   }
 }

@@ -4,30 +4,32 @@
 // A packed matrix is a list of instructions of eight u32 each, ended by END; `from` is the address of a vector, or 0
 // for the layer's input or state; `to` is an address; `add` says whether to add to what is there.
 //
-//   PANEL   to from add  w M ceil(N/4) -
-//   KRON    to from add  b c shape temp       shape: address of u32 m1, n1, m2, n2
-//   SELL    to from -    slices count stream -
-//   BLOCK4  to from -    rows count offsets values
-//   BLOCK8  the same
-//   INT8    to from add  w M ceil(N/8) scales  the scratch of quantised x lies before the scales
-//   ZERO    to -    -    bytes - - -
-//   COPY    to from -    bytes - - -
+//   PANEL      to from add  w M ceil(N/4) -
+//   PANEL8     to from add  w shape - -           shape: see packed-kron.ts
+//   TRANSPOSE  to from -    rows columns - -      see packed-kron.ts
+//   SELL       to from -    slices count stream -
+//   BLOCK4     to from -    rows count offsets values
+//   BLOCK8     the same
+//   INT8       to from add  w M ceil(N/8) scales  the scratch of quantised x lies before the scales
+//   ZERO       to -    -    bytes - - -
+//   COPY       to from -    bytes - - -
 
 import { f32_gates } from './gates';
 import { f32_panel_mv } from './packed-dense';
 import { int8_panel_mv } from './packed-int8';
-import { f32_kron_mv } from './packed-kron';
+import { f32_panel8_tmm, f32_transpose } from './packed-kron';
 import { f32_block4_mv, f32_block8_mv, f32_sell_mv } from './packed-sparse';
 
 const END: u32 = 0;
 const PANEL: u32 = 1;
-const KRON: u32 = 2;
+const PANEL8: u32 = 2;
 const SELL: u32 = 3;
 const ZERO: u32 = 4;
 const COPY: u32 = 5;
 const BLOCK4: u32 = 6;
 const BLOCK8: u32 = 7;
 const INT8: u32 = 8;
+const TRANSPOSE: u32 = 9;
 
 /** Runs a packed matrix on the vector `input`. */
 export function run(program: usize, input: usize): void {
@@ -43,8 +45,8 @@ export function run(program: usize, input: usize): void {
     const c = <usize>load<u32>(program, 24);
     const d = <usize>load<u32>(program, 28);
     if (op === PANEL) f32_panel_mv(a, from, to, <i32>b, <i32>c, add);
-    else if (op === KRON)
-      f32_kron_mv(a, b, from, to, load<i32>(c), load<i32>(c, 4), load<i32>(c, 8), load<i32>(c, 12), add, d);
+    else if (op === PANEL8) f32_panel8_tmm(from, a, to, b, add);
+    else if (op === TRANSPOSE) f32_transpose(from, to, <i32>a, <i32>b);
     else if (op === SELL) f32_sell_mv(a, <i32>b, c, from, to);
     else if (op === BLOCK4) f32_block4_mv(a, <i32>b, c, d, from, to);
     else if (op === BLOCK8) f32_block8_mv(a, <i32>b, c, d, from, to);

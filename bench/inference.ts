@@ -16,8 +16,9 @@ import { encodeLanguageModel } from '../src/io/model-file.js';
 import type { NamedTensor } from '../src/io/safetensors.js';
 import { TensorSource } from '../src/io/tensor-source.js';
 import { operatorTensors } from '../src/io/tensors.js';
-import type { LanguageModelConfig } from '../src/nn/config.js';
-import { LanguageModel, matrixPlan } from '../src/nn/language-model.js';
+import type { ModelConfig } from '../src/nn/config.js';
+import { LanguageModel } from '../src/nn/language-model.js';
+import { matrixPlan } from '../src/nn/model.js';
 import { buildOperator, planMatrix } from '../src/operators/budget.js';
 import { type Operator, walk } from '../src/operators/operator.js';
 import { Sparse } from '../src/operators/sparse.js';
@@ -39,7 +40,7 @@ const noise = (n: number, scale: number, seed: number) =>
 const wordOf = (i: number): string =>
   (i < 26 ? '' : wordOf(Math.floor(i / 26) - 1)) + String.fromCharCode(97 + (i % 26));
 
-function modelOf(config: Omit<LanguageModelConfig, 'hidden'>, words: number): LanguageModel {
+function modelOf(config: Omit<ModelConfig, 'hidden'>, words: number): LanguageModel {
   const vocabulary = Vocabulary.build([Array.from({ length: words }, (_, i) => wordOf(i)).join(' ')], 'word');
   const full = { hidden: H, ...config };
   const model = LanguageModel.create(new Runtime(), full, vocabulary, 1);

@@ -40,6 +40,8 @@ function kernelCase(name: string, flops: number, output: number, run: () => void
   };
 }
 
+const slowTn: typeof reference.f32_gemm_nn = (a, b, c, M, ...rest) => reference.f32_gemm_tn(a, M, b, c, M, ...rest);
+
 /** A gemm; `count` is how often a dense training step of the setting below calls it. */
 function gemmCase(kind: 'nn' | 'nt' | 'tn', M: number, N: number, K: number): Case {
   const a = noise(M * K);
@@ -49,9 +51,12 @@ function gemmCase(kind: 'nn' | 'nt' | 'tn', M: number, N: number, K: number): Ca
   const name = `f32_gemm_${kind}` as const;
   const flops = 2 * M * N * K;
   const copy = (at: number, n: number) => Float64Array.from(runtime.floats(at, n));
-  const slow = { nn: reference.f32_gemm_nn, nt: reference.f32_gemm_nt, tn: reference.f32_gemm_tn }[kind];
+  const slow = { nn: reference.f32_gemm_nn, nt: reference.f32_gemm_nt, tn: slowTn }[kind];
   const twin = () => slow(copy(a, M * K), copy(b, N * K), new Float64Array(M * N), M, N, K, false);
-  const run = () => kernels[name](a, b, c, M, N, K, false, scratch);
+  const run =
+    name === 'f32_gemm_tn'
+      ? () => kernels.f32_gemm_tn(a, M, b, c, M, N, K, false, scratch)
+      : () => kernels[name](a, b, c, M, N, K, false, scratch);
   return kernelCase(`${name} ${M} x ${N} x ${K}`, flops, c, run, flops < 1e8 ? twin : undefined);
 }
 

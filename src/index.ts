@@ -1,16 +1,22 @@
-// The library: operators, training and language models. Runs wherever WebAssembly SIMD does; nothing in here is Node's.
+// The library: operators, training, language and intent models. Runs wherever WebAssembly SIMD does; nothing in here is Node's.
 export { Tape, type Tensor } from './autograd/tape.js';
 export { FileFormatError, InputError, TrainingError } from './errors.js';
 export { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './io/checkpoint.js';
 export { type Inventory, type InventoryEntry, takeInventory } from './io/inventory.js';
-export { decodeLanguageModel, encodeLanguageModel } from './io/model-file.js';
+export {
+  decodeIntentModel,
+  decodeLanguageModel,
+  encodeIntentModel,
+  encodeLanguageModel,
+} from './io/model-file.js';
 export { type Dtype, decodeSafetensors, encodeSafetensors, type NamedTensor } from './io/safetensors.js';
-export type { LanguageModelConfig } from './nn/config.js';
+export type { IntentModelConfig, ModelConfig } from './nn/config.js';
 export { type DropoutKey, dropout } from './nn/dropout.js';
 export { embed } from './nn/embedding.js';
+export { IntentModel, type SentenceBatch } from './nn/intent-model.js';
 export { LanguageModel, type State } from './nn/language-model.js';
 export { linear } from './nn/linear.js';
-export { crossEntropy } from './nn/loss.js';
+export { type SoftmaxHead, softmaxLoss } from './nn/loss.js';
 export { LstmLayer, lstm } from './nn/lstm.js';
 export { buildOperator, describePlan, type Plan, planMatrix, type Structure } from './operators/budget.js';
 export type { CsrArrays } from './operators/csr.js';
@@ -28,6 +34,15 @@ export { VStack } from './operators/vstack.js';
 export { Streams } from './tasks/batches.js';
 export { generate } from './tasks/generate.js';
 export {
+  classifySentences,
+  defaultIntentOptions,
+  type Examples,
+  evaluateIntents,
+  type IntentData,
+  type IntentOptions,
+  IntentTraining,
+} from './tasks/intent.js';
+export {
   defaultOptions,
   type EncodedCorpus,
   Evaluation,
@@ -35,6 +50,7 @@ export {
   LanguageModelTraining,
 } from './tasks/language-model.js';
 export { type Level, sampleTexts, splitText, Vocabulary } from './tasks/text.js';
+export type { Quality, Training, TrainingClass, TrainingOptions } from './tasks/training.js';
 export { type AnnealingOptions, defaultAnnealing } from './train/annealing.js';
 export { type CoMatrixDropoutOptions, noCoMatrixDropout } from './train/comatrix.js';
 export type { OptimizerName } from './train/optimizers.js';

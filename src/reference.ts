@@ -51,9 +51,18 @@ export function f32_gemm_nt(a: In, b: In, c: Out, M: number, N: number, K: numbe
   );
 }
 
-export function f32_gemm_tn(a: In, b: In, c: Out, M: number, N: number, K: number, accumulate: boolean): void {
+export function f32_gemm_tn(
+  a: In,
+  lda: number,
+  b: In,
+  c: Out,
+  M: number,
+  N: number,
+  K: number,
+  accumulate: boolean,
+): void {
   gemm(
-    (i, k) => a[k * M + i],
+    (i, k) => a[k * lda + i],
     (k, j) => b[k * N + j],
     c,
     M,
@@ -103,7 +112,7 @@ export function f32_gemv_t(w: In, dy: In, dx: Out, M: number, N: number, accumul
 }
 
 export function f32_ger(dy: In, x: In, dw: Out, M: number, N: number): void {
-  f32_gemm_tn(dy, x, dw, M, N, 1, true);
+  f32_gemm_tn(dy, M, x, dw, M, N, 1, true);
 }
 
 // ---- kron.ts
@@ -149,12 +158,26 @@ export function f32_kron_tmm(
   f32_gemm_nn(dy, kron(b, c, m1, n1, m2, n2), dx, R, n1 * n2, m1 * m2, accumulate);
 }
 
-export function f32_kron_grad(
-  b: In,
+export function f32_kron_grad_b(
   c: In,
   dy: In,
   x: In,
   db: Out,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+): void {
+  kronGradient(dy, x, R, m1, n1, m2, n2, (dw, inB, inC) => {
+    db[inB] += dw * c[inC];
+  });
+}
+
+export function f32_kron_grad_c(
+  b: In,
+  dy: In,
+  x: In,
   dc: Out,
   R: number,
   m1: number,
@@ -162,14 +185,28 @@ export function f32_kron_grad(
   m2: number,
   n2: number,
 ): void {
+  kronGradient(dy, x, R, m1, n1, m2, n2, (dw, inB, inC) => {
+    dc[inC] += dw * b[inB];
+  });
+}
+
+/** Visits the gradient of every entry of W with the entries of B and C whose product it is. */
+function kronGradient(
+  dy: In,
+  x: In,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+  visit: (dw: number, inB: number, inC: number) => void,
+): void {
   const dw = new Float64Array(m1 * m2 * n1 * n2);
-  f32_gemm_tn(dy, x, dw, m1 * m2, n1 * n2, R, false);
+  f32_gemm_tn(dy, m1 * m2, x, dw, m1 * m2, n1 * n2, R, false);
   for (let i = 0; i < m1 * m2; i++) {
     for (let j = 0; j < n1 * n2; j++) {
       const inB = Math.floor(i / m2) * n1 + Math.floor(j / n2);
-      const inC = (i % m2) * n2 + (j % n2);
-      db[inB] += dw[i * n1 * n2 + j] * c[inC];
-      dc[inC] += dw[i * n1 * n2 + j] * b[inB];
+      visit(dw[i * n1 * n2 + j], inB, (i % m2) * n2 + (j % n2));
     }
   }
 }
@@ -185,26 +222,29 @@ export function csrToDense(values: In, columns: In, starts: In, M: number, N: nu
   return w;
 }
 
-/** N is the length of x here: the kernel does not need it. */
-export function f32_csr_mv(values: In, columns: In, starts: In, x: In, y: Out, M: number, accumulate: boolean): void {
-  f32_gemv(csrToDense(values, columns, starts, M, x.length), x, y, M, x.length, accumulate);
-}
-
-export function f32_csr_tmv(
+/** The same for blocks of `block` rows of a column, `stride` apart. */
+export function bsrToDense(
   values: In,
   columns: In,
   starts: In,
-  dy: In,
-  dx: Out,
   M: number,
   N: number,
-  accumulate: boolean,
-): void {
-  f32_gemv_t(csrToDense(values, columns, starts, M, N), dy, dx, M, N, accumulate);
+  block: number,
+  stride = 1,
+): Float64Array {
+  const w = new Float64Array(M * N);
+  for (let group = 0; group < M / block; group++) {
+    const first = stride === 1 ? group * block : group;
+    for (let k = starts[group]; k < starts[group + 1]; k++) {
+      for (let row = 0; row < block; row++) w[(first + row * stride) * N + columns[k]] += values[k * block + row];
+    }
+  }
+  return w;
 }
 
 export function f32_csr_mm(
   values: In,
+  order: In | undefined,
   columns: In,
   starts: In,
   x: In,
@@ -214,21 +254,8 @@ export function f32_csr_mm(
   N: number,
   accumulate: boolean,
 ): void {
-  f32_gemm_nt(x, csrToDense(values, columns, starts, M, N), y, R, M, N, accumulate);
-}
-
-export function f32_csr_tmm(
-  values: In,
-  columns: In,
-  starts: In,
-  dy: In,
-  dx: Out,
-  R: number,
-  M: number,
-  N: number,
-  accumulate: boolean,
-): void {
-  f32_gemm_nn(dy, csrToDense(values, columns, starts, M, N), dx, R, N, M, accumulate);
+  const entries = order ? Array.from(order, (at) => values[at]) : values;
+  f32_gemm_nt(x, csrToDense(entries, columns, starts, M, N), y, R, M, N, accumulate);
 }
 
 export function f32_csr_grad(
@@ -240,10 +267,69 @@ export function f32_csr_grad(
   R: number,
   M: number,
   N: number,
+  first: number,
+  last: number,
 ): void {
-  for (let i = 0; i < M; i++) {
+  for (let i = first; i < last; i++) {
     for (let k = starts[i]; k < starts[i + 1]; k++) {
       for (let r = 0; r < R; r++) dvalues[k] += dy[r * M + i] * x[r * N + columns[k]];
+    }
+  }
+}
+
+export function f32_bsr_mm(
+  values: In,
+  columns: In,
+  starts: In,
+  x: In,
+  y: Out,
+  R: number,
+  M: number,
+  N: number,
+  block: number,
+  stride: number,
+  accumulate: boolean,
+): void {
+  f32_gemm_nt(x, bsrToDense(values, columns, starts, M, N, block, stride), y, R, M, N, accumulate);
+}
+
+export function f32_bsr_tmm(
+  values: In,
+  columns: In,
+  starts: In,
+  dy: In,
+  dx: Out,
+  R: number,
+  M: number,
+  N: number,
+  block: number,
+  stride: number,
+  accumulate: boolean,
+): void {
+  f32_gemm_nn(dy, bsrToDense(values, columns, starts, M, N, block, stride), dx, R, N, M, accumulate);
+}
+
+export function f32_bsr_grad(
+  columns: In,
+  starts: In,
+  dy: In,
+  x: In,
+  dvalues: Out,
+  R: number,
+  M: number,
+  N: number,
+  block: number,
+  stride: number,
+  first: number,
+  last: number,
+): void {
+  for (let group = first; group < last; group++) {
+    const top = stride === 1 ? group * block : group;
+    for (let k = starts[group]; k < starts[group + 1]; k++) {
+      for (let row = 0; row < block; row++) {
+        const i = top + row * stride;
+        for (let r = 0; r < R; r++) dvalues[k * block + row] += dy[r * M + i] * x[r * N + columns[k]];
+      }
     }
   }
 }
@@ -491,5 +577,146 @@ export function f32_adam(
     v[i] = b2 * v[i] + (1 - b2) * grad ** 2;
     w[i] -= (rate1 * m[i]) / (Math.sqrt(v[i]) * root2 + epsilon);
     if (mask && !mask[i]) w[i] = m[i] = v[i] = 0;
+  }
+}
+
+// ---- largest.ts
+
+/** NaN counts as the largest of all. */
+export function f32_largest(x: In, n: number): number {
+  let largest = 0;
+  for (let i = 0; i < n; i++) largest = Math.max(largest, Math.abs(x[i]));
+  return largest;
+}
+
+// ---- packed-kron.ts
+
+const fourOf = (n: number) => 4 * Math.ceil(n / 4);
+
+/** What pads the rows of `to` is not said. */
+export function f32_transpose(from: In, to: Out, R: number, C: number): void {
+  for (let i = 0; i < R; i++) for (let j = 0; j < C; j++) to[j * fourOf(R) + i] = from[i * C + j];
+}
+
+// ---- packing.ts: `from` and `to` of the first two are bytes
+
+export function pad_rows(from: In, to: Out, rows: number, bytes: number, stride: number): void {
+  for (let i = 0; i < rows; i++) {
+    for (let b = 0; b < stride; b++) to[i * stride + b] = b < bytes ? from[i * bytes + b] : 0;
+  }
+}
+
+export function pack_panels(from: In, to: Out, M: number, row: number, width: number): void {
+  const blocks = Math.ceil(row / width);
+  for (let i = 0; i < fourOf(M); i++) {
+    for (let b = 0; b < blocks * width; b++) {
+      const at = (((i >> 2) * blocks + Math.floor(b / width)) * 4 + (i & 3)) * width + (b % width);
+      to[at] = i < M && b < row ? from[i * row + b] : 0;
+    }
+  }
+}
+
+export function f32_pack_columns(from: In, to: Out, J: number, K: number): void {
+  for (let j = 0; j < J; j++) for (let k = 0; k < K; k++) to[((j >> 3) * K + k) * 8 + (j & 7)] = from[j * K + k];
+}
+
+export function csr_check(columns: In, starts: In, rows: number, N: number, count: number): boolean {
+  if (starts[0] !== 0 || starts[rows] !== count) return false;
+  for (let i = 0; i < rows; i++) if (starts[i + 1] < starts[i]) return false;
+  for (let i = 0; i < rows; i++) {
+    for (let k = starts[i]; k < starts[i + 1]; k++) {
+      if (columns[k] >= N || (k > starts[i] && columns[k] <= columns[k - 1])) return false;
+    }
+  }
+  return true;
+}
+
+const lengthOf = (starts: In, i: number) => starts[i + 1] - starts[i];
+const pairsOf = (starts: In, i: number) => Math.ceil(lengthOf(starts, i) / 2);
+
+export function csr_longest_first(starts: In, rows: number, order: Out): number {
+  const held = Array.from({ length: rows }, (_, i) => i).filter((i) => lengthOf(starts, i) > 0);
+  held.sort((a, b) => lengthOf(starts, b) - lengthOf(starts, a) || a - b);
+  held.forEach((row, i) => {
+    order[i] = row;
+  });
+  return held.length;
+}
+
+export function csr_pairs(starts: In, order: In, held: number, rows: number): number {
+  let pairs = 0;
+  for (let i = 0; i < held; i += rows) pairs += pairsOf(starts, order[i]);
+  return pairs;
+}
+
+/** `stream` is bytes. */
+export function f32_sell_pack(
+  values: In,
+  columns: In,
+  starts: In,
+  order: In,
+  held: number,
+  slices: Out,
+  stream: Uint8Array,
+  nowhere: number,
+): void {
+  const view = new DataView(stream.buffer, stream.byteOffset);
+  let pair = 0;
+  for (let s = 0; 4 * s < held; s++) {
+    slices[5 * s] = pairsOf(starts, order[4 * s]);
+    for (let r = 0; r < 4; r++) {
+      const there = 4 * s + r < held;
+      const row = order[4 * s + r];
+      slices[5 * s + 1 + r] = there ? 4 * row : nowhere;
+      for (let k = 0; there && k < lengthOf(starts, row); k++) {
+        const at = 48 * (pair + (k >> 1));
+        const lane = 4 * (k & 1) + r;
+        view.setUint16(at + 2 * lane, 4 * columns[starts[row] + k], true);
+        view.setFloat32(at + 16 + 4 * lane, values[starts[row] + k], true);
+      }
+    }
+    pair += slices[5 * s];
+  }
+}
+
+export function f32_block_pack(
+  values: In,
+  columns: In,
+  starts: In,
+  order: In,
+  held: number,
+  rows: Out,
+  offsets: Out,
+  to: Out,
+  size: number,
+): void {
+  let at = 0;
+  for (let i = 0; i < held; i++) {
+    const row = order[i];
+    rows[2 * i] = pairsOf(starts, row);
+    rows[2 * i + 1] = 4 * size * row;
+    for (let k = 0; k < lengthOf(starts, row); k++) {
+      offsets[at + k] = 4 * columns[starts[row] + k];
+      for (let r = 0; r < size; r++) to[(at + k) * size + r] = values[(starts[row] + k) * size + r];
+    }
+    at += 2 * pairsOf(starts, row);
+  }
+}
+
+export function csr_to_panels(
+  values: In,
+  columns: In,
+  starts: In,
+  rows: number,
+  size: number,
+  to: Out,
+  blocks: number,
+): void {
+  for (let i = 0; i < rows * size; i++) {
+    const group = Math.floor(i / size);
+    for (let k = starts[group]; k < starts[group + 1]; k++) {
+      const j = columns[k];
+      to[((i >> 2) * blocks + (j >> 2)) * 16 + (i & 3) * 4 + (j & 3)] = values[k * size + (i % size)];
+    }
   }
 }

@@ -96,7 +96,8 @@ test('a Kronecker product', () => {
     return dot(dy, y);
   };
   const [db, dc, dx] = [b, c, x].map((array) => new Float64Array(array.length));
-  reference.f32_kron_grad(b, c, dy, x, db, dc, R, m1, n1, m2, n2);
+  reference.f32_kron_grad_b(c, dy, x, db, R, m1, n1, m2, n2);
+  reference.f32_kron_grad_c(b, dy, x, dc, R, m1, n1, m2, n2);
   reference.f32_kron_tmm(b, c, dy, dx, R, m1, n1, m2, n2, false);
   isGradient('b', loss, b, db);
   isGradient('c', loss, c, dc);
@@ -124,17 +125,33 @@ test('a sparse matrix', () => {
   const [entries, x, dy] = [numbers(columns.length), numbers(R * N), numbers(R * M)];
   const loss = () => {
     const y = new Float64Array(R * M);
-    reference.f32_csr_mm(entries, columns, starts, x, y, R, M, N, false);
+    reference.f32_csr_mm(entries, undefined, columns, starts, x, y, R, M, N, false);
     return dot(dy, y);
   };
-  const [dentries, dx] = [new Float64Array(entries.length), new Float64Array(R * N)];
-  reference.f32_csr_grad(columns, starts, dy, x, dentries, R, M, N);
-  reference.f32_csr_tmm(entries, columns, starts, dy, dx, R, M, N, false);
+  const dentries = new Float64Array(entries.length);
+  reference.f32_csr_grad(columns, starts, dy, x, dentries, R, M, N, 0, M);
   isGradient('values', loss, entries, dentries);
-  isGradient('x', loss, x, dx);
-  const one = new Float64Array(N);
-  reference.f32_csr_tmv(entries, columns, starts, dy.subarray(0, M), one, M, N, false);
-  assert.equal(one, dx.slice(0, N));
+});
+
+test('a sparse matrix of blocks', () => {
+  const [R, M, N, block] = [3, 8, 5, 4];
+  const [columns, starts] = [
+    [1, 4, 2],
+    [0, 2, 3],
+  ];
+  for (const stride of [1, 2]) {
+    const [entries, x, dy] = [numbers(block * columns.length), numbers(R * N), numbers(R * M)];
+    const loss = () => {
+      const y = new Float64Array(R * M);
+      reference.f32_bsr_mm(entries, columns, starts, x, y, R, M, N, block, stride, false);
+      return dot(dy, y);
+    };
+    const [dentries, dx] = [new Float64Array(entries.length), new Float64Array(R * N)];
+    reference.f32_bsr_grad(columns, starts, dy, x, dentries, R, M, N, block, stride, 0, M / block);
+    reference.f32_bsr_tmm(entries, columns, starts, dy, dx, R, M, N, block, stride, false);
+    isGradient('values', loss, entries, dentries);
+    isGradient('x', loss, x, dx);
+  }
 });
 
 test('a dense matrix', () => {

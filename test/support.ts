@@ -1,12 +1,16 @@
 // Runs a kernel and its twin of src/reference.ts on the same arguments, and compares what they leave behind.
 
 import * as assert from 'uvu/assert';
+import type { Sparse } from '../src/operators/sparse.js';
 import { uniform } from '../src/random.js';
 import * as reference from '../src/reference.js';
 import type { Kernels, Pointer } from '../src/wasm/kernels.js';
 import { Runtime } from '../src/wasm/runtime.js';
 
-export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH'>;
+/** Kernels that run programs: test/operators/ and test/nn/ hold them against their oracles. */
+export const PROGRAM_KERNELS = ['run_program', 'f32_lstm_forward', 'f32_lstm_backward', 'f32_softmax_head'] as const;
+
+export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH' | (typeof PROGRAM_KERNELS)[number]>;
 
 /** Unit roundoff: one f32 operation errs by at most this part of its result. */
 export const U = 2 ** -24;
@@ -221,4 +225,11 @@ function describe(name: string, args: readonly Argument[]): string {
     return a instanceof Workspace ? `${a.bytes} bytes` : `[${a instanceof Written ? a.start.length : a.length}]`;
   });
   return `${name}(${shown.join(', ')})`;
+}
+
+/** Which weights of a matrix are alive, u8[M N], whatever its form. */
+export function maskOf(matrix: Sparse): Uint8Array {
+  const { columns, starts } = matrix.entries();
+  const ones = new Uint8Array(columns.length).fill(1);
+  return Uint8Array.from(reference.csrToDense(ones, columns, starts, matrix.M, matrix.N));
 }

@@ -80,12 +80,12 @@ async function splitFiles(paths: string[]): Promise<Omit<Corpus, 'name'>> {
   return corpus;
 }
 
-async function isFolder(path: string): Promise<boolean> {
+export async function isFolder(path: string, wanted = CHOICES): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw unreadable(path, error);
-    throw new InputError(`data: no such file or folder: '${path}'; give ${CHOICES}`, { cause: error });
+    throw new InputError(`data: no such file or folder: '${path}'; give ${wanted}`, { cause: error });
   }
 }
 
@@ -98,7 +98,7 @@ async function listTexts(folder: string): Promise<string[]> {
   return files.sort();
 }
 
-async function readText(path: string): Promise<string> {
+export async function readText(path: string): Promise<string> {
   const bytes = await readFile(path).catch((error) => {
     throw unreadable(path, error);
   });

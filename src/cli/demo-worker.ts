@@ -1,17 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { LanguageModelOptions } from '../tasks/language-model.js';
-import { type RunPlaces, type RunSource, runTraining, type StepReport } from './training.js';
+import { languageModelTask, type TextSource } from './language-model.js';
+import { type Outcome, type RunPlaces, runTraining, type StepReport } from './training.js';
 
 /** One of the demo's trainings, on a thread of its own. */
 export interface DemoJob {
-  source: RunSource;
+  source: TextSource;
   options: LanguageModelOptions;
   places: RunPlaces;
 }
 
-export type DemoMessage =
-  | { kind: 'step'; report: StepReport }
-  | { kind: 'done'; outcome: Awaited<ReturnType<typeof runTraining>> };
+export type DemoMessage = { kind: 'step'; report: StepReport } | { kind: 'done'; outcome: Outcome };
 
 const { source, options, places } = workerData as DemoJob;
 const send = (message: DemoMessage) => parentPort!.postMessage(message);
@@ -21,4 +20,4 @@ const watcher = {
   evaluating: () => {},
   interrupted: () => false,
 };
-send({ kind: 'done', outcome: await runTraining(source, options, places, watcher) });
+send({ kind: 'done', outcome: await runTraining(languageModelTask, source, options, places, watcher) });

@@ -11,7 +11,7 @@ import { basesOf, type Cell, independentParts, type Run, runsOf, type Settings }
 import { naming, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
 import { type Order, Runner } from './experiment/runner.js';
-import { type Cost, type Given, type Task, taskOf } from './experiment/task.js';
+import { type Cost, type ExperimentTask, type Given, taskOf } from './experiment/task.js';
 import { formatTable } from './table.js';
 import { Interrupted } from './training.js';
 
@@ -97,11 +97,18 @@ interface CellPlan extends Order {
 }
 
 /** Every candidate's settings must make a training before the first one starts. */
-async function checkCell(file: string, cell: Cell, task: Task, given: (settings: Settings) => Given): Promise<Cost> {
+async function checkCell(
+  file: string,
+  cell: Cell,
+  task: ExperimentTask,
+  given: (settings: Settings) => Given,
+): Promise<Cost> {
   try {
     let cost: Cost | undefined;
+    // Models of other cells are not there yet.
+    const own = Object.entries(cell.settings).filter(([, value]) => !String(value).startsWith('@'));
     for (const candidate of cell.candidates) {
-      cost = await task.check(given({ ...cell.settings, ...candidate, seed: cell.seeds[0] }));
+      cost = await task.check(given({ ...Object.fromEntries(own), ...candidate, seed: cell.seeds[0] }));
     }
     return cost!;
   } catch (error) {

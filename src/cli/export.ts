@@ -5,9 +5,10 @@ import { decodeLanguageModel, encodeLanguageModel } from '../io/model-file.js';
 import { EVALUATION } from '../tasks/language-model.js';
 import { Runtime } from '../wasm/runtime.js';
 import { readCorpus } from './corpus.js';
+import { encodeTexts } from './language-model.js';
 import { naming } from './model.js';
 import { startProgress } from './progress.js';
-import { checkOutput, encodeTexts } from './training.js';
+import { checkOutput } from './training.js';
 
 interface ExportArguments {
   out: string;

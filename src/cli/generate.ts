@@ -1,11 +1,11 @@
 import { generate } from '../tasks/generate.js';
-import { loadModel } from './model.js';
+import { loadLanguageModel } from './model.js';
 
 export async function generateText(
   path: string,
   { prompt, tokens, temperature, seed }: { prompt: string; tokens: number; temperature: number; seed: number },
 ): Promise<void> {
-  const model = await loadModel(path);
+  const model = await loadLanguageModel(path);
   const { vocabulary } = model;
   const start = vocabulary.encode(prompt);
   const unknown = start.filter((id) => id === vocabulary.unknown).length;

@@ -11,9 +11,13 @@ export async function inspect(path: string, { json }: { json?: boolean }): Promi
   }
   const { hidden, layers } = model.config;
   const { level, size } = model.vocabulary;
+  const what =
+    model.kind === 'intent-model'
+      ? `intent model, ${model.labels.length} intents, ${layers} bidirectional layers`
+      : `language model, ${layers} layers`;
   const rows = tensors.map(({ name, kind, shape, nnz, bytes }) => [name, kind, shape.join(' x '), nnz, bytes]);
   process.stdout.write(
-    `${path}: ${method} language model, ${layers} layers of ${hidden} units, ${size} ${level === 'word' ? 'words' : 'characters'}
+    `${path}: ${method} ${what} of ${hidden} units, ${size} ${level === 'word' ? 'words' : 'characters'}
 LSTM matrices: ${parameters.lstm} parameters of ${parameters.total} in all; compressed ${compression.parameters.toFixed(2)}x in parameters, ${compression.bytes.toFixed(2)}x in bytes
 
 ${formatTable({ columns: ['name', 'kind', 'shape', 'nonzeros', 'bytes'], rows })}

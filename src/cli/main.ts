@@ -33,9 +33,97 @@ const data = () =>
   );
 const json = () => new Option('--json', 'print one JSON object as the last line of stdout');
 
+/** What a task sets where nothing is said, in words. */
+interface DefaultTexts {
+  hidden: string;
+  layers: string;
+  compression: string;
+  lr: string;
+  dropout: string;
+  batch: string;
+  epochs: string;
+  freeRate: string;
+}
+
+/** The options of every training; those of the task itself stand before them. */
+function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
+  return command
+    .addOption(new Option('--hidden <n>', `units of a layer (default: ${defaults.hidden})`).argParser(whole(1)))
+    .addOption(new Option('--layers <n>', `LSTM layers (default: ${defaults.layers})`).argParser(whole(1)))
+    .addOption(new Option('--method <name>', `one of ${METHODS.join(', ')} (default: doped-kron)`))
+    .addOption(
+      new Option(
+        '--compression <factor>',
+        `parameters of the dense LSTM matrices over those kept (default: ${defaults.compression})`,
+      ).argParser(number),
+    )
+    .addOption(
+      new Option(
+        '--block <n>',
+        'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster; or of the four gates of a unit (default: 1)',
+      ).choices(['1', '4', '8', 'gates']),
+    )
+    .addOption(new Option('--cmr <p>', 'co-matrix row dropout of both matrices (default: 0)').argParser(number))
+    .addOption(new Option('--optimizer <name>', 'sgd or adam (default: adam)'))
+    .addOption(new Option('--lr <x>', `learning rate (default: ${defaults.lr})`).argParser(number))
+    .addOption(new Option('--dropout <p>', `dropout between layers (default: ${defaults.dropout})`).argParser(number))
+    .addOption(new Option('--batch <n>', `sequences side by side (default: ${defaults.batch})`).argParser(whole(1)))
+    .addOption(new Option('--epochs <n>', `passes over the text (default: ${defaults.epochs})`).argParser(whole(1)))
+    .addOption(new Option('--seed <n>', 'the same seed gives the same model (default: 1)').argParser(whole(0)))
+    .addOption(new Option('--checkpoint <dir>', 'write checkpoints here, to go on from after any stop'))
+    .addOption(new Option('--resume <dir>', 'go on from the checkpoint here, with the settings it was started with'))
+    .addOption(new Option('--out <file>', 'the model (default: model.safetensors)'))
+    .addOption(json())
+    .optionsGroup('Fine tuning:')
+    .addOption(
+      new Option('--kron <shapes>', 'Kronecker factors B and C, as 40x10,20x20 (default: the fewest parameters)'),
+    )
+    .addOption(new Option('--clip <x>', 'largest norm of the gradient, 0 for none (default: 5)').argParser(number))
+    .addOption(
+      new Option('--schedule <name>', 'learning rate: constant, cosine (default of adam) or decay (default of sgd)'),
+    )
+    .addOption(
+      new Option('--decay <after,by>', 'decay: epochs at the full rate, then the divisor an epoch (default: 4,1.5)'),
+    )
+    .addOption(
+      new Option('--anneal <start,end>', 'shares of training between which the dopants are pruned (default: 0.1,0.6)'),
+    )
+    .addOption(new Option('--prune-every <n>', 'steps between two prunings (default: 20)').argParser(whole(1)))
+    .addOption(new Option('--threshold <scope>', 'prune by one threshold, global, or one a matrix (default: global)'))
+    .addOption(
+      new Option(
+        '--final-sparsity <s>',
+        'sparsity of the dopants in the end (default: what --compression asks)',
+      ).argParser(number),
+    )
+    .addOption(
+      new Option(
+        '--free-rate <scale,power>',
+        `free weights learn at min(1, scale density^-power) of the rate (default: ${defaults.freeRate})`,
+      ),
+    )
+    .addOption(new Option('--cmr-rates <s,m>', 'co-matrix row dropout of the structure and of the dopants'))
+    .addOption(new Option('--cmr-hold', 'hold each CMR mask over the sequence instead of one step'))
+    .addOption(
+      new Option('--cmr-until <share>', 'share of training after which CMR is off (default: 1)').argParser(number),
+    )
+    .addOption(
+      new Option(
+        '--alternate <n>',
+        'block coordinate descent: train structure and dopants in turn, n steps each',
+      ).argParser(whole(0)),
+    )
+    .optionsGroup('Output:')
+    .addOption(
+      new Option('--checkpoint-every <seconds>', 'time between two checkpoints (default: 60)').argParser(number),
+    )
+    .addOption(new Option('--records <file>', 'write the training records as JSON: loss, perplexity, sparsity, CMA'))
+    .addOption(new Option('--report <file>', 'write the curves of the training as an HTML page'));
+}
+
 const train = program.command('train').description('train a model');
 
-train
+const lm = train
   .command('lm')
   .description('train a language model on text, its LSTM compressed')
   .addOption(data())
@@ -43,91 +131,24 @@ train
   .addOption(
     new Option('--vocab <n>', 'most frequent tokens kept (default: 10000 words, 256 characters)').argParser(whole(2)),
   )
-  .addOption(new Option('--hidden <n>', 'units of a layer (default: 200)').argParser(whole(1)))
-  .addOption(new Option('--layers <n>', 'LSTM layers (default: 2)').argParser(whole(1)))
-  .addOption(new Option('--method <name>', `one of ${METHODS.join(', ')} (default: doped-kron)`))
-  .addOption(
-    new Option(
-      '--compression <factor>',
-      'parameters of the dense LSTM matrices over those kept (default: 25)',
-    ).argParser(number),
-  )
-  .addOption(
-    new Option(
-      '--block <n>',
-      'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster (default: 1)',
-    ).argParser(number),
-  )
-  .addOption(new Option('--cmr <p>', 'co-matrix row dropout of both matrices (default: 0)').argParser(number))
-  .addOption(new Option('--optimizer <name>', 'sgd or adam (default: adam)'))
-  .addOption(
-    new Option('--lr <x>', 'learning rate (default: adam 0.006 for words, 0.004 for characters; sgd 1)').argParser(
-      number,
-    ),
-  )
-  .addOption(
-    new Option('--dropout <p>', 'dropout between layers (default: 0.3 for words, 0 for characters)').argParser(number),
-  )
-  .addOption(new Option('--batch <n>', 'parallel streams of text (default: 20)').argParser(whole(1)))
   .addOption(
     new Option('--bptt <n>', 'steps of backpropagation through time (default: 35 words, 64 characters)').argParser(
       whole(1),
     ),
   )
   .addOption(
-    new Option('--epochs <n>', 'passes over the text (default: 6 for words, 1 for characters)').argParser(whole(1)),
-  )
-  .addOption(
     new Option('--max-tokens <n>', 'train on about so many tokens, taken from all over the corpus').argParser(whole(1)),
-  )
-  .addOption(new Option('--seed <n>', 'the same seed gives the same model (default: 1)').argParser(whole(0)))
-  .addOption(new Option('--checkpoint <dir>', 'write checkpoints here, to go on from after any stop'))
-  .addOption(new Option('--resume <dir>', 'go on from the checkpoint here, with the settings it was started with'))
-  .addOption(new Option('--out <file>', 'the model (default: model.safetensors)'))
-  .addOption(json())
-  .optionsGroup('Fine tuning:')
-  .addOption(
-    new Option('--kron <shapes>', 'Kronecker factors B and C, as 40x10,20x20 (default: the fewest parameters)'),
-  )
-  .addOption(new Option('--clip <x>', 'largest norm of the gradient, 0 for none (default: 5)').argParser(number))
-  .addOption(
-    new Option('--schedule <name>', 'learning rate: constant, cosine (default of adam) or decay (default of sgd)'),
-  )
-  .addOption(
-    new Option('--decay <after,by>', 'decay: epochs at the full rate, then the divisor an epoch (default: 4,1.5)'),
-  )
-  .addOption(
-    new Option('--anneal <start,end>', 'shares of training between which the dopants are pruned (default: 0.1,0.6)'),
-  )
-  .addOption(new Option('--prune-every <n>', 'steps between two prunings (default: 20)').argParser(whole(1)))
-  .addOption(new Option('--threshold <scope>', 'prune by one threshold, global, or one a matrix (default: global)'))
-  .addOption(
-    new Option(
-      '--final-sparsity <s>',
-      'sparsity of the dopants in the end (default: what --compression asks)',
-    ).argParser(number),
-  )
-  .addOption(
-    new Option(
-      '--free-rate <scale,power>',
-      'free weights learn at min(1, scale density^-power) of the rate (default: adam 0.1,1 for words, 0.3,1 for characters; sgd 1,0)',
-    ),
-  )
-  .addOption(new Option('--cmr-rates <s,m>', 'co-matrix row dropout of the structure and of the dopants'))
-  .addOption(new Option('--cmr-hold', 'hold each CMR mask over the sequence instead of one step'))
-  .addOption(
-    new Option('--cmr-until <share>', 'share of training after which CMR is off (default: 1)').argParser(number),
-  )
-  .addOption(
-    new Option(
-      '--alternate <n>',
-      'block coordinate descent: train structure and dopants in turn, n steps each',
-    ).argParser(whole(0)),
-  )
-  .optionsGroup('Output:')
-  .addOption(new Option('--checkpoint-every <seconds>', 'time between two checkpoints (default: 60)').argParser(number))
-  .addOption(new Option('--records <file>', 'write the training records as JSON: loss, perplexity, sparsity, CMA'))
-  .addOption(new Option('--report <file>', 'write the curves of the training as an HTML page'))
+  );
+addTrainingOptions(lm, {
+  hidden: '200',
+  layers: '2',
+  compression: '25',
+  lr: 'adam 0.006 for words, 0.004 for characters; sgd 1',
+  dropout: '0.3 for words, 0 for characters',
+  batch: '20',
+  epochs: '6 for words, 1 for characters',
+  freeRate: 'adam 0.1,1 for words, 0.3,1 for characters; sgd 1,0',
+})
   .addHelpText(
     'after',
     `
@@ -139,15 +160,64 @@ Examples:
   )
   .action(async (options, command: Command) => (await import('./train.js')).trainLm(options, command));
 
+const intent = train
+  .command('intent')
+  .description('train a model that tells what a sentence wants, its bidirectional LSTM compressed')
+  .addOption(
+    new Option(
+      '--data <path>',
+      'folder with the folders train, valid and perhaps test, each with seq.in, a sentence a line, and label, its intent',
+    ),
+  )
+  .addOption(
+    new Option('--vocab <n>', 'most frequent words kept (default: all seen at least twice, 10000 at most)').argParser(
+      whole(2),
+    ),
+  )
+  .addOption(new Option('--embedding <n>', 'numbers that stand for a word (default: 64)').argParser(whole(1)));
+addTrainingOptions(intent, {
+  hidden: '64, in each direction',
+  layers: '1',
+  compression: '10',
+  lr: 'adam 0.006; sgd 0.5',
+  dropout: '0.3',
+  batch: '16',
+  epochs: '8',
+  freeRate: 'adam 0.3,1; sgd 1,0',
+})
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ dopant train intent --data atis --out intents.safetensors
+  $ dopant train intent --data snips --method dense --checkpoint run1     (Ctrl-C stops; then:)
+  $ dopant train intent --resume run1`,
+  )
+  .action(async (options, command: Command) => (await import('./train.js')).trainIntent(options, command));
+
 program
   .command('eval')
-  .description('perplexity of a model on text')
+  .description('perplexity of a language model on text, accuracy of an intent model on labelled sentences')
   .argument('<model>', 'model file')
-  .addOption(data().makeOptionMandatory())
-  .addOption(new Option('--split <name>', 'part of the corpus').choices(['valid', 'test']).default('test'))
+  .addOption(new Option('--data <path>', 'as for the training of the model').makeOptionMandatory())
+  .addOption(
+    new Option('--split <name>', 'part of the data (default: test, or valid where there is no test folder)').choices([
+      'valid',
+      'test',
+    ]),
+  )
   .addOption(json())
   .addHelpText('after', '\nExample:\n  $ dopant eval model.safetensors --data sotu --split valid')
   .action(async (model, options) => (await import('./eval.js')).evaluate(model, options));
+
+program
+  .command('predict')
+  .description('what a sentence wants, by an intent model')
+  .argument('<model>', 'model file')
+  .argument('<text>', 'the sentence')
+  .addOption(json())
+  .addHelpText('after', '\nExample:\n  $ dopant predict model.safetensors "flights from boston to denver"')
+  .action(async (model, text, options) => (await import('./predict.js')).predict(model, text, options));
 
 program
   .command('generate')

@@ -1,11 +1,16 @@
 import { FileFormatError } from '../errors.js';
 import { readFileBytes } from '../io/files.js';
-import { decodeLanguageModel } from '../io/model-file.js';
-import type { LanguageModel } from '../nn/language-model.js';
+import { decodeLanguageModel, decodeModel } from '../io/model-file.js';
 import { Runtime } from '../wasm/runtime.js';
 
-/** The model of a file; errors name the file. */
-export async function loadModel(path: string): Promise<LanguageModel> {
+/** The model of a file, whatever its kind; errors name the file. */
+export async function loadModel(path: string) {
+  const bytes = await readFileBytes(path);
+  return naming(path, () => decodeModel(new Runtime(), bytes));
+}
+
+/** The same for a file that must hold a language model. */
+export async function loadLanguageModel(path: string) {
   const bytes = await readFileBytes(path);
   return naming(path, () => decodeLanguageModel(new Runtime(), bytes));
 }

@@ -1,4 +1,4 @@
-import type { LanguageModel } from '../nn/language-model.js';
+import type { Model } from '../nn/model.js';
 import { type Operator, walk } from '../operators/operator.js';
 import { Sum } from '../operators/sum.js';
 
@@ -17,7 +17,7 @@ const MOST_ROWS = 1024;
 const MOST_COLS = 768;
 
 /** The first doped matrix of a model: structure, dopants, and what they make together; none where nothing is doped. */
-export function dopedPatterns(model: LanguageModel): MatrixPattern[] {
+export function dopedPatterns(model: Model): MatrixPattern[] {
   const found = model.matrices().flatMap(([name, operator]) => [...walk(operator, name)]);
   const [name, sum] = found.find(([, operator]) => operator instanceof Sum) ?? [];
   if (!(sum instanceof Sum)) return [];

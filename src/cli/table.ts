@@ -1,13 +1,16 @@
+import type { Quality } from '../tasks/training.js';
 import type { Table } from './report.js';
 import type { TrainResult } from './training.js';
 
-/** Results side by side, for the page and for the terminal. */
+/** Results of one task side by side, for the page and for the terminal. */
 export function resultTable(results: readonly TrainResult[]): Table {
+  const measure = results[0].valid.accuracy === undefined ? 'perplexity' : 'accuracy, %';
+  const show = ({ perplexity, accuracy }: Quality) => (accuracy === undefined ? perplexity : 100 * accuracy).toFixed(2);
   return {
     columns: [
       'method',
-      'test perplexity',
-      'valid perplexity',
+      `test ${measure}`,
+      `valid ${measure}`,
       'LSTM parameters',
       'all parameters',
       'compression (parameters)',
@@ -15,8 +18,8 @@ export function resultTable(results: readonly TrainResult[]): Table {
     ],
     rows: results.map(({ method, test, valid, parameters, compression }) => [
       method,
-      test ? test.perplexity.toFixed(2) : '',
-      valid.perplexity.toFixed(2),
+      test ? show(test) : 'no test split',
+      show(valid),
       parameters.lstm,
       parameters.total,
       compression.parameters.toFixed(2),

@@ -1,30 +1,34 @@
 import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
-import type { BlockSize } from '../operators/csr.js';
+import { BLOCK_SIZES } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
-import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
+import { defaultIntentOptions, type IntentData, type IntentTraining } from '../tasks/intent.js';
+import { defaultOptions, type EncodedCorpus, type LanguageModelTraining } from '../tasks/language-model.js';
 import type { Level } from '../tasks/text.js';
+import type { Training, TrainingOptions } from '../tasks/training.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
+import type { Corpus } from './corpus.js';
+import { type IntentCorpus, type IntentSource, intentTask } from './intents.js';
+import { languageModelTask, type TextSource } from './language-model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
 import { resultTable } from './table.js';
 import {
   checkOutput,
+  type Outcome,
   type RunPlaces,
   type RunSource,
-  readCheckpoint,
   resumeTraining,
   runTraining,
   type StepReport,
+  type Task,
 } from './training.js';
 
-/** The options as Commander gives them; undefined where they were not given. */
+/** The options of every task as Commander gives them; undefined where they were not given. */
 export interface TrainArguments {
   data?: string;
-  level: Level;
-  vocab?: number;
   hidden?: number;
   layers?: number;
   method?: string;
@@ -34,16 +38,14 @@ export interface TrainArguments {
   lr?: number;
   dropout?: number;
   batch?: number;
-  bptt?: number;
   epochs?: number;
-  maxTokens?: number;
   seed?: number;
   checkpoint?: string;
   resume?: string;
   out?: string;
   json?: boolean;
   kron?: string;
-  block?: number;
+  block?: string;
   clip?: number;
   schedule?: string;
   decay?: string;
@@ -61,15 +63,80 @@ export interface TrainArguments {
   report?: string;
 }
 
+export interface LanguageModelArguments extends TrainArguments {
+  level: Level;
+  vocab?: number;
+  bptt?: number;
+  maxTokens?: number;
+}
+
+export interface IntentArguments extends TrainArguments {
+  vocab?: number;
+  embedding?: number;
+}
+
+type GivenOn = { getOptionValueSource(name: string): string | undefined };
+
+/** A task, and what a run of it reads and how it trains when it is told so on the command line. */
+export interface TrainCommand<S extends RunSource, D, T extends Training, E, A extends TrainArguments> {
+  task: Task<S, D, T, E>;
+  start(data: string, given: A): { source: S; options: T['options'] };
+}
+
+export const languageModelCommand: TrainCommand<
+  TextSource,
+  Corpus,
+  LanguageModelTraining,
+  EncodedCorpus,
+  LanguageModelArguments
+> = {
+  task: languageModelTask,
+  start(data, given) {
+    const { level, vocab, maxTokens, bptt } = given;
+    const defaults = defaultOptions(level, optimizerOf(given));
+    return {
+      source: { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
+      options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
+    };
+  },
+};
+
+export const intentCommand: TrainCommand<IntentSource, IntentCorpus, IntentTraining, IntentData, IntentArguments> = {
+  task: intentTask,
+  start(data, given) {
+    const { vocab, embedding } = given;
+    const defaults = defaultIntentOptions(optimizerOf(given));
+    return {
+      source: { data, ...(vocab && { vocab }) },
+      options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
+    };
+  },
+};
+
+export const trainLm = (given: LanguageModelArguments, command: GivenOn) => train(languageModelCommand, given, command);
+export const trainIntent = (given: IntentArguments, command: GivenOn) => train(intentCommand, given, command);
+
+/** What a run reads and how it trains. */
+export function startOf<S extends RunSource, D, T extends Training, E, A extends TrainArguments>(
+  { task, start }: TrainCommand<S, D, T, E, A>,
+  given: A,
+): { source: S; options: T['options'] } {
+  if (given.data === undefined) {
+    throw new InputError(`--data is missing: ${task.wanted}; or --resume DIR to go on with a run`);
+  }
+  return start(given.data, given);
+}
+
 /** Those that may stand beside --resume: the others are the checkpoint's. */
 const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
 
-export async function trainLm(
-  given: TrainArguments,
-  command: { getOptionValueSource(name: string): string | undefined },
+async function train<S extends RunSource, D, T extends Training, E, A extends TrainArguments>(
+  trainCommand: TrainCommand<S, D, T, E, A>,
+  given: A,
+  command: GivenOn,
 ): Promise<void> {
-  const { resume } = given;
-  const checkpointEvery = given.checkpointEvery ?? 60;
+  const { task } = trainCommand;
+  const { resume, checkpoint, checkpointEvery = 60 } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
   try {
@@ -77,7 +144,7 @@ export async function trainLm(
       const path = given[name];
       if (path !== undefined) await checkOutput(name, path);
     }
-    let outcome: Awaited<ReturnType<typeof runTraining>>;
+    let outcome: Outcome;
     if (resume !== undefined) {
       const other = Object.keys(given).find(
         (name) => !FREE_WHEN_RESUMING.includes(name) && command.getOptionValueSource(name) === 'cli',
@@ -88,17 +155,16 @@ export async function trainLm(
           `--${flag} does not go with --resume: the run goes on with the settings it was started with`,
         );
       }
-      const checkpoint = await readCheckpoint(resume);
-      const places = { checkpoint: given.checkpoint ?? resume, checkpointEvery, out: given.out ?? checkpoint.run.out };
-      outcome = await resumeTraining(checkpoint, places, watcher);
+      const places = (out: string) => ({ checkpoint: checkpoint ?? resume, checkpointEvery, out: given.out ?? out });
+      outcome = await resumeTraining(task, resume, places, watcher);
     } else {
-      const { checkpoint } = given;
+      const { source, options } = startOf(trainCommand, given);
       const places: RunPlaces = {
         checkpointEvery,
         out: given.out ?? 'model.safetensors',
         ...(checkpoint && { checkpoint }),
       };
-      outcome = await runTraining(runSource(given), trainingOptions(given), places, watcher);
+      outcome = await runTraining(task, source, options, places, watcher);
     }
     watcher.stop();
     const { result, records } = outcome;
@@ -154,15 +220,9 @@ class TerminalWatcher {
   }
 }
 
-export function runSource({ data, level, vocab, maxTokens }: TrainArguments): RunSource {
-  if (data === undefined) {
-    throw new InputError("--data is missing: a text file, a folder, or 'sotu'; or --resume DIR to go on with a run");
-  }
-  return { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) };
-}
+const optimizerOf = ({ optimizer = 'adam' }: TrainArguments) => optimizer as OptimizerName;
 
-export function trainingOptions(given: TrainArguments): LanguageModelOptions {
-  const defaults = defaultOptions(given.level, (given.optimizer ?? 'adam') as OptimizerName);
+function trainingOptions<Options extends TrainingOptions>(given: TrainArguments, defaults: Options): Options {
   const [start, end] = given.anneal ? pair('anneal', given.anneal) : [defaults.annealing.start, defaults.annealing.end];
   const annealing: AnnealingOptions = {
     start,
@@ -187,7 +247,6 @@ export function trainingOptions(given: TrainArguments): LanguageModelOptions {
     learningRate: given.lr ?? defaults.learningRate,
     dropout: given.dropout ?? defaults.dropout,
     batch: given.batch ?? defaults.batch,
-    bptt: given.bptt ?? defaults.bptt,
     epochs: given.epochs ?? defaults.epochs,
     seed: given.seed ?? defaults.seed,
     clip: given.clip ?? defaults.clip,
@@ -197,7 +256,7 @@ export function trainingOptions(given: TrainArguments): LanguageModelOptions {
     freeRate: { scale, power },
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
     ...(given.kron && { kron: kronShape(given.kron) }),
-    ...(given.block !== undefined && { block: given.block as BlockSize }),
+    ...(given.block !== undefined && { block: BLOCK_SIZES.find((block) => String(block) === given.block)! }),
   };
 }
 

@@ -1,26 +1,41 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { FileFormatError, InputError } from '../errors.js';
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
-import { encodeLanguageModel } from '../io/model-file.js';
+import { encodeModel } from '../io/model-file.js';
 import { asObject } from '../io/model-header.js';
-import { matrixPlan } from '../nn/language-model.js';
+import { matrixPlans } from '../nn/model.js';
 import { describePlan } from '../operators/budget.js';
-import { type LanguageModelOptions, LanguageModelTraining } from '../tasks/language-model.js';
-import { type Level, sampleTexts, Vocabulary } from '../tasks/text.js';
+import type { Vocabulary } from '../tasks/text.js';
+import type { Quality, Training, TrainingClass } from '../tasks/training.js';
 import type { TrainRecord } from '../train/records.js';
 import { Runtime } from '../wasm/runtime.js';
-import { type Corpus, readCorpus } from './corpus.js';
 import { naming } from './model.js';
 
 /** What a run reads, besides the options of the training itself. */
 export interface RunSource {
   data: string;
-  level: Level;
-  vocab?: number;
-  maxTokens?: number;
+}
+
+/** What the command line must know of a task. S: what tells the data; D: the data as read; E: as trained on. */
+export interface Task<S extends RunSource, D, T extends Training, E> {
+  training: TrainingClass<T['options'], E, T>;
+  /** What --data must name, in words. */
+  wanted: string;
+  /** Whether what a checkpoint holds, whose `data` is sound, tells the data. */
+  isSource(source: Record<string, unknown>): boolean;
+  read(source: S): Promise<D>;
+  vocabulary(data: D, source: S): Vocabulary;
+  encode(data: D, source: S, vocabulary: Vocabulary): E;
+  /** What it is trained on, in words. */
+  describe(training: T, data: D): string;
+  /**
+   * The measurement on the test split, if there is one. Throws InputError, before hours of training, where nothing can be
+   * measured on it.
+   */
+  test(training: T, data: D): (() => Quality) | undefined;
 }
 
 export interface RunPlaces {
@@ -29,7 +44,7 @@ export interface RunPlaces {
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
-  /** Leave the test text alone: this run only decides something. */
+  /** Leave the test split alone: this run only decides something. */
   withoutTest?: boolean;
 }
 
@@ -57,9 +72,9 @@ export interface TrainResult {
   seed: number;
   compression: Inventory['compression'];
   parameters: Inventory['parameters'];
-  valid: { perplexity: number };
-  /** Missing where the test text was left alone. */
-  test?: { perplexity: number };
+  valid: Quality;
+  /** Left out where the data have no test split, or it was left alone. */
+  test?: Quality;
   tokensPerSecond: number;
   seconds: number;
   out: string;
@@ -71,97 +86,72 @@ export class Interrupted extends Error {
 
 const CHECKPOINT_FILE = 'checkpoint.safetensors';
 
-/** Starts a run, or takes one up from `resume`, and sees it through: train, evaluate, write the model. */
-export async function runTraining(
-  source: RunSource,
-  options: LanguageModelOptions,
+export interface Outcome {
+  result: TrainResult;
+  records: TrainRecord[];
+}
+
+/** Starts a run and sees it through: train, evaluate, write the model. */
+export async function runTraining<S extends RunSource, D, T extends Training, E>(
+  task: Task<S, D, T, E>,
+  source: S,
+  options: T['options'],
   places: RunPlaces,
   watcher: RunWatcher,
-): Promise<{ result: TrainResult; records: TrainRecord[] }> {
+): Promise<Outcome> {
   await checkPlaces(places);
-  const corpus = await readCorpus(source.data);
-  const texts = trainingTexts(corpus, source);
-  const vocabulary = Vocabulary.build(texts, source.level, source.vocab);
-  const training = LanguageModelTraining.create(
-    new Runtime(),
-    vocabulary,
-    options,
-    encode(corpus, texts, vocabulary, source),
-  );
-  return finish(training, corpus, source, places, watcher);
+  const data = await task.read(source);
+  const vocabulary = task.vocabulary(data, source);
+  const encoded = task.encode(data, source, vocabulary);
+  const training = task.training.create(new Runtime(), vocabulary, options, encoded);
+  return finish(task, training, data, source, places, watcher);
 }
 
-export async function hasCheckpoint(folder: string): Promise<boolean> {
-  return (await find(join(folder, CHECKPOINT_FILE))) !== undefined;
-}
+export const hasCheckpoint = async (folder: string): Promise<boolean> =>
+  (await find(join(folder, CHECKPOINT_FILE))) !== undefined;
 
-/** The checkpoint in a folder; errors name the file. */
-export async function readCheckpoint(folder: string): Promise<RunCheckpoint> {
+/** The same for a run that the checkpoint in a folder holds; `places` may depend on where its model was to go. */
+export async function resumeTraining<S extends RunSource, D, T extends Training, E>(
+  task: Task<S, D, T, E>,
+  folder: string,
+  places: (out: string) => RunPlaces,
+  watcher: RunWatcher,
+): Promise<Outcome> {
   const path = join(folder, CHECKPOINT_FILE);
   const bytes = await readFileBytes(path);
-  const { run, resume, ...rest } = naming(path, () => {
-    const checkpoint = decodeCheckpoint(bytes);
-    return { ...checkpoint, run: checkRun(checkpoint.run) };
+  const { run, vocabulary, resume } = naming(path, () => {
+    const checkpoint = decodeCheckpoint(bytes, task.training);
+    return { ...checkpoint, run: checkRun(task, checkpoint.run) };
   });
-  return { ...rest, folder, run, resume: (...args) => naming(path, () => resume(...args)) };
+  const chosen = places(run.out);
+  await checkPlaces(chosen, folder);
+  const data = await task.read(run);
+  const encoded = task.encode(data, run, vocabulary);
+  const training = naming(path, () => resume(new Runtime(), encoded));
+  return finish(task, training, data, run, chosen, watcher);
 }
 
-interface RunCheckpoint extends Checkpoint {
-  folder: string;
-  run: RunSource & { out: string };
-}
-
-function checkRun(value: unknown): RunCheckpoint['run'] {
-  const { data, level, vocab, maxTokens, out } = asObject(value, 'run');
+function checkRun<S extends RunSource>(
+  task: { isSource(source: Record<string, unknown>): boolean },
+  value: unknown,
+): S & { out: string } {
+  const run = asObject(value, 'run');
   const text = (field: unknown) => typeof field === 'string' && field !== '';
-  const whole = (field: unknown) => field === undefined || Number.isSafeInteger(field);
-  if (text(data) && text(out) && (level === 'word' || level === 'char') && whole(vocab) && whole(maxTokens)) {
-    return value as RunCheckpoint['run'];
-  }
+  if (text(run.data) && text(run.out) && task.isSource(run)) return run as unknown as S & { out: string };
   throw new FileFormatError("'run' in the file's metadata is not what dopant train writes there");
 }
 
-/** The same for a run that a checkpoint holds. */
-export async function resumeTraining(
-  { folder, run, vocabulary, resume }: RunCheckpoint,
+async function finish<S extends RunSource, D, T extends Training, E>(
+  task: Task<S, D, T, E>,
+  training: T,
+  data: D,
+  source: S,
   places: RunPlaces,
   watcher: RunWatcher,
-): Promise<{ result: TrainResult; records: TrainRecord[] }> {
-  await checkPlaces(places, folder);
-  const corpus = await readCorpus(run.data);
-  const texts = trainingTexts(corpus, run);
-  const training = resume(new Runtime(), encode(corpus, texts, vocabulary, run));
-  return finish(training, corpus, run, places, watcher);
-}
-
-export function trainingTexts(corpus: Corpus, { level, maxTokens }: RunSource): string[] {
-  return maxTokens === undefined ? corpus.train : sampleTexts(corpus.train, level, maxTokens);
-}
-
-/**
- * One stream of tokens from many texts, with a line break between: at word level it ends a sentence that has no end of
- * its own or is nothing.
- */
-export function encodeTexts(texts: readonly string[], vocabulary: Vocabulary): Int32Array {
-  return vocabulary.encode(texts.join('\n'));
-}
-
-function encode(corpus: Corpus, texts: readonly string[], vocabulary: Vocabulary, { maxTokens }: RunSource) {
-  const train = encodeTexts(texts, vocabulary);
-  return { train: train.slice(0, maxTokens), valid: encodeTexts(corpus.valid, vocabulary) };
-}
-
-async function finish(
-  training: LanguageModelTraining,
-  corpus: Corpus,
-  source: RunSource,
-  places: RunPlaces,
-  watcher: RunWatcher,
-): Promise<{ result: TrainResult; records: TrainRecord[] }> {
+): Promise<Outcome> {
   const { model, options, totalSteps, tokensPerStep, trainer } = training;
   const { out, checkpoint, checkpointEvery, withoutTest } = places;
-  const test = encodeTexts(corpus.test, model.vocabulary);
-  if (test.length < 2) throw new InputError('the test text has no token to predict; it needs at least 2');
+  const measureTest = withoutTest ? undefined : task.test(training, data);
   training.onEvaluation = (share) => watcher.evaluating(share);
   const save = async () => {
     if (!checkpoint) return;
@@ -169,9 +159,7 @@ async function finish(
     await writeFileAtomically(join(checkpoint, CHECKPOINT_FILE), encodeCheckpoint(training, { ...source, out }));
   };
   if (checkpoint) await makeFolder(checkpoint);
-  watcher.announce(
-    `${corpus.name}: ${training.corpus.train.length} training tokens, vocabulary ${model.vocabulary.size}; ${2 * options.layers} LSTM matrices of ${describePlan(matrixPlan(options))} each`,
-  );
+  watcher.announce(`${task.describe(training, data)}; ${describeMatrices(training)}`);
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const stepsBefore = trainer.stepsDone;
@@ -192,7 +180,7 @@ async function finish(
       await save();
       throw new Interrupted(
         checkpoint
-          ? `stopped at step ${done} of ${totalSteps}; go on with: dopant train lm --resume ${checkpoint}`
+          ? `stopped at step ${done} of ${totalSteps}; go on with: dopant train ${training.task} --resume ${checkpoint}`
           : `stopped at step ${done} of ${totalSteps}; without --checkpoint nothing was kept`,
       );
     }
@@ -200,17 +188,34 @@ async function finish(
   training.checkFinite();
   await save();
   const tokensPerSecond = trainer.stepsDone > stepsBefore ? speed() : 0;
-  // The last epoch ended with the validation text.
-  const [last] = training.records.filter((record) => record.kind === 'valid').slice(-1);
-  const perplexities = {
-    valid: { perplexity: last.perplexity },
-    ...(!withoutTest && { test: { perplexity: training.perplexity(test) } }),
-  };
+  // The last epoch ended with the validation data.
+  const { kind, step, epoch, ...valid } = training.records.findLast((record) => record.kind === 'valid')!;
+  const test = measureTest?.();
   const { method, compression, parameters } = takeInventory(model);
-  await writeFileAtomically(out, encodeLanguageModel(model));
+  await writeFileAtomically(out, encodeModel(model));
   const { seed } = options;
-  const result = { method, seed, compression, parameters, ...perplexities, tokensPerSecond, seconds: seconds(), out };
+  const result = {
+    method,
+    seed,
+    compression,
+    parameters,
+    valid,
+    ...(test && { test }),
+    tokensPerSecond,
+    seconds: seconds(),
+    out,
+  };
   return { result, records: training.records };
+}
+
+/** How the LSTM's matrices are made, in words; those of one shape are made alike. */
+function describeMatrices({ model: { architecture }, options }: Training): string {
+  const counts = new Map<string, number>();
+  for (const plan of matrixPlans(options, architecture)) {
+    const words = describePlan(plan);
+    counts.set(words, (counts.get(words) ?? 0) + 1);
+  }
+  return `${[...counts].map(([words, n]) => `${n} LSTM matrices of ${words} each`).join(', ')}`;
 }
 
 /** A checkpoint is written over only by the run that it was taken up for, that in the folder `resumed`. */

@@ -1,5 +1,6 @@
 import plain from '../../build/infer.hex';
 import relaxed from '../../build/infer-relaxed.hex';
+import { InputError } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { chooseSimd, type SimdChoice } from '../wasm/simd.js';
 
@@ -9,16 +10,46 @@ export interface InferenceKernels {
   heapBase(): Pointer;
   f32_largest(x: Pointer, n: number): number;
   run(program: Pointer, input: Pointer): void;
+  f32_add(x: Pointer, y: Pointer, n: number): void;
+  pad_rows(from: Pointer, to: Pointer, rows: number, bytes: number, stride: number): void;
+  pack_panels(from: Pointer, to: Pointer, M: number, row: number, width: 8 | 16): void;
+  f32_transpose(from: Pointer, to: Pointer, R: number, C: number): void;
+  f32_pack_columns(from: Pointer, to: Pointer, J: number, K: number): void;
+  csr_check(columns: Pointer, starts: Pointer, rows: number, N: number, count: number): number;
+  csr_longest_first(starts: Pointer, rows: number, order: Pointer, counts: Pointer, longest: number): number;
+  csr_pairs(starts: Pointer, order: Pointer, held: number, rows: number): number;
+  f32_sell_pack(
+    values: Pointer,
+    columns: Pointer,
+    starts: Pointer,
+    order: Pointer,
+    held: number,
+    slices: Pointer,
+    stream: Pointer,
+    nowhere: number,
+  ): void;
+  f32_block_pack(
+    values: Pointer,
+    columns: Pointer,
+    starts: Pointer,
+    order: Pointer,
+    held: number,
+    rows: Pointer,
+    offsets: Pointer,
+    to: Pointer,
+    size: number,
+  ): void;
+  csr_to_panels(
+    values: Pointer,
+    columns: Pointer,
+    starts: Pointer,
+    rows: number,
+    size: number,
+    to: Pointer,
+    blocks: number,
+  ): void;
   lstm_step(ih: Pointer, hh: Pointer, x: Pointer, gates: Pointer, c: Pointer, h: Pointer, H: number): void;
 }
-
-const IMPORTS = {
-  env: {
-    abort() {
-      throw new Error('a kernel of dopant aborted');
-    },
-  },
-};
 
 export interface InitOptions {
   simd?: SimdChoice;
@@ -35,6 +66,20 @@ export function kernelBytes(simd: SimdChoice = 'auto'): Uint8Array<ArrayBuffer> 
   return Uint8Array.from({ length: digits.length / 2 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
 }
 
+/** The module that was given, which must be what kernelBytes() gives. */
+function checkModule(module: WebAssembly.Module): WebAssembly.Module {
+  let names: string[] = [];
+  try {
+    names = WebAssembly.Module.exports(module).map(({ name }) => name);
+  } catch {
+    // No module at all.
+  }
+  if (['memory', 'lstm_step', 'csr_check'].every((name) => names.includes(name))) return module;
+  throw new InputError(
+    'module: it holds other things than the kernels of dopant/infer; compile what kernelBytes() gives',
+  );
+}
+
 let compiled: WebAssembly.Module | undefined;
 
 /**
@@ -43,13 +88,13 @@ let compiled: WebAssembly.Module | undefined;
  */
 export async function init(options?: InitOptions): Promise<void> {
   if (compiled && !options) return;
-  compiled = options?.module ?? (await WebAssembly.compile(kernelBytes(options?.simd)));
+  compiled = options?.module ? checkModule(options.module) : await WebAssembly.compile(kernelBytes(options?.simd));
 }
 
 /** The same at once. Browsers may refuse it on the main thread for large binaries; these are small. */
 export function initSync(options?: InitOptions): void {
   if (compiled && !options) return;
-  compiled = options?.module ?? new WebAssembly.Module(kernelBytes(options?.simd));
+  compiled = options?.module ? checkModule(options.module) : new WebAssembly.Module(kernelBytes(options?.simd));
 }
 
 const PAGE = 65536;
@@ -58,12 +103,15 @@ const PAGE = 65536;
 export class Engine {
   readonly kernels: InferenceKernels;
   private top: Pointer;
+  /** Where memory that was never used begins. */
+  private clean: Pointer;
 
   /** `reserve` bytes are there from the start: growing piece by piece costs more. */
   constructor(reserve = 0) {
     if (!compiled) throw new Error('dopant/infer: call init() and wait for it, or initSync(), first');
-    this.kernels = new WebAssembly.Instance(compiled, IMPORTS).exports as unknown as InferenceKernels;
+    this.kernels = new WebAssembly.Instance(compiled).exports as unknown as InferenceKernels;
     this.top = this.kernels.heapBase();
+    this.clean = this.top;
     this.grow(this.top + reserve);
   }
 
@@ -73,28 +121,41 @@ export class Engine {
     // Kernels read up to a vector or two past the end of what they use.
     this.top = at + bytes + 32;
     this.grow(this.top);
+    if (this.clean > at) new Uint8Array(this.kernels.memory.buffer, at, Math.min(this.clean, this.top) - at).fill(0);
     return at;
+  }
+
+  /** Memory past all that is handed out, the next alloc's again. May move every view. */
+  scratch(bytes: number): Pointer {
+    const at = Math.ceil(this.top / 64) * 64;
+    this.clean = Math.max(this.clean, at + bytes);
+    this.grow(at + bytes);
+    return at;
+  }
+
+  /** Writes numbers of a file as they are, past all that is handed out too. May move every view. */
+  put(at: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBufferLike>): void {
+    this.clean = Math.max(this.clean, at + byteLength);
+    this.grow(at + byteLength);
+    new Uint8Array(this.kernels.memory.buffer).set(new Uint8Array(buffer, byteOffset, byteLength), at);
   }
 
   private grow(bytes: number): void {
     const { memory } = this.kernels;
     const missing = bytes - memory.buffer.byteLength;
-    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+    if (missing <= 0) return;
+    try {
+      memory.grow(Math.ceil(missing / PAGE));
+    } catch (cause) {
+      throw new InputError(`model: it takes ${bytes} bytes to run, more than this host gives`, { cause });
+    }
   }
 
   floats(at: Pointer, n: number): Float32Array {
     return new Float32Array(this.kernels.memory.buffer, at, n);
   }
 
-  bytes(at: Pointer, n: number): Int8Array {
-    return new Int8Array(this.kernels.memory.buffer, at, n);
-  }
-
   words(at: Pointer, n: number): Uint32Array {
     return new Uint32Array(this.kernels.memory.buffer, at, n);
-  }
-
-  halves(at: Pointer, n: number): Uint16Array {
-    return new Uint16Array(this.kernels.memory.buffer, at, n);
   }
 }

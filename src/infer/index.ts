@@ -1,16 +1,18 @@
 // dopant/infer: runs trained models. Nothing of training is in here, and nothing of Node.
 import { InputError } from '../errors.js';
 import { init, initSync } from './engine.js';
+import { IntentPlan } from './intent.js';
 import { Plan } from './plan.js';
 
 export { FileFormatError, InputError } from '../errors.js';
 export { Vocabulary } from '../tasks/text.js';
 export { hasRelaxedSimd, type SimdChoice } from '../wasm/simd.js';
 export { type InitOptions, init, initSync, kernelBytes } from './engine.js';
+export type { Classification, IntentPlan } from './intent.js';
 export type { Plan } from './plan.js';
 export type { Session } from './session.js';
 
-/** A model from its bytes, from a URL, or, in Node, from a path. */
+/** A language model from its bytes, from a URL, or, in Node, from a path. */
 export async function load(source: Uint8Array | ArrayBuffer | URL | string): Promise<Plan> {
   const [bytes] = await Promise.all([read(source), init()]);
   return new Plan(bytes);
@@ -20,6 +22,18 @@ export async function load(source: Uint8Array | ArrayBuffer | URL | string): Pro
 export function loadSync(bytes: Uint8Array | ArrayBuffer): Plan {
   initSync();
   return new Plan(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
+}
+
+/** An intent model from its bytes, from a URL, or, in Node, from a path. */
+export async function loadIntent(source: Uint8Array | ArrayBuffer | URL | string): Promise<IntentPlan> {
+  const [bytes] = await Promise.all([read(source), init()]);
+  return new IntentPlan(bytes);
+}
+
+/** The same from bytes, at once. */
+export function loadIntentSync(bytes: Uint8Array | ArrayBuffer): IntentPlan {
+  initSync();
+  return new IntentPlan(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
 }
 
 interface FileReader {

@@ -1,23 +1,23 @@
-import type { TensorSource } from '../io/tensor-source.js';
-import { type CsrArrays, fromBlocks } from '../operators/csr.js';
+import { refuseNotFinite, type TensorSource } from '../io/tensor-source.js';
+import { checkCsr, fromBlocks } from '../operators/csr.js';
 import { type OperatorSpec, shapeOf } from '../operators/spec.js';
-import { csrToDense } from '../reference.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 
 // Turns a matrix, as files hold it, into the instructions of assembly/step.ts. The run-time form is another than the
 // training form: dense matrices in panels, Kronecker factors as their two products want them, sparse matrices in
-// slices.
+// slices or blocks. The loops over weights are in assembly/packing.ts; here is what goes where.
 
 const END = 0;
 const PANEL = 1;
-const KRON = 2;
+const PANEL8 = 2;
 const SELL = 3;
 const ZERO = 4;
 const COPY = 5;
 const BLOCK4 = 6;
 const BLOCK8 = 7;
 const INT8 = 8;
+const TRANSPOSE = 9;
 
 /**
  * Nanoseconds that one stored number costs in each layout, padding included; only their ratios count. They were measured
@@ -34,17 +34,25 @@ export interface PackedMatrix {
   gain: number;
 }
 
-/** A program that leaves W x, for its input x, in `to`, or adds it to what is there, or to `bias`, [M]. */
+/** Copies floats of a file to an address and returns their largest magnitude. Throws FileFormatError where one is not finite. */
+export function putFloats(engine: Engine, at: Pointer, name: string, values: Float32Array): number {
+  engine.put(at, values);
+  const largest = engine.kernels.f32_largest(at, values.length);
+  if (!Number.isFinite(largest)) refuseNotFinite(name, values);
+  return largest;
+}
+
+/** A program that leaves W x, for its input x, in `to`, or adds it to what is there, or to the vector at an address. */
 export function packMatrix(
   engine: Engine,
   spec: OperatorSpec,
   name: string,
   source: TensorSource,
   to: Pointer,
-  add: boolean | Float32Array,
+  add: boolean | Pointer,
 ): PackedMatrix {
   const packer = new Packer(engine, source);
-  if (add instanceof Float32Array) packer.copy(add, to);
+  if (typeof add === 'number') packer.instruct(COPY, to, add, false, 4 * shapeOf(spec)[0]);
   const gain = packer.emit(spec, name, 0, to, add !== false);
   const words = [...packer.instructions, END];
   const program = engine.alloc(4 * words.length);
@@ -63,14 +71,12 @@ class Packer {
   /** `from` 0 is the program's input. Returns the gain. */
   emit(spec: OperatorSpec, name: string, from: Pointer, to: Pointer, add: boolean): number {
     switch (spec.type) {
-      case 'dense': {
-        const [M, N] = spec.shape;
-        return this.panel(this.source.floats(`${name}.weight`, [M, N]), M, N, from, to, add);
-      }
+      case 'dense':
+        return this.dense(spec.shape, name, from, to, add);
       case 'sparse':
         return this.sparse(spec, name, from, to, add);
       case 'kronecker':
-        return this.kronecker(spec.B, spec.C, name, from, to, add);
+        return this.kronecker(spec, name, from, to, add);
       case 'int8':
         return this.int8(spec.shape, name, from, to, add);
       case 'product': {
@@ -97,81 +103,87 @@ class Packer {
     }
   }
 
-  private instruct(op: number, to: Pointer, from: Pointer, add: boolean, ...rest: number[]): void {
+  instruct(op: number, to: Pointer, from: Pointer, add: boolean, ...rest: number[]): void {
     const words = [op, to, from, add ? 1 : 0, ...rest];
     while (words.length < 8) words.push(0);
     this.instructions.push(...words);
   }
 
-  copy(values: Float32Array, to: Pointer): void {
-    this.instruct(COPY, to, this.floats(values), false, values.byteLength);
+  /** Where M rows of bytes in panels of four go, and where to put them to be packed in place: see assembly/packing.ts. */
+  private panels(M: number, row: number, width: 8 | 16): { at: Pointer; raw: Pointer } {
+    const panels = Math.ceil(M / 4);
+    const end = panels * 4 * Math.ceil(row / width) * width;
+    const at = this.engine.alloc(end);
+    return { at, raw: at + end - 4 * row * (panels - 1) };
   }
 
-  private floats(values: Float32Array): Pointer {
-    const at = this.engine.alloc(values.byteLength);
-    this.engine.floats(at, values.length).set(values);
-    return at;
+  private dense([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): number {
+    const path = `${name}.weight`;
+    const weight = this.source.unseenFloats(path, [M, N]);
+    const { at, raw } = this.panels(M, 4 * N, 16);
+    const largest = putFloats(this.engine, raw, path, weight);
+    this.engine.kernels.pack_panels(raw, at, M, 4 * N, 16);
+    this.instruct(PANEL, to, from, add, at, M, Math.ceil(N / 4));
+    return N * largest;
   }
 
-  private panel(w: ArrayLike<number>, M: number, N: number, from: Pointer, to: Pointer, add: boolean): number {
-    const blocks = Math.ceil(N / 4);
-    const size = Math.ceil(M / 4) * blocks * 16;
-    const at = this.engine.alloc(4 * size);
-    const packed = this.engine.floats(at, size);
-    for (let i = 0; i < M; i++) {
-      let place = (i >> 2) * blocks * 16 + (i & 3) * 4;
-      for (let j = 0; j < N; j++, place += (j & 3) === 0 ? 13 : 1) packed[place] = w[i * N + j];
-    }
-    this.instruct(PANEL, to, from, add, at, M, blocks);
-    return N * this.engine.kernels.f32_largest(at, size);
+  private int8([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): number {
+    const { weight, scales } = this.source.int8(name, M, N);
+    const { at, raw } = this.panels(M, N, 8);
+    this.engine.put(raw, weight);
+    this.engine.kernels.pack_panels(raw, at, M, N, 8);
+    const blocks = Math.ceil(N / 8);
+    // The scratch of the quantised x lies right before the scales; see assembly/step.ts.
+    const scratch = this.engine.alloc(16 * (blocks + Math.ceil(M / 4)));
+    const scalesAt = scratch + 16 * blocks;
+    this.engine.put(scalesAt, scales);
+    this.instruct(INT8, to, from, add, at, M, blocks, scalesAt);
+    return N * 127 * this.engine.kernels.f32_largest(scalesAt, M);
   }
 
+  /** The two products of assembly/packed-kron.ts. */
   private kronecker(
-    [m1, n1]: [number, number],
-    [m2, n2]: [number, number],
+    { B: [m1, n1], C: [m2, n2] }: Extract<OperatorSpec, { type: 'kronecker' }>,
     name: string,
     from: Pointer,
     to: Pointer,
     add: boolean,
   ): number {
-    const b = this.source.floats(`${name}.B.weight`, [m1, n1]);
-    const c = this.source.floats(`${name}.C.weight`, [m2, n2]);
-    const left = new Float32Array(Math.ceil(m1 / 4) * n1 * 16);
-    for (let i = 0; i < m1; i++) {
-      for (let k = 0; k < n1; k++) {
-        const at = (((i >> 2) * n1 + k) * 4 + (i & 3)) * 4;
-        left.fill(b[i * n1 + k], at, at + 4);
-      }
+    const { engine } = this;
+    let gain = 1;
+    const fourOf = (n: number) => 4 * Math.ceil(n / 4);
+    /** A factor's transpose, [K,J], in panels of eight columns or with rows of whole vectors. */
+    const factor = (part: 'B' | 'C', J: number, K: number, pack: 'f32_pack_columns' | 'f32_transpose'): Pointer => {
+      const path = `${name}.${part}.weight`;
+      const values = this.source.unseenFloats(path, [J, K]);
+      const at = engine.alloc(32 * Math.ceil(J / 8) * K);
+      const raw = engine.scratch(values.byteLength);
+      // At least 1, so that the gain bounds what is between the two products as well.
+      gain *= Math.max(1, K * putFloats(engine, raw, path, values));
+      engine.kernels[pack](raw, at, J, K);
+      return at;
+    };
+    const product = (s: Pointer, w: Pointer, out: Pointer, accumulate: boolean, ...shape: number[]) => {
+      const at = engine.alloc(4 * shape.length);
+      engine.words(at, shape.length).set(shape);
+      this.instruct(PANEL8, out, s, accumulate, w, at);
+    };
+    if (m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)) {
+      const b = factor('B', m1, n1, 'f32_pack_columns');
+      const c = factor('C', m2, n2, 'f32_pack_columns');
+      const between = engine.alloc(4 * fourOf(m1) * n2);
+      product(from, b, between, false, n2, fourOf(m1), n1, 4 * n2, 4 * fourOf(m1), 32);
+      product(between, c, to, add, m1, m2, n2, 4 * fourOf(m1), 4 * m2, 32);
+    } else {
+      const b = factor('B', m1, n1, 'f32_transpose');
+      const c = factor('C', m2, n2, 'f32_pack_columns');
+      const turned = engine.alloc(4 * fourOf(n1) * n2);
+      const between = engine.alloc(32 * Math.ceil(m2 / 8) * n1);
+      this.instruct(TRANSPOSE, turned, from, false, n1, n2);
+      product(turned, c, between, false, n1, fourOf(m2), n2, 4 * fourOf(n1), 32, 32 * n1);
+      product(b, between, to, add, m1, m2, n1, 4 * fourOf(m1), 4 * m2, 32);
     }
-    const right = new Float32Array(Math.ceil(m2 / 8) * n2 * 8);
-    for (let j = 0; j < m2; j++) {
-      for (let k = 0; k < n2; k++) right[((j >> 3) * n2 + k) * 8 + (j & 7)] = c[j * n2 + k];
-    }
-    const shape = this.engine.alloc(16);
-    this.engine.words(shape, 4).set([m1, n1, m2, n2]);
-    const temp = this.engine.alloc(4 * Math.max(m1 * n2, n1 * m2));
-    const [leftAt, rightAt] = [this.floats(left), this.floats(right)];
-    this.instruct(KRON, to, from, add, leftAt, rightAt, shape, temp);
-    const { f32_largest } = this.engine.kernels;
-    // At least 1, so that the gain bounds what is between the two products as well.
-    return Math.max(1, n1 * f32_largest(leftAt, left.length)) * Math.max(1, n2 * f32_largest(rightAt, right.length));
-  }
-
-  private int8([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): number {
-    const { weight, scales } = this.source.int8(name, M, N);
-    const blocks = Math.ceil(N / 8);
-    const panels = Math.ceil(M / 4);
-    const at = this.engine.alloc(32 * panels * blocks);
-    const packed = this.engine.bytes(at, 32 * panels * blocks);
-    for (let i = 0; i < M; i++) {
-      for (let j = 0; j < N; j++)
-        packed[(((i >> 2) * blocks + (j >> 3)) * 4 + (i & 3)) * 8 + (j & 7)] = weight[i * N + j];
-    }
-    // The scratch of the quantised x lies right before the scales; see assembly/step.ts.
-    const scratch = this.engine.alloc(16 * (blocks + panels));
-    this.engine.floats(scratch + 16 * blocks, M).set(scales);
-    this.instruct(INT8, to, from, add, at, M, blocks, scratch + 16 * blocks);
-    return N * 127 * this.engine.kernels.f32_largest(scratch + 16 * blocks, M);
+    return gain;
   }
 
   /** Sparse, or dense where so much would have to be stored that dense is cheaper. */
@@ -182,114 +194,65 @@ class Packer {
     to: Pointer,
     add: boolean,
   ): number {
-    const arrays = this.source.csr(name, M, N, nonzeros, block);
-    const rows = longestFirst(arrays.starts);
-    const { order, lengths } = rows;
+    const { engine } = this;
+    const { kernels } = engine;
+    // The gates of a unit have no kernel of their own: every row is for itself.
+    const size = block === 'gates' ? 1 : block;
+    const { values, columns, starts } =
+      block === 'gates'
+        ? fromBlocks(M, this.source.csr(name, M, N, nonzeros, block), block)
+        : this.source.unseenCsr(name, M, N, nonzeros, block);
+    const rows = M / size;
+    const longest = Math.min(N, columns.length); // no row holds more
+    /** The file's arrays past all that is handed out, checked, and the order of their rows. */
+    const stage = () => {
+      const at = engine.scratch(4 * (values.length + columns.length + 2 * starts.length + longest + 1));
+      const columnsAt = at + values.byteLength;
+      const startsAt = columnsAt + 4 * columns.length;
+      const order = startsAt + 4 * starts.length;
+      const largest = putFloats(engine, at, `${name}.values`, values);
+      engine.words(columnsAt, columns.length).set(columns);
+      engine.words(startsAt, starts.length).set(starts);
+      if (!kernels.csr_check(columnsAt, startsAt, rows, N, columns.length)) {
+        checkCsr(M, N, { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) }, size);
+      }
+      const held = kernels.csr_longest_first(startsAt, rows, order, order + 4 * starts.length, longest);
+      return { largest, values: at, columns: columnsAt, starts: startsAt, order, held };
+    };
+
+    const { largest, held, starts: startsAt, order } = stage();
     // A slice of SELL-4 is as long as its first row; a row of blocks stands for itself.
-    const rowsAtOnce = block === 1 ? 4 : 1;
-    let stored = 0;
-    for (let i = 0; i < order.length; i += rowsAtOnce) stored += 2 * rowsAtOnce * block * pairsOf(lengths[order[i]]);
-    const dense = COST.dense * Math.ceil(M / 4) * Math.ceil(N / 4) * 16;
-    if (N > LARGEST_SPARSE_SIDE || COST[block] * stored > dense) {
-      const { values, columns, starts } = fromBlocks(M, arrays, block);
-      return this.panel(csrToDense(values, columns, starts, M, N), M, N, from, to, add);
+    const rowsAtOnce = size === 1 ? 4 : 1;
+    const pairs = kernels.csr_pairs(startsAt, order, held, rowsAtOnce);
+    const panels = Math.ceil(M / 4) * Math.ceil(N / 4);
+    // What is staged lies where the packed form goes: from here on it is staged once more, past that.
+    if (N > LARGEST_SPARSE_SIDE || COST[size] * 2 * rowsAtOnce * size * pairs > COST.dense * 16 * panels) {
+      const at = engine.alloc(64 * panels);
+      const blocks = Math.ceil(N / 4);
+      const csr = stage();
+      kernels.csr_to_panels(csr.values, csr.columns, csr.starts, rows, size, at, blocks);
+      this.instruct(PANEL, to, from, add, at, M, blocks);
+      return N * largest;
     }
     if (!add) this.instruct(ZERO, to, 0, false, 4 * M);
-    if (order.length === 0) return 0;
-    const largest = block === 1 ? this.sell(arrays, rows, from, to) : this.blocks(arrays, block, rows, from, to);
-    return lengths[order[0]] * largest;
-  }
-
-  /** Returns the largest magnitude; so does blocks(). */
-  private sell({ values, columns, starts }: CsrArrays, { order, lengths }: Sorted, from: Pointer, to: Pointer): number {
-    const { engine } = this;
-    const slices = Math.ceil(order.length / 4);
-    let pairs = 0;
-    for (let s = 0; s < slices; s++) pairs += pairsOf(lengths[order[4 * s]]);
-    const table = engine.alloc(20 * slices);
-    const stream = engine.alloc(48 * pairs);
-    // Rows that are not there read and write a place of their own.
-    const nowhere = engine.alloc(4);
-    const words = engine.words(table, 5 * slices);
-    const offsets = engine.halves(stream, 24 * pairs);
-    const numbers = engine.floats(stream, 12 * pairs);
-    let pair = 0;
-    let largest = 0;
-    for (let s = 0; s < slices; s++) {
-      const count = pairsOf(lengths[order[4 * s]]);
-      words[5 * s] = count;
-      for (let r = 0; r < 4; r++) {
-        const there = 4 * s + r < order.length;
-        words[5 * s + 1 + r] = there ? 4 * order[4 * s + r] : nowhere - to;
-        if (!there) continue;
-        const row = order[4 * s + r];
-        const first = starts[row];
-        for (let i = 0; i < lengths[row]; i++) {
-          const at = pair + (i >> 1);
-          const lane = 4 * (i & 1) + r;
-          offsets[24 * at + lane] = 4 * columns[first + i];
-          numbers[12 * at + 4 + lane] = values[first + i];
-          largest = Math.max(largest, Math.abs(values[first + i]));
-        }
-      }
-      pair += count;
+    if (held === 0) return 0;
+    if (size === 1) {
+      const slices = Math.ceil(held / 4);
+      const table = engine.alloc(20 * slices);
+      const stream = engine.alloc(48 * pairs);
+      // Rows that are not there read and write a place of their own.
+      const nowhere = engine.alloc(4);
+      const csr = stage();
+      kernels.f32_sell_pack(csr.values, csr.columns, csr.starts, csr.order, held, table, stream, nowhere - to);
+      this.instruct(SELL, to, from, true, table, slices, stream);
+    } else {
+      const table = engine.alloc(8 * held);
+      const offsets = engine.alloc(4 * pairs);
+      const weights = engine.alloc(8 * size * pairs);
+      const csr = stage();
+      kernels.f32_block_pack(csr.values, csr.columns, csr.starts, csr.order, held, table, offsets, weights, size);
+      this.instruct(size === 4 ? BLOCK4 : BLOCK8, to, from, true, table, held, offsets, weights);
     }
-    this.instruct(SELL, to, from, true, table, slices, stream);
-    return largest;
-  }
-
-  private blocks(
-    { values, columns, starts }: CsrArrays,
-    size: 4 | 8,
-    { order, lengths }: Sorted,
-    from: Pointer,
-    to: Pointer,
-  ): number {
-    const { engine } = this;
-    let count = 0;
-    for (const row of order) count += 2 * pairsOf(lengths[row]);
-    const table = engine.alloc(8 * order.length);
-    const offsetsAt = engine.alloc(2 * count);
-    const valuesAt = engine.alloc(4 * size * count);
-    const offsets = engine.halves(offsetsAt, count);
-    const weights = engine.floats(valuesAt, size * count);
-    const words = engine.words(table, 2 * order.length);
-    let at = 0;
-    for (let i = 0; i < order.length; i++) {
-      const row = order[i];
-      words[2 * i] = pairsOf(lengths[row]);
-      words[2 * i + 1] = 4 * size * row;
-      for (let k = 0; k < lengths[row]; k++) offsets[at + k] = 4 * columns[starts[row] + k];
-      weights.set(values.subarray(size * starts[row], size * starts[row + 1]), size * at);
-      at += 2 * pairsOf(lengths[row]);
-    }
-    this.instruct(size === 4 ? BLOCK4 : BLOCK8, to, from, true, table, order.length, offsetsAt, valuesAt);
-    return engine.kernels.f32_largest(valuesAt, size * count);
+    return N * largest;
   }
 }
-
-/** What is stored comes in pairs. */
-const pairsOf = (length: number) => (length + 1) >> 1;
-
-interface Sorted {
-  order: Uint32Array; // those that hold anything, the longest first
-  lengths: Uint32Array;
-}
-
-function longestFirst(starts: Uint32Array): Sorted {
-  const lengths = new Uint32Array(starts.length - 1);
-  const keys = new Float64Array(lengths.length);
-  let held = 0;
-  for (let i = 0; i < lengths.length; i++) {
-    lengths[i] = starts[i + 1] - starts[i];
-    // One number to sort by: typed arrays sort numbers fast, and by a function slowly.
-    if (lengths[i] > 0) keys[held++] = i - lengths[i] * KEY;
-  }
-  const sorted = keys.subarray(0, held).sort();
-  const order = new Uint32Array(held);
-  for (let i = 0; i < held; i++) order[i] = ((sorted[i] % KEY) + KEY) % KEY;
-  return { order, lengths };
-}
-
-/** More than there are rows. */
-const KEY = 2 ** 25;

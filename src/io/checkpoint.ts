@@ -1,25 +1,24 @@
 import { FileFormatError, InputError } from '../errors.js';
-import { matrixPlan } from '../nn/language-model.js';
-import {
-  defaultOptions,
-  type EncodedCorpus,
-  type LanguageModelOptions,
-  LanguageModelTraining,
-} from '../tasks/language-model.js';
+import type { Architecture } from '../nn/architecture.js';
+import { matrixPlans } from '../nn/model.js';
+import { rowsOf } from '../operators/csr.js';
+import type { Pattern, Sparse } from '../operators/sparse.js';
 import { Vocabulary } from '../tasks/text.js';
+import type { Fingerprint, Training, TrainingClass, TrainingOptions } from '../tasks/training.js';
 import type { TrainRecord } from '../train/records.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { asObject, checkConfig, checkFormat, parseField } from './model-header.js';
+import { asObject, blamingTheFile, checkConfig, checkFormat, parseField } from './model-header.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
-// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME`, `mask.NAME` and the
-// optimiser's moments of every parameter, the carried LSTM state, and in the metadata the options, the vocabulary, the
-// position, the records so far. The random generator counts from the position and has no state of its own.
+// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME` and the optimiser's
+// moments of every parameter; `mask.NAME` of every sparse matrix, or `columns.NAME` and `starts.NAME` once it is
+// compressed; the carried LSTM state; and in the metadata the options, the vocabulary, the position, the records so far.
+// The random generator counts from the position and has no state of its own.
 
 const FORMAT = 'dopant-checkpoint';
-const VERSION = '1';
+const VERSION = '2';
 
 interface Position {
   epoch: number;
@@ -29,48 +28,56 @@ interface Position {
   lossCount: number;
 }
 
-interface Fingerprint {
-  train: number;
-  valid: number;
-  hash: number;
-}
-
 /** `run` is the caller's: whatever else is needed to take the training up again, as JSON. */
-export function encodeCheckpoint(training: LanguageModelTraining, run: unknown): Uint8Array {
-  const { model, options, trainer, epoch, piece, lossSum, lossCount, records, corpus } = training;
+export function encodeCheckpoint(training: Training, run: unknown): Uint8Array {
+  const { task, model, options, trainer, epoch, piece, lossSum, lossCount, records } = training;
   const tensors = new Map<string, NamedTensor>();
   for (const { name, at, size } of training.arrays()) {
     tensors.set(name, { dtype: 'F32', shape: [size], data: model.runtime.floats(at, size).slice() });
   }
-  for (const { name, at, size } of training.masks()) {
-    tensors.set(name, { dtype: 'U8', shape: [size], data: model.runtime.bytes(at, size).slice() });
+  for (const [name, sparse] of training.sparse()) {
+    for (const [part, data] of Object.entries(sparse.pattern())) {
+      const shape = [data.length];
+      const tensor =
+        data instanceof Uint8Array ? ({ dtype: 'U8', shape, data } as const) : { dtype: 'U32', shape, data };
+      tensors.set(`${part}.${name}`, tensor as NamedTensor);
+    }
   }
   const position: Position = { epoch, piece, steps: trainer.stepsDone, lossSum, lossCount };
   return encodeSafetensors(tensors, {
     format: FORMAT,
     version: VERSION,
+    task,
     options: JSON.stringify(options),
     vocabulary: JSON.stringify(model.vocabulary),
     position: JSON.stringify(position),
     records: JSON.stringify(records),
-    corpus: JSON.stringify(fingerprint(corpus)),
+    corpus: JSON.stringify(training.fingerprint()),
     run: JSON.stringify(run),
   });
 }
 
-export interface Checkpoint {
-  options: LanguageModelOptions;
+export interface Checkpoint<Options, Data, T> {
+  options: Options;
   vocabulary: Vocabulary;
   run: unknown;
-  /** The training as it was. Throws InputError when the corpus is another one. */
-  resume(runtime: Runtime, corpus: EncodedCorpus): LanguageModelTraining;
+  /** The training as it was. Throws InputError when the data are others. */
+  resume(runtime: Runtime, data: Data): T;
 }
 
-/** Throws FileFormatError for a file that is no checkpoint, or a damaged one. */
-export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
+/** Throws FileFormatError for a file that is no checkpoint of this task, or a damaged one. */
+export function decodeCheckpoint<Options extends TrainingOptions, Data, T extends Training>(
+  bytes: Uint8Array,
+  training: TrainingClass<Options, Data, T>,
+): Checkpoint<Options, Data, T> {
   const { tensors, metadata } = decodeSafetensors(bytes);
   checkFormat(metadata, FORMAT, VERSION, 'a checkpoint of dopant');
-  const options = checkOptions(parseField(metadata, 'options'));
+  if (metadata.task !== training.task) {
+    throw new FileFormatError(
+      `the checkpoint is one of 'dopant train' with ${show(metadata.task)}; one with '${training.task}' is wanted`,
+    );
+  }
+  const options = checkOptions(parseField(metadata, 'options'), training.sample);
   const vocabulary = Vocabulary.fromJSON(parseField(metadata, 'vocabulary'));
   const position = checkPosition(parseField(metadata, 'position'));
   // JSON writes null for a perplexity too large for a number.
@@ -78,42 +85,50 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const records = checkRecords(parseField(metadata, 'records', infinite));
   const saved = checkFingerprint(parseField(metadata, 'corpus'));
 
-  const resume = (runtime: Runtime, corpus: EncodedCorpus): LanguageModelTraining => {
-    const now = fingerprint(corpus);
+  const resume = (runtime: Runtime, data: Data): T => {
+    const now = training.fingerprint(data);
     if (JSON.stringify(saved) !== JSON.stringify(now)) {
       throw new InputError(
         `data: the text is not the one that the checkpoint was trained on (${JSON.stringify(saved)} then, ${JSON.stringify(now)} now)`,
       );
     }
-    let training: LanguageModelTraining;
+    let resumed: T;
     try {
-      checkSize(tensors, options, vocabulary.size);
-      training = LanguageModelTraining.create(runtime, vocabulary, options, corpus);
+      checkSize(tensors, options, training.architecture(options, vocabulary, data));
+      resumed = training.create(runtime, vocabulary, options, data);
     } catch (error) {
       if (error instanceof InputError)
         throw new FileFormatError(`the checkpoint's options: ${error.message}`, { cause: error });
       throw error;
     }
+    const { pieces, totalSteps } = resumed;
     const { epoch, piece, steps } = position;
-    const pieces = training.totalSteps / options.epochs;
-    if (piece >= pieces || steps !== epoch * pieces + piece || steps > training.totalSteps) {
+    if (piece >= pieces || steps !== epoch * pieces + piece || steps > totalSteps) {
       throw new FileFormatError(
         `position: ${steps} steps at piece ${piece} of epoch ${epoch}; ${options.epochs} epochs have ${pieces} pieces each`,
       );
     }
     const source = new TensorSource(tensors);
-    const copies: [Pointer, Float32Array | Uint8Array][] = [];
-    for (const { name, at, size } of training.arrays()) copies.push([at, source.floats(name, [size])]);
-    for (const { name, at, size } of training.masks()) copies.push([at, source.flags(name, [size])]);
-    source.finish();
-    for (const [at, data] of copies) {
-      if (data instanceof Uint8Array) runtime.bytes(at, data.length).set(data);
-      else runtime.floats(at, data.length).set(data);
+    // First, since they say how many weights there are.
+    for (const [name, sparse] of resumed.sparse()) {
+      const pattern = readPattern(source, name, sparse);
+      blamingTheFile(() => sparse.restore(pattern));
     }
-    training.restore(position, records);
-    return training;
+    const copies: [Pointer, Float32Array][] = [];
+    for (const { name, at, size } of resumed.arrays()) copies.push([at, source.floats(name, [size])]);
+    source.finish();
+    for (const [at, data] of copies) runtime.floats(at, data.length).set(data);
+    resumed.restore(position, records);
+    return resumed;
   };
   return { options, vocabulary, run: parseField(metadata, 'run'), resume };
+}
+
+function readPattern(source: TensorSource, name: string, { M, N, block }: Sparse): Pattern {
+  if (source.has(`mask.${name}`)) return { mask: source.flags(`mask.${name}`, [M * N]) };
+  const groups = M / rowsOf(block, M).size;
+  const starts = new Uint32Array(source.integers(`starts.${name}`, [groups + 1]));
+  return { starts, columns: new Uint32Array(source.integers(`columns.${name}`, [starts[groups]])) };
 }
 
 function checkPosition(value: unknown): Position {
@@ -128,10 +143,10 @@ function checkPosition(value: unknown): Position {
 }
 
 /** The types alone: what range they must be in, those who use them check. */
-function checkOptions(value: unknown): LanguageModelOptions {
+function checkOptions<Options extends TrainingOptions>(value: unknown, sample: Options): Options {
   const config = checkConfig(value);
-  checkTypes(value, defaultOptions('word'), 'options');
-  return { ...(value as LanguageModelOptions), ...config };
+  checkTypes(value, sample, 'options');
+  return { ...(value as Options), ...config };
 }
 
 /** A record of every kind. */
@@ -177,14 +192,26 @@ function checkTypes(value: unknown, sample: unknown, name: string): void {
 }
 
 /** The parameters must be as many as the options call for, before room is made for so many. */
-function checkSize(tensors: ReadonlyMap<string, NamedTensor>, options: LanguageModelOptions, V: number): void {
-  const { hidden: H, layers } = options;
-  const { M, N, parameters, nonzeros } = matrixPlan(options);
-  // The sparse matrices are whole while they are trained.
-  const matrix = nonzeros === undefined ? parameters : parameters - nonzeros + M * N;
-  const wanted = 2 * V * H + V + layers * (2 * matrix + 8 * H);
+function checkSize(
+  tensors: ReadonlyMap<string, NamedTensor>,
+  options: TrainingOptions,
+  architecture: Architecture,
+): void {
+  const { embedding, layers, hidden, head } = architecture;
+  const names = layers.flatMap(({ name }) => [`value.${name}.ih`, `value.${name}.hh`]);
+  const plans = matrixPlans(options, architecture);
+  let wanted = embedding[0] * embedding[1] + head[0] * (head[1] + 1) + layers.length * 8 * hidden;
+  // A sparse matrix is whole while it is masked, and counts as whole when it is compressed.
+  for (const { M, N, parameters, nonzeros } of plans) {
+    wanted += nonzeros === undefined ? parameters : parameters - nonzeros + M * N;
+  }
   let held = 0;
-  for (const [name, { data }] of tensors) if (name.startsWith('value.')) held += data.length;
+  for (const [name, { data }] of tensors) {
+    if (!name.startsWith('value.')) continue;
+    const isCompressed = tensors.has(name.replace('value.', 'columns.'));
+    const plan = isCompressed && plans[names.findIndex((matrix) => name === matrix || name.startsWith(`${matrix}.`))];
+    held += plan ? plan.M * plan.N : data.length;
+  }
   if (held !== wanted) {
     throw new FileFormatError(`the file has ${held} parameters, but its options call for ${wanted}`);
   }
@@ -194,13 +221,4 @@ function checkFingerprint(value: unknown): Fingerprint {
   checkTypes(value, { train: 0, valid: 0, hash: 0 }, 'corpus');
   const { train, valid, hash } = value as Fingerprint;
   return { train, valid, hash };
-}
-
-/** Lengths and a 32-bit FNV-1a hash of the tokens. */
-function fingerprint({ train, valid }: EncodedCorpus): Fingerprint {
-  let hash = 0x811c9dc5;
-  for (const ids of [train, valid]) {
-    for (const id of ids) hash = Math.imul(hash ^ id, 0x01000193);
-  }
-  return { train: train.length, valid: valid.length, hash: hash >>> 0 };
 }

@@ -1,4 +1,4 @@
-import type { LanguageModel } from '../nn/language-model.js';
+import type { Model } from '../nn/model.js';
 import { Dense } from '../operators/dense.js';
 import { Int8 } from '../operators/int8.js';
 import { walk } from '../operators/operator.js';
@@ -27,7 +27,7 @@ export interface Inventory {
   tensors: InventoryEntry[];
 }
 
-export function takeInventory(model: LanguageModel): Inventory {
+export function takeInventory(model: Model): Inventory {
   const leaves = new Map<string, InventoryEntry>();
   for (const [name, operator] of model.operators()) {
     for (const [path, leaf] of walk(operator, name)) {

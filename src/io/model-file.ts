@@ -1,13 +1,22 @@
+import { IntentModel } from '../nn/intent-model.js';
 import { LanguageModel } from '../nn/language-model.js';
 import { LstmLayer } from '../nn/lstm.js';
+import type { Model, ModelParts } from '../nn/model.js';
 import { Parameter } from '../operators/parameter.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { blamingTheFile, MODEL_FORMAT, MODEL_VERSION, readModelHeader } from './model-header.js';
+import {
+  blamingTheFile,
+  formatOf,
+  headerOf,
+  MODEL_VERSION,
+  type ModelHeader,
+  readModelHeader,
+} from './model-header.js';
 import { encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { loadOperator, operatorTensors, parameterTensor } from './tensors.js';
 
 /** The bytes of a model file; the same model gives the same bytes. */
-export function encodeLanguageModel(model: LanguageModel): Uint8Array {
+export function encodeModel(model: Model): Uint8Array {
   const tensors = new Map<string, NamedTensor>();
   for (const [name, parameter] of model.loose()) tensors.set(name, parameterTensor(parameter));
   for (const [name, operator] of model.operators()) {
@@ -15,23 +24,53 @@ export function encodeLanguageModel(model: LanguageModel): Uint8Array {
   }
   const operators = Object.fromEntries(model.operators().map(([name, operator]) => [name, operator.spec()]));
   return encodeSafetensors(tensors, {
-    format: MODEL_FORMAT,
+    format: formatOf(model.kind),
     version: MODEL_VERSION,
     config: JSON.stringify(model.config),
     vocabulary: JSON.stringify(model.vocabulary),
     operators: JSON.stringify(operators),
+    ...(model instanceof IntentModel && { labels: JSON.stringify(model.labels) }),
   });
+}
+
+export function encodeLanguageModel(model: LanguageModel): Uint8Array {
+  return encodeModel(model);
+}
+
+export function encodeIntentModel(model: IntentModel): Uint8Array {
+  return encodeModel(model);
 }
 
 /**
  * The model of a file. Everything is checked before a kernel sees it: the tensors there are, their shapes, finite
  * weights, column indices. Throws FileFormatError saying what is wrong.
  */
-export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): LanguageModel {
-  const { config, vocabulary, spec, source, finish } = readModelHeader(bytes);
-  const { hidden: H } = config;
-  const V = vocabulary.size;
+export function decodeModel(runtime: Runtime, bytes: Uint8Array): LanguageModel | IntentModel {
+  return modelOf(runtime, readModelHeader(bytes));
+}
 
+/** The same for a file that must hold a language model. */
+export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): LanguageModel {
+  return modelOf(runtime, headerOf(bytes, 'language-model')) as LanguageModel;
+}
+
+/** The same for a file that must hold an intent model. */
+export function decodeIntentModel(runtime: Runtime, bytes: Uint8Array): IntentModel {
+  return modelOf(runtime, headerOf(bytes, 'intent-model')) as IntentModel;
+}
+
+function modelOf(runtime: Runtime, header: ModelHeader): LanguageModel | IntentModel {
+  return blamingTheFile(() => {
+    const parts = decodeParts(runtime, header);
+    const { vocabulary } = header;
+    return header.kind === 'language-model'
+      ? new LanguageModel(runtime, header.config, vocabulary, parts)
+      : new IntentModel(runtime, header.config, vocabulary, header.labels, parts);
+  });
+}
+
+function decodeParts(runtime: Runtime, { architecture, spec, source, finish }: ModelHeader): ModelParts {
+  const { embedding, layers, hidden: H, head } = architecture;
   const parameter = (name: string, shape: readonly number[]) => {
     const values = source.floats(name, shape);
     const result = new Parameter(runtime, shape);
@@ -39,15 +78,15 @@ export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): Langua
     return result;
   };
   const matrix = (name: string, M: number, N: number) => loadOperator(runtime, spec(name, M, N), name, source);
-  return blamingTheFile(() => {
-    const embedding = parameter('embedding', [V, H]);
-    const layers = Array.from({ length: config.layers }, (_, l) => {
-      const ih = matrix(`lstm.${l}.ih`, 4 * H, H);
-      const hh = matrix(`lstm.${l}.hh`, 4 * H, H);
-      return new LstmLayer(ih, hh, parameter(`lstm.${l}.bias_ih`, [4 * H]), parameter(`lstm.${l}.bias_hh`, [4 * H]));
-    });
-    const head = { weight: matrix('head', V, H), bias: parameter('head.bias', [V]) };
-    finish();
-    return new LanguageModel(runtime, config, vocabulary, { embedding, layers, head });
-  });
+  const parts = {
+    embedding: parameter('embedding', embedding),
+    layers: layers.map(({ name, inputs }) => {
+      const ih = matrix(`${name}.ih`, 4 * H, inputs);
+      const hh = matrix(`${name}.hh`, 4 * H, H);
+      return new LstmLayer(ih, hh, parameter(`${name}.bias_ih`, [4 * H]), parameter(`${name}.bias_hh`, [4 * H]));
+    }),
+    head: { weight: matrix('head', ...head), bias: parameter('head.bias', [head[0]]) },
+  };
+  finish();
+  return parts;
 }

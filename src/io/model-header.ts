@@ -1,5 +1,6 @@
 import { FileFormatError, InputError } from '../errors.js';
-import { LARGEST_HIDDEN, type LanguageModelConfig, MOST_LAYERS } from '../nn/config.js';
+import { type Architecture, intentArchitecture, languageModelArchitecture } from '../nn/architecture.js';
+import { type IntentModelConfig, LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from '../nn/config.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
 import { type KronShape, METHODS } from '../operators/methods.js';
 import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
@@ -8,14 +9,16 @@ import { decodeSafetensors, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
 // A model file is a safetensors file. Its metadata hold `format`, `version`, and as JSON `config`, `vocabulary` and
-// `operators`, which says how the tensors make up the matrices: {"lstm.0.ih": spec, ...}.
+// `operators`, which says how the tensors make up the matrices: {"lstm.0.ih": spec, ...}; those of an intent model hold
+// `labels` too, a list of names.
 
-export const MODEL_FORMAT = 'dopant-language-model';
 export const MODEL_VERSION = '1';
 
-export interface ModelHeader {
-  config: LanguageModelConfig;
+export const formatOf = (kind: ModelKind) => `dopant-${kind}`;
+
+interface Header {
   vocabulary: Vocabulary;
+  architecture: Architecture;
   /** What a matrix of this name is made of; it must be M x N. */
   spec(name: string, M: number, N: number): OperatorSpec;
   source: TensorSource;
@@ -23,11 +26,19 @@ export interface ModelHeader {
   finish(): void;
 }
 
+export type ModelHeader = Header &
+  (
+    | { kind: 'language-model'; config: ModelConfig }
+    | { kind: 'intent-model'; config: IntentModelConfig; labels: string[] }
+  );
+
 /** What a model file says of itself, checked, and its tensors, to be taken. Throws FileFormatError. */
 export function readModelHeader(bytes: Uint8Array): ModelHeader {
   const { tensors, metadata } = decodeSafetensors(bytes);
-  checkFormat(metadata, MODEL_FORMAT, MODEL_VERSION, 'a model of dopant');
-  const config = checkConfig(parseField(metadata, 'config'));
+  const kind = metadata.format === formatOf('intent-model') ? 'intent-model' : 'language-model';
+  checkFormat(metadata, formatOf(kind), MODEL_VERSION, 'a model of dopant');
+  const given = parseField(metadata, 'config');
+  const config = checkConfig(given);
   const vocabulary = Vocabulary.fromJSON(parseField(metadata, 'vocabulary'));
   const operators = asObject(parseField(metadata, 'operators'), 'operators');
   const source = new TensorSource(tensors);
@@ -39,7 +50,37 @@ export function readModelHeader(bytes: Uint8Array): ModelHeader {
     }
     return checked;
   };
-  return { config, vocabulary, spec, source, finish: () => source.finish() };
+  const shared = { vocabulary, spec, source, finish: () => source.finish() };
+  const V = vocabulary.size;
+  if (kind === 'language-model') {
+    return { ...shared, kind, config, architecture: languageModelArchitecture(config, V) };
+  }
+  if (vocabulary.level !== 'word') throw new FileFormatError('vocabulary: an intent model has one of words');
+  const embedding = wholeNumber('embedding', asObject(given, 'config').embedding, LARGEST_HIDDEN);
+  const labels = checkLabels(parseField(metadata, 'labels'));
+  const full = { ...config, embedding };
+  return { ...shared, kind, config: full, labels, architecture: intentArchitecture(full, V, labels.length) };
+}
+
+/** The header of a model that must be of this kind. */
+export function headerOf<Kind extends ModelKind>(bytes: Uint8Array, kind: Kind): Extract<ModelHeader, { kind: Kind }> {
+  const header = readModelHeader(bytes);
+  if (header.kind !== kind) {
+    throw new FileFormatError(`the file is of kind '${header.kind}'; '${kind}' is wanted`);
+  }
+  return header as Extract<ModelHeader, { kind: Kind }>;
+}
+
+function checkLabels(value: unknown): string[] {
+  if (!Array.isArray(value) || value.length < 2) {
+    throw new FileFormatError("'labels' in the file's metadata are not a list of at least two names");
+  }
+  for (const [i, label] of value.entries()) {
+    if (typeof label !== 'string' || label === '' || value.indexOf(label) < i) {
+      throw new FileFormatError(`labels: number ${i} is ${show(label)}; a name that no other has is wanted`);
+    }
+  }
+  return value;
 }
 
 /** Constructors blame their arguments, but in here those are the file's. */
@@ -85,14 +126,8 @@ export function asObject(value: unknown, what: string): Record<string, unknown> 
 }
 
 /** The configuration as read from JSON, without whatever else is there. */
-export function checkConfig(value: unknown): LanguageModelConfig {
+export function checkConfig(value: unknown): ModelConfig {
   const { hidden, layers, method, compression, kron, block } = asObject(value, 'config');
-  const whole = (name: string, n: unknown, most: number): number => {
-    if (!Number.isInteger(n) || (n as number) < 1 || (n as number) > most) {
-      throw new FileFormatError(`config: ${name} is ${show(n)}; 1 to ${most} is wanted`);
-    }
-    return n as number;
-  };
   const known = METHODS.find((name) => name === method);
   if (!known) throw new FileFormatError(`config: method is ${show(method)}; ${METHODS.join(', ')} are known`);
   if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
@@ -106,11 +141,18 @@ export function checkConfig(value: unknown): LanguageModelConfig {
     throw new FileFormatError(`config: block is ${show(block)}; ${BLOCK_SIZES.join(', ')} are known`);
   }
   return {
-    hidden: whole('hidden', hidden, LARGEST_HIDDEN),
-    layers: whole('layers', layers, MOST_LAYERS),
+    hidden: wholeNumber('hidden', hidden, LARGEST_HIDDEN),
+    layers: wholeNumber('layers', layers, MOST_LAYERS),
     method: known,
     compression,
-    ...(kron && { kron: kron.map((side) => whole('kron', side, 4 * LARGEST_HIDDEN)) as unknown as KronShape }),
+    ...(kron && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_HIDDEN)) as unknown as KronShape }),
     ...(size && { block: size }),
   };
+}
+
+function wholeNumber(name: string, n: unknown, most: number): number {
+  if (!Number.isInteger(n) || (n as number) < 1 || (n as number) > most) {
+    throw new FileFormatError(`config: ${name} is ${show(n)}; 1 to ${most} is wanted`);
+  }
+  return n as number;
 }

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { type BlockSize, type CsrArrays, checkCsr } from '../operators/csr.js';
+import { type BlockSize, type CsrArrays, checkBlock, checkCsr, rowsOf } from '../operators/csr.js';
 import type { Int8Arrays } from '../operators/int8.js';
 import type { NamedTensor } from './safetensors.js';
 
@@ -15,24 +15,27 @@ export class TensorSource {
     this.rest = new Map(tensors);
   }
 
-  floats(name: string, shape: readonly number[]): Float32Array {
-    const tensor = this.take(name, shape);
-    if (tensor.dtype !== 'F32') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; F32 is wanted`);
-    const { data } = tensor;
-    // The host searches at full speed at once; a loop of ours would still be interpreted when a model is loaded first.
-    if (NOT_FINITE.some((bad) => data.includes(bad))) {
-      const place = data.findIndex((value) => !Number.isFinite(value));
-      throw new FileFormatError(`tensor '${name}' holds ${data[place]} at place ${place}; weights are finite`);
-    }
-    return data;
+  has(name: string): boolean {
+    return this.rest.has(name);
   }
 
-  integers(name: string, shape: readonly number[]): Uint32Array {
+  floats(name: string, shape: readonly number[]): Float32Array {
+    return checkFinite(name, this.unseenFloats(name, shape));
+  }
+
+  /** Without a look at the numbers: whoever takes them does that, and calls refuseNotFinite() where it must. */
+  unseenFloats(name: string, shape: readonly number[]): Float32Array {
+    const tensor = this.take(name, shape);
+    if (tensor.dtype !== 'F32') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; F32 is wanted`);
+    return tensor.data;
+  }
+
+  integers(name: string, shape: readonly number[]): Uint16Array | Uint32Array {
     const tensor = this.take(name, shape);
     if (tensor.dtype !== 'U16' && tensor.dtype !== 'U32') {
       throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U16 or U32 is wanted`);
     }
-    return new Uint32Array(tensor.data);
+    return tensor.data;
   }
 
   flags(name: string, shape: readonly number[]): Uint8Array {
@@ -46,13 +49,22 @@ export class TensorSource {
 
   /** The arrays of a sparse matrix, of its blocks where it has some. Throws InputError where they do not fit together. */
   csr(name: string, M: number, N: number, nonzeros: number, block: BlockSize = 1): CsrArrays {
-    const arrays = {
-      values: this.floats(`${name}.values`, [nonzeros]),
-      columns: this.integers(`${name}.columns`, [nonzeros / block]),
-      starts: this.integers(`${name}.starts`, [M / block + 1]),
-    };
+    const { values, columns, starts } = this.unseenCsr(name, M, N, nonzeros, block);
+    checkFinite(`${name}.values`, values);
+    const arrays = { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) };
     checkCsr(M, N, arrays, block);
     return arrays;
+  }
+
+  /** The same without a look at the numbers: whoever takes them does that. */
+  unseenCsr(name: string, M: number, N: number, nonzeros: number, block: BlockSize) {
+    checkBlock(M, N, block);
+    const { size } = rowsOf(block, M);
+    return {
+      values: this.unseenFloats(`${name}.values`, [nonzeros]),
+      columns: this.integers(`${name}.columns`, [nonzeros / size]),
+      starts: this.integers(`${name}.starts`, [M / size + 1]),
+    };
   }
 
   /** Weights of 8 bits and what one step of them stands for in each row. */
@@ -84,4 +96,16 @@ export class TensorSource {
     const [name] = this.rest.keys();
     if (name !== undefined) throw new FileFormatError(`tensor '${name}' is not part of this model`);
   }
+}
+
+function checkFinite(name: string, data: Float32Array): Float32Array {
+  // The host searches at full speed at once; a loop of ours would still be interpreted when a model is loaded first.
+  if (NOT_FINITE.some((bad) => data.includes(bad))) refuseNotFinite(name, data);
+  return data;
+}
+
+/** Throws FileFormatError naming the first number that is not finite. */
+export function refuseNotFinite(name: string, data: Float32Array): never {
+  const place = data.findIndex((value) => !Number.isFinite(value));
+  throw new FileFormatError(`tensor '${name}' holds ${data[place]} at place ${place}; weights are finite`);
 }

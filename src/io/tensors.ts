@@ -1,4 +1,4 @@
-import { fromBlocks, toBlocks } from '../operators/csr.js';
+import { fromBlocks } from '../operators/csr.js';
 import { Dense } from '../operators/dense.js';
 import { Int8 } from '../operators/int8.js';
 import { Kronecker } from '../operators/kronecker.js';
@@ -24,7 +24,7 @@ export function parameterTensor({ data, shape }: Parameter): NamedTensor {
 /** The tensors that a file holds for one leaf; none for what is made of others. */
 export function leafTensors(operator: Operator, name: string): Map<string, NamedTensor> {
   if (operator instanceof Sparse) {
-    const { values, columns, starts } = toBlocks(operator.M, operator.entries(), operator.block);
+    const { values, columns, starts } = operator.blocks();
     return new Map<string, NamedTensor>([
       [`${name}.values`, { dtype: 'F32', shape: [values.length], data: values }],
       [`${name}.columns`, integerTensor(columns, operator.N - 1)],

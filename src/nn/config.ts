@@ -1,7 +1,9 @@
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 
-export interface LanguageModelConfig {
+export type ModelKind = 'language-model' | 'intent-model';
+
+export interface ModelConfig {
   hidden: number;
   layers: number;
   method: Method;
@@ -11,6 +13,16 @@ export interface LanguageModelConfig {
   kron?: KronShape;
   /** Consecutive rows of the sparse matrices that are pruned together; 1 where nothing is said. */
   block?: BlockSize;
+}
+
+export interface IntentModelConfig extends ModelConfig {
+  /** Numbers that stand for a word. */
+  embedding: number;
+}
+
+/** The settings of the model among others. */
+export function modelConfig({ hidden, layers, method, compression, kron, block }: ModelConfig): ModelConfig {
+  return { hidden, layers, method, compression, ...(kron && { kron }), ...(block && { block }) };
 }
 
 /** Larger models are neither made nor read from files, so that what is made can be read. */

@@ -2,11 +2,15 @@ import type { Tape, Tensor } from '../autograd/tape.js';
 import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
 
-/** Which mask: the same key and step give the same one. */
-export interface DropoutKey {
+/** The masks of one training step. */
+export interface StepDropout {
   rate: number; // in [0, 1)
   seed: number;
   step: number;
+}
+
+/** Which mask: the same key and step give the same one. */
+export interface DropoutKey extends StepDropout {
   stream: number;
 }
 

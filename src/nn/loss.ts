@@ -1,23 +1,79 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
+import type { Operator } from '../operators/operator.js';
+import type { Parameter } from '../operators/parameter.js';
+import { Program, X, Y } from '../operators/program.js';
 import type { Pointer } from '../wasm/kernels.js';
 
+/** A softmax head: its logits are W x + bias. */
+export interface SoftmaxHead {
+  weight: Operator; // [V,N]
+  bias: Parameter; // [V]
+}
+
+/** Bytes of logits at a time: they should still be in cache when their gradient is taken. */
+const BLOCK_BYTES = 2 ** 21;
+
 /**
- * Cross-entropy of the targets, i32[R], under softmax(logits[R,V]); a negative target does not count. Returns the sum
- * over the rows that count, in nats, and their number; the gradient is that of the mean. backward() turns the logits
- * into their own gradient: they are the largest tensor there is, and nobody needs them after the loss.
+ * Cross-entropy of the targets, i32[R], under softmax(W x + bias), x[R,N]; a negative target does not count. Returns the
+ * sum over the rows that count, in nats, and their number; the gradient is that of the mean.
+ *
+ * It is the end of the tape, so the way back begins here: logits, their gradient and x's are made block by block, and
+ * the logits, the largest tensor there is, are stored once.
  */
-export function crossEntropy(tape: Tape, logits: Tensor, targets: Pointer): { sum: number; count: number } {
-  const { runtime } = tape;
+export function softmaxLoss(
+  tape: Tape,
+  { weight, bias }: SoftmaxHead,
+  x: Tensor,
+  targets: Pointer,
+): { sum: number; count: number } {
+  const { runtime, recording } = tape;
   const { kernels } = runtime;
-  const { rows: R, cols: V, value } = logits;
-  const lse = runtime.alloc(4 * R);
-  const losses = runtime.alloc(4 * R);
-  kernels.f32_cross_entropy(value, targets, lse, losses, R, V);
+  const { M: V, N } = weight;
+  const R = x.rows;
+  const most = Math.max(8, 8 * Math.floor(BLOCK_BYTES / (32 * V)));
   let count = 0;
   for (const target of runtime.ints(targets, R)) if (target >= 0) count++;
+  const dx = recording ? tape.gradient(x) : 0;
+  const all = recording ? runtime.alloc(4 * R * V) : 0;
+  const losses = runtime.alloc(4 * R);
+
+  const mark = runtime.mark();
+  const lse = runtime.alloc(4 * R);
+  const shares = runtime.shares(R);
+  const block = Math.min(most, shares[0][1]);
+  const forward = Program.block(runtime, block, shares.length);
+  weight.forward(forward, X, Y, true);
+  const transpose = Program.block(runtime, block, shares.length);
+  if (recording) weight.transpose(transpose, X, Y, true);
+  const { program, scratch } = forward.place();
+  const back = transpose.place();
+  const calls = shares.map(([row, rows], i) => {
+    const at = 4 * row;
+    const logits = all ? all + at * V : runtime.alloc(4 * block * V);
+    return [
+      program,
+      recording ? back.program : 0,
+      bias.value,
+      x.value + at * N,
+      logits,
+      targets + at,
+      lse + at,
+      losses + at,
+      dx + at * N,
+      rows,
+      V,
+      N,
+      block,
+      count ? 1 / count : 0,
+      scratch[i],
+      back.scratch[i],
+    ];
+  });
+  runtime.parallel('f32_softmax_head', calls);
+  runtime.release(mark);
   tape.record(() => {
-    kernels.f32_cross_entropy_grad(value, targets, lse, value, R, V, count ? 1 / count : 0);
-    logits.grad = value;
+    weight.gradParams(all, x.value, R);
+    kernels.f32_add_rows(all, bias.grad, R, V);
   });
   return { sum: kernels.f32_sum(losses, R), count };
 }

@@ -2,6 +2,7 @@ import type { Tape, Tensor } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
 import type { Operator } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
+import { Program, X, Y } from '../operators/program.js';
 
 /** The weights of one layer, in PyTorch's layout: gates i, f, g, o, each matrix an operator of its own. */
 export class LstmLayer {
@@ -55,15 +56,19 @@ export function lstm(
   runtime.floats(bias, 4 * H).set(biasIh.data);
   kernels.f32_add(biasHh.value, bias, 4 * H);
   kernels.f32_set_rows(bias, gates, T * B, 4 * H);
-  runtime.release(mark);
 
   ih.matmul(x.value, gates, T * B, true);
-  for (let t = 0; t < T; t++) {
-    const a = gates + 4 * step * t;
-    const before = step * t;
-    hh.matmul(hs + before, a, B, true, t * B);
-    kernels.f32_lstm_cell(a, cs + before, cs + before + step, tanhC + before, hs + before + step, B, H);
-  }
+  const recurrence = Program.product(runtime, B);
+  hh.forward(recurrence, X, Y, true);
+  const { program, scratch } = recurrence.place();
+  // Each thread takes some of the streams through all steps: `at` is the place of its first one, `row` in the batch.
+  const forward = runtime.shares(B).map(([row, count], i) => {
+    const at = 4 * row * H;
+    const arrays = [gates + 4 * at, hs + at, cs + at, tanhC + at];
+    return [program, ...arrays, T, B, count, H, row, scratch[i]];
+  });
+  runtime.parallel('f32_lstm_forward', forward);
+  runtime.release(mark);
 
   const y: Tensor = { rows: T * B, cols: H, value: hs + step, grad: 0 };
   const h: Tensor = { rows: B, cols: H, value: hs + step * T, grad: 0 };
@@ -75,12 +80,17 @@ export function lstm(
     const dy = tape.gradient(y);
     const dc = tape.gradient(c); // runs backwards through time in place
     if (h.grad) kernels.f32_add(h.grad, dy + step * (T - 1), B * H);
-    for (let t = T - 1; t >= 0; t--) {
-      const da = gates + 4 * step * t; // the gates' own memory
-      const before = step * t;
-      kernels.f32_lstm_cell_grad(da, cs + before, tanhC + before, dy + before, dc, da, B, H);
-      hh.tMatmul(da, t > 0 ? dy + before - step : state.h.grad, B, true, t * B);
-    }
+    const mark = runtime.mark();
+    const recurrence = Program.product(runtime, B);
+    hh.transpose(recurrence, X, Y, true);
+    const { program, scratch } = recurrence.place();
+    const backward = runtime.shares(B).map(([row, count], i) => {
+      const at = 4 * row * H;
+      const arrays = [gates + 4 * at, cs + at, tanhC + at, dy + at, dc + at, state.h.grad + at];
+      return [program, ...arrays, T, B, count, H, row, scratch[i]];
+    });
+    runtime.parallel('f32_lstm_backward', backward);
+    runtime.release(mark);
     kernels.f32_add(dc, state.c.grad, B * H);
     ih.tMatmul(gates, x.grad, T * B, true);
     ih.gradParams(gates, x.value, T * B);

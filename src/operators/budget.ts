@@ -1,6 +1,6 @@
 import { InputError } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { type BlockSize, checkBlock } from './csr.js';
+import { type BlockSize, checkBlock, rowsOf } from './csr.js';
 import { dense, doped, hmd, kron, lmf } from './factories.js';
 import { type KronShape, METHODS, type Method } from './methods.js';
 import type { Operator } from './operator.js';
@@ -62,12 +62,13 @@ export function planMatrix(
   }
   const withSparse = method === 'pruned' || method.startsWith('doped-');
   checkBlock(M, N, block);
-  if (block > 1 && !withSparse) {
+  const { size: rows } = rowsOf(block, M);
+  if (block !== 1 && !withSparse) {
     throw new InputError(`block: ${block} was given, but method '${method}' has no sparse matrix`);
   }
   const total = M * N;
   const plan = (structure: Structure | undefined, left?: number): Plan => {
-    const nonzeros = left === undefined ? undefined : left - (left % block);
+    const nonzeros = left === undefined ? undefined : left - (left % rows);
     const parameters = structureSize(M, N, structure) + (nonzeros ?? 0);
     return { M, N, method, structure, block, nonzeros, parameters, compression: total / parameters };
   };
@@ -82,14 +83,14 @@ export function planMatrix(
       `compression: ${compression} leaves ${budget} parameters for a matrix of ${M} x ${N}, too few for method '${method}', which needs ${fewest}; ${way}`,
     );
   };
-  if (method === 'pruned') return budget < block ? impossible(block) : plan(undefined, budget);
+  if (method === 'pruned') return budget < rows ? impossible(rows) : plan(undefined, budget);
 
   const withDopants = method.startsWith('doped-');
   // At least one dopant, or block, beside the structure, or the method is not what it says.
-  const most = withDopants ? budget - block : budget;
+  const most = withDopants ? budget - rows : budget;
   const structure = solveStructure(M, N, method, most, withDopants ? budget * STRUCTURE_SHARE : budget, kronShape);
   const size = structureSize(M, N, structure);
-  if (size > most) return impossible(size + (withDopants ? block : 0));
+  if (size > most) return impossible(size + (withDopants ? rows : 0));
   return plan(structure, withDopants ? budget - size : undefined);
 }
 
@@ -171,6 +172,11 @@ function checkKronShape(M: number, N: number, shape: KronShape): void {
 }
 
 /** The plan in words, for people. */
+function describeBlock(block: BlockSize): string {
+  if (block === 'gates') return ' in blocks of the four gates of a unit';
+  return block > 1 ? ` in ${block}x1 blocks` : '';
+}
+
 export function describePlan({ M, N, structure, block, nonzeros, parameters, compression }: Plan): string {
   const parts: string[] = [];
   if (structure?.kind === 'kron') {
@@ -179,7 +185,7 @@ export function describePlan({ M, N, structure, block, nonzeros, parameters, com
   }
   if (structure?.kind === 'lmf') parts.push(`rank ${structure.rank}`);
   if (structure?.kind === 'hmd') parts.push(`${structure.rows} free rows + rank ${structure.rank}`);
-  if (nonzeros !== undefined) parts.push(`${nonzeros} nonzeros${block > 1 ? ` in ${block}x1 blocks` : ''}`);
+  if (nonzeros !== undefined) parts.push(`${nonzeros} nonzeros${describeBlock(block)}`);
   if (!parts.length) parts.push('dense');
   return `${M}x${N}: ${parts.join(' + ')} = ${parameters} parameters, ${compression.toFixed(2)}x`;
 }

@@ -7,9 +7,27 @@ export interface CsrArrays {
   starts: Uint32Array; // [M + 1]
 }
 
-/** Consecutive rows that share their columns, so that they are pruned together: 1, 4 or 8. */
-export type BlockSize = 1 | 4 | 8;
-export const BLOCK_SIZES: readonly BlockSize[] = [1, 4, 8];
+/**
+ * Rows that share their columns, so that they are pruned together: so many consecutive ones, or the four gates of a unit,
+ * which lie a quarter of all rows apart.
+ */
+export type BlockSize = 1 | 4 | 8 | 'gates';
+export const BLOCK_SIZES: readonly BlockSize[] = [1, 4, 8, 'gates'];
+
+/** How many rows a block has, and how far apart they lie. */
+export interface BlockRows {
+  size: 1 | 4 | 8;
+  stride: number;
+}
+
+export function rowsOf(block: BlockSize, M: number): BlockRows {
+  return block === 'gates' ? { size: 4, stride: M / 4 } : { size: block, stride: 1 };
+}
+
+/** The first row of a row of blocks. */
+export function firstRow(group: number, { size, stride }: BlockRows): number {
+  return stride === 1 ? group * size : group;
+}
 
 /**
  * Kernels check nothing: an index out of range would be read or written outside the arrays. With blocks, a row is a row
@@ -21,9 +39,10 @@ export function checkCsr(M: number, N: number, arrays: CsrArrays, block: BlockSi
     throw new InputError(`Sparse ${M} x ${N}: ${what}`);
   };
   checkBlock(M, N, block);
-  const rows = M / block;
+  const { size } = rowsOf(block, M);
+  const rows = M / size;
   const count = columns.length;
-  if (count * block !== values.length) refuse(`${values.length} values but ${count} column indices`);
+  if (count * size !== values.length) refuse(`${values.length} values but ${count} column indices`);
   if (starts.length !== rows + 1) refuse(`${starts.length} row starts where ${rows + 1} are needed`);
   if (starts[0] !== 0 || starts[rows] !== count) {
     refuse(`row starts run from ${starts[0]} to ${starts[rows]}, not from 0 to the number of values, ${count}`);
@@ -44,30 +63,40 @@ export function checkCsr(M: number, N: number, arrays: CsrArrays, block: BlockSi
 export function checkBlock(M: number, N: number, block: BlockSize): void {
   if (!BLOCK_SIZES.includes(block)) {
     throw new InputError(
-      `block: ${block} was given; it must be ${BLOCK_SIZES.join(', ').replace(/, (\d+)$/, ' or $1')}`,
+      `block: ${block} was given; it must be ${BLOCK_SIZES.join(', ').replace(/, (\w+)$/, ' or $1')}`,
     );
   }
-  if (M % block !== 0) {
-    throw new InputError(`block: a matrix of ${M} x ${N} does not divide into blocks of ${block} rows`);
+  const { size } = rowsOf(block, M);
+  if (M % size !== 0) {
+    throw new InputError(`block: a matrix of ${M} x ${N} does not divide into blocks of ${size} rows`);
   }
 }
 
-/** CSR arrays for those of blocks, [blocks, block] values and a column a block. */
+/** CSR arrays for those of blocks, [blocks, size] values and a column a block. */
 export function fromBlocks(M: number, { values, columns, starts }: CsrArrays, block: BlockSize): CsrArrays {
   if (block === 1) return { values, columns, starts };
+  const rows = rowsOf(block, M);
+  const { size, stride } = rows;
+  const groups = M / size;
   const result = {
     values: new Float32Array(values.length),
     columns: new Uint32Array(values.length),
     starts: new Uint32Array(M + 1),
   };
-  let at = 0;
-  for (let i = 0; i < M; i++) {
-    const group = Math.floor(i / block);
-    for (let k = starts[group]; k < starts[group + 1]; k++, at++) {
-      result.values[at] = values[k * block + (i % block)];
-      result.columns[at] = columns[k];
+  for (let group = 0; group < groups; group++) {
+    for (let row = 0; row < size; row++) {
+      result.starts[firstRow(group, rows) + row * stride + 1] = starts[group + 1] - starts[group];
     }
-    result.starts[i + 1] = at;
+  }
+  for (let i = 0; i < M; i++) result.starts[i + 1] += result.starts[i];
+  for (let group = 0; group < groups; group++) {
+    for (let row = 0; row < size; row++) {
+      let at = result.starts[firstRow(group, rows) + row * stride];
+      for (let k = starts[group]; k < starts[group + 1]; k++, at++) {
+        result.values[at] = values[k * size + row];
+        result.columns[at] = columns[k];
+      }
+    }
   }
   return result;
 }
@@ -75,24 +104,26 @@ export function fromBlocks(M: number, { values, columns, starts }: CsrArrays, bl
 /** The arrays of blocks for CSR arrays. Throws InputError when the rows of a block do not share their columns. */
 export function toBlocks(M: number, { values, columns, starts }: CsrArrays, block: BlockSize): CsrArrays {
   if (block === 1) return { values, columns, starts };
-  const groups = M / block;
+  const rows = rowsOf(block, M);
+  const { size, stride } = rows;
+  const groups = M / size;
   const result = {
     values: new Float32Array(values.length),
-    columns: new Uint32Array(values.length / block),
+    columns: new Uint32Array(values.length / size),
     starts: new Uint32Array(groups + 1),
   };
   let at = 0;
   for (let group = 0; group < groups; group++) {
-    const first = group * block;
+    const first = firstRow(group, rows);
     const shared = columns.subarray(starts[first], starts[first + 1]);
-    for (let i = 1; i < block; i++) {
-      if (columns.subarray(starts[first + i], starts[first + i + 1]).join() !== shared.join()) {
-        throw new InputError(`block: rows ${first} and ${first + i} hold different columns; a block shares them`);
+    for (let i = first + stride; i < first + size * stride; i += stride) {
+      if (columns.subarray(starts[i], starts[i + 1]).join() !== shared.join()) {
+        throw new InputError(`block: rows ${first} and ${i} hold different columns; a block shares them`);
       }
     }
     for (let k = 0; k < shared.length; k++, at++) {
       result.columns[at] = shared[k];
-      for (let i = 0; i < block; i++) result.values[at * block + i] = values[starts[first + i] + k];
+      for (let row = 0; row < size; row++) result.values[at * size + row] = values[starts[first + row * stride] + k];
     }
     result.starts[group + 1] = at;
   }

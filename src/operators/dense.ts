@@ -1,67 +1,64 @@
-import type { Pointer } from '../wasm/kernels.js';
+import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
-import type { Noise, Operator } from './operator.js';
+import { type Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
+import { type Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
-/** Bytes of scratch that a gemm wants whose second operand, packed, is K x N. */
-export function gemmScratch(runtime: Runtime, N: number, K: number): number {
-  return runtime.kernels.F32_GEMM_SCRATCH.value + 32 * Math.ceil(N / 8) * K;
+/** Bytes of a gemm's second operand, packed: K x N. */
+export function packedBytes(N: number, K: number): number {
+  return 32 * Math.ceil(N / 8) * K;
 }
 
 /** W as it is: M x N free numbers. */
-export class Dense implements Operator {
+export class Dense extends Operator {
   readonly weight: Parameter; // [M,N]
 
   constructor(
-    protected readonly runtime: Runtime,
+    runtime: Runtime,
     readonly M: number,
     readonly N: number,
   ) {
+    super(runtime);
     this.weight = new Parameter(runtime, [M, N]);
   }
 
-  matmul(x: Pointer, y: Pointer, R: number, accumulate = false): void {
+  forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
     const { runtime, M, N, weight } = this;
-    if (R === 1) {
-      runtime.kernels.f32_gemv(weight.value, x, y, M, N, accumulate);
+    if (program.rows === 1) {
+      program.add(Op.Gemv, from, to, accumulate, weight.value, M, N);
       return;
     }
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(gemmScratch(runtime, M, N));
-    runtime.kernels.f32_gemm_nt(x, weight.value, y, R, M, N, accumulate, scratch);
-    runtime.release(mark);
+    const packed = runtime.alloc(packedBytes(M, N));
+    runtime.kernels.f32_gemm_pack_t(weight.value, packed, M, N);
+    program.add(Op.Gemm, from, to, accumulate, packed, M, N, program.gemmWork());
   }
 
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false): void {
+  transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
     const { runtime, M, N, weight } = this;
-    if (R === 1) {
-      runtime.kernels.f32_gemv_t(weight.value, dy, dx, M, N, accumulate);
+    if (program.rows === 1) {
+      program.add(Op.GemvT, from, to, accumulate, weight.value, M, N);
       return;
     }
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(gemmScratch(runtime, N, M));
-    runtime.kernels.f32_gemm_nn(dy, weight.value, dx, R, N, M, accumulate, scratch);
-    runtime.release(mark);
+    const packed = runtime.alloc(packedBytes(N, M));
+    runtime.kernels.f32_gemm_pack_n(weight.value, packed, N, M);
+    program.add(Op.Gemm, from, to, accumulate, packed, N, M, program.gemmWork());
   }
 
-  gradParams(dy: Pointer, x: Pointer, R: number): void {
+  gradient(program: Program, dy: Place, x: Place): void {
     const { runtime, M, N, weight } = this;
-    if (R === 1) {
-      runtime.kernels.f32_ger(dy, x, weight.grad, M, N);
+    const [first, rows] = program.partOf(M, 4);
+    if (rows === 0) return;
+    const [from, dw] = [Program.column(dy, first), weight.grad + 4 * first * N];
+    if (program.rows === 1) {
+      program.add(Op.GerGrad, from, x, true, dw, rows, N);
       return;
     }
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(gemmScratch(runtime, N, R));
-    runtime.kernels.f32_gemm_tn(dy, x, weight.grad, M, N, R, true, scratch);
-    runtime.release(mark);
+    const scratch = program.scratch(runtime.kernels.F32_GEMM_SCRATCH.value + packedBytes(N, program.rows));
+    program.add(Op.GemmGrad, from, x, true, dw, rows, N, M, scratch);
   }
 
-  children() {
-    return [];
-  }
-
-  own() {
+  override own() {
     return [this.weight];
   }
 

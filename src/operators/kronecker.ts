@@ -1,69 +1,68 @@
 import { kron } from '../reference.js';
-import type { KroneckerProduct, Pointer } from '../wasm/kernels.js';
+import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { type Dense, gemmScratch } from './dense.js';
-import type { Noise, Operator } from './operator.js';
+import { type Dense, packedBytes } from './dense.js';
+import { type Noise, Operator } from './operator.js';
+import type { Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /** W = B (x) C: m1 n1 + m2 n2 numbers stand for m1 m2 x n1 n2. */
-export class Kronecker implements Operator {
+export class Kronecker extends Operator {
   readonly M: number;
   readonly N: number;
 
   constructor(
-    private readonly runtime: Runtime,
+    runtime: Runtime,
     readonly B: Dense, // [m1,n1]
     readonly C: Dense, // [m2,n2]
   ) {
+    super(runtime);
     this.M = B.M * C.M;
     this.N = B.N * C.N;
   }
 
-  matmul(x: Pointer, y: Pointer, R: number, accumulate = false): void {
-    this.product(this.runtime.kernels.f32_kron_mm, x, y, R, accumulate);
+  forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.product(Op.Kron, program, from, to, accumulate);
   }
 
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false): void {
-    this.product(this.runtime.kernels.f32_kron_tmm, dy, dx, R, accumulate);
+  transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.product(Op.KronT, program, from, to, accumulate);
   }
 
-  private product(kernel: KroneckerProduct, from: Pointer, to: Pointer, R: number, accumulate: boolean): void {
-    const { runtime, B, C } = this;
-    const mark = runtime.mark();
-    const temp = this.temp(R);
-    const scratch = this.scratch(1);
-    kernel(B.weight.value, C.weight.value, from, to, R, B.M, B.N, C.M, C.N, accumulate, temp, scratch);
-    runtime.release(mark);
+  private product(op: Op, program: Program, from: Place, to: Place, accumulate: boolean): void {
+    const { B, C } = this;
+    const factors = [B.weight.value, C.weight.value, B.M, B.N, C.M, C.N];
+    program.add(op, from, to, accumulate, ...factors, this.temp(program), this.scratch(program, 1));
   }
 
-  gradParams(dy: Pointer, x: Pointer, R: number): void {
-    const { runtime, B, C } = this;
-    const { value: b, grad: db } = B.weight;
-    const { value: c, grad: dc } = C.weight;
-    const mark = runtime.mark();
-    const temp = this.temp(R);
-    runtime.kernels.f32_kron_grad(b, c, dy, x, db, dc, R, B.M, B.N, C.M, C.N, temp, this.scratch(R));
-    runtime.release(mark);
+  gradient(program: Program, dy: Place, x: Place): void {
+    const { B, C } = this;
+    const [first, count] = program.partOf(2, 1);
+    const factors = [
+      [Op.KronGradB, C.weight.value, B.weight.grad],
+      [Op.KronGradC, B.weight.value, C.weight.grad],
+    ];
+    for (const [op, other, grad] of factors.slice(first, first + count)) {
+      const memory = [this.temp(program), this.scratch(program, program.rows)];
+      program.add(op, dy, x, true, other, grad, B.M, B.N, C.M, C.N, ...memory);
+    }
   }
 
-  private temp(R: number): Pointer {
-    const { runtime, B, C } = this;
-    return runtime.alloc(4 * R * Math.max(B.M * C.N, B.N * C.M));
+  private temp(program: Program): Place {
+    const { B, C } = this;
+    return program.temp(Math.max(B.M * C.N, B.N * C.M));
   }
 
   /** The largest packed operand: no side of any of the products is longer than these. */
-  private scratch(R: number): Pointer {
-    const { runtime, B, C } = this;
+  private scratch(program: Program, R: number): Place {
+    const { B, C, runtime } = this;
     const N = Math.max(C.M, C.N, B.N);
-    return runtime.alloc(gemmScratch(runtime, N, Math.max(R * B.M, B.N, C.M, C.N)));
+    const K = Math.max(R * B.M, B.N, C.M, C.N);
+    return program.scratch(runtime.kernels.F32_GEMM_SCRATCH.value + packedBytes(N, K));
   }
 
-  children() {
+  override children() {
     return [['B', this.B] as const, ['C', this.C] as const];
-  }
-
-  own() {
-    return [];
   }
 
   initialise(variance: number, noise: Noise): void {

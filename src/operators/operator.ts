@@ -1,32 +1,68 @@
 import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
 import type { Parameter } from './parameter.js';
+import { type Place, Program, X, Y } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
  * A weight matrix W[M,N], however it is stored. Three verbs say what training needs of it, for R rows of a batch at
- * once. `firstRow` is the place of the first row in the sequence's batch (step * batch + stream); only the masks of
- * co-matrix dropout, which must be the same forward and backward, depend on it.
+ * once; an operator says how by adding instructions to a program, so that a whole sequence of products is one call.
+ * `firstRow` is the place of the first row in the sequence's batch (step * batch + stream); only the masks of co-matrix
+ * dropout, which must be the same forward and backward, depend on it.
  */
-export interface Operator {
-  readonly M: number;
-  readonly N: number;
+export abstract class Operator {
+  abstract readonly M: number;
+  abstract readonly N: number;
+
+  constructor(protected readonly runtime: Runtime) {}
 
   /** y[R,M] (+)= x[R,N] W^T */
-  matmul(x: Pointer, y: Pointer, R: number, accumulate?: boolean, firstRow?: number): void;
+  matmul(x: Pointer, y: Pointer, R: number, accumulate = false, firstRow = 0): void {
+    const { runtime, M, N } = this;
+    const mark = runtime.mark();
+    const program = Program.product(runtime, R);
+    this.forward(program, X, Y, accumulate);
+    program.run(x, N, y, M, firstRow);
+    runtime.release(mark);
+  }
+
   /** dx[R,N] (+)= dy[R,M] W */
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate?: boolean, firstRow?: number): void;
+  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false, firstRow = 0): void {
+    const { runtime, M, N } = this;
+    const mark = runtime.mark();
+    const program = Program.product(runtime, R);
+    this.transpose(program, X, Y, accumulate);
+    program.run(dy, M, dx, N, firstRow);
+    runtime.release(mark);
+  }
+
   /** dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, for every parameter theta; their gradients must have been prepared */
-  gradParams(dy: Pointer, x: Pointer, R: number, firstRow?: number): void;
+  gradParams(dy: Pointer, x: Pointer, R: number, firstRow = 0): void {
+    Program.gradient(this.runtime, R, (program) => this.gradient(program, X, Y), dy, x, firstRow);
+  }
+
+  /** Adds to[R,M] (+)= from[R,N] W^T. */
+  abstract forward(program: Program, from: Place, to: Place, accumulate: boolean): void;
+  /** Adds to[R,N] (+)= from[R,M] W. */
+  abstract transpose(program: Program, from: Place, to: Place, accumulate: boolean): void;
+  /** Adds dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, for the program's part of the parameters. */
+  abstract gradient(program: Program, dy: Place, x: Place): void;
 
   /** The operators it is made of, by the name they have in files; none for a leaf. */
-  children(): readonly (readonly [string, Operator])[];
+  children(): readonly (readonly [string, Operator])[] {
+    return [];
+  }
+
   /** A leaf's own parameters. */
-  own(): readonly Parameter[];
+  own(): readonly Parameter[] {
+    return [];
+  }
+
   /** Fills the parameters with uniform noise such that each entry of W has this variance. */
-  initialise(variance: number, noise: Noise): void;
-  spec(): OperatorSpec;
+  abstract initialise(variance: number, noise: Noise): void;
+  abstract spec(): OperatorSpec;
   /** W, row-major: for looking and testing, not for speed. */
-  toDense(): Float32Array;
+  abstract toDense(): Float32Array;
 }
 
 /** Fills a parameter with uniform noise in [-halfWidth, halfWidth). */

@@ -1,61 +1,48 @@
 import { InputError } from '../errors.js';
 import { f32_gemm_nn } from '../reference.js';
-import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
-import type { Noise, Operator } from './operator.js';
+import { type Noise, Operator } from './operator.js';
+import type { Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /** W = U V, U[M,K], V[K,N]. */
-export class Product implements Operator {
+export class Product extends Operator {
   readonly M: number;
   readonly N: number;
 
   constructor(
-    private readonly runtime: Runtime,
+    runtime: Runtime,
     readonly U: Operator,
     readonly V: Operator,
   ) {
+    super(runtime);
     if (U.N !== V.M) throw new InputError(`Product: U has ${U.N} columns, V ${V.M} rows; they must be the same`);
     this.M = U.M;
     this.N = V.N;
   }
 
-  matmul(x: Pointer, y: Pointer, R: number, accumulate = false, firstRow = 0): void {
-    const mark = this.runtime.mark();
-    const inner = this.inner(R);
-    this.V.matmul(x, inner, R, false, firstRow);
-    this.U.matmul(inner, y, R, accumulate, firstRow);
-    this.runtime.release(mark);
+  forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    const inner = program.temp(this.U.N);
+    this.V.forward(program, from, inner, false);
+    this.U.forward(program, inner, to, accumulate);
   }
 
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false, firstRow = 0): void {
-    const mark = this.runtime.mark();
-    const inner = this.inner(R);
-    this.U.tMatmul(dy, inner, R, false, firstRow);
-    this.V.tMatmul(inner, dx, R, accumulate, firstRow);
-    this.runtime.release(mark);
+  transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    const inner = program.temp(this.U.N);
+    this.U.transpose(program, from, inner, false);
+    this.V.transpose(program, inner, to, accumulate);
   }
 
-  gradParams(dy: Pointer, x: Pointer, R: number, firstRow = 0): void {
-    const mark = this.runtime.mark();
-    const inner = this.inner(R);
-    this.V.matmul(x, inner, R, false, firstRow);
-    this.U.gradParams(dy, inner, R, firstRow);
-    this.U.tMatmul(dy, inner, R, false, firstRow);
-    this.V.gradParams(inner, x, R, firstRow);
-    this.runtime.release(mark);
+  gradient(program: Program, dy: Place, x: Place): void {
+    const inner = program.temp(this.U.N);
+    this.V.forward(program, x, inner, false);
+    this.U.gradient(program, dy, inner);
+    this.U.transpose(program, dy, inner, false);
+    this.V.gradient(program, inner, x);
   }
 
-  private inner(R: number): Pointer {
-    return this.runtime.alloc(4 * R * this.U.N);
-  }
-
-  children() {
+  override children() {
     return [['U', this.U] as const, ['V', this.V] as const];
-  }
-
-  own() {
-    return [];
   }
 
   initialise(variance: number, noise: Noise): void {

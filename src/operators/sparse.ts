@@ -1,20 +1,37 @@
 import { InputError } from '../errors.js';
-import { csrToDense } from '../reference.js';
-import type { Pointer } from '../wasm/kernels.js';
+import { bsrToDense } from '../reference.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { type BlockSize, type CsrArrays, checkBlock, checkCsr, toBlocks } from './csr.js';
-import { Dense } from './dense.js';
-import type { Noise, Operator } from './operator.js';
+import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
+import {
+  type BlockRows,
+  type BlockSize,
+  type CsrArrays,
+  checkBlock,
+  checkCsr,
+  fromBlocks,
+  rowsOf,
+  toBlocks,
+} from './csr.js';
+import { Masked } from './masked.js';
+import { type Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
+import type { Place, Program } from './program.js';
+import { PRUNED, thresholdOf } from './pruning.js';
 import type { OperatorSpec } from './spec.js';
 
+/** Which weights are alive: u8[M N], or the columns and starts of the compressed form, a column a block. */
+export type Pattern = { mask: Uint8Array } | { columns: Uint32Array; starts: Uint32Array };
+
 /**
- * An extremely sparse matrix, the dopants M_sp. Made without entries it is masked dense, all M N weights alive: the
- * form that prune() thins out while training. Made from CSR arrays it holds these alone. With `block`, that many
- * consecutive rows share their columns and are pruned together.
+ * An extremely sparse matrix, the dopants M_sp. Made without entries all its M N weights are alive, and prune() thins
+ * them out: first behind a mask, where products are the dense ones, and below a certain density compressed. Made from
+ * CSR arrays it holds these alone. With `block`, rows share their columns and are pruned together.
  */
-export class Sparse implements Operator {
-  private readonly form: Masked | Compressed;
+export class Sparse extends Operator {
+  /** The weights' numbers: M N of them while masked, then those alive, [blocks, block]. */
+  readonly weight: Parameter;
+  private form: Masked | Compressed;
+  private readonly rows: BlockRows;
 
   constructor(
     runtime: Runtime,
@@ -23,12 +40,20 @@ export class Sparse implements Operator {
     entries?: CsrArrays,
     readonly block: BlockSize = 1,
   ) {
+    super(runtime);
     checkBlock(M, N, block);
+    this.rows = rowsOf(block, M);
     if (entries) {
       checkCsr(M, N, entries);
-      toBlocks(M, entries, block);
+      const { values, columns, starts } = toBlocks(M, entries, block);
+      this.weight = new Parameter(runtime, [values.length]);
+      this.weight.data.set(values);
+      const room = runtime.alloc(indexBytes(M, N, this.rows, columns.length));
+      this.form = new Compressed(runtime, M, N, this.rows, this.weight, room, columns, starts);
+    } else {
+      this.form = new Masked(runtime, M, N, this.rows);
+      this.weight = this.form.weight;
     }
-    this.form = entries ? new Compressed(runtime, M, N, entries) : new Masked(runtime, M, N);
   }
 
   /** Weights that have not been pruned. */
@@ -40,238 +65,108 @@ export class Sparse implements Operator {
     return this.nonzeros / (this.M * this.N);
   }
 
-  /** The weights' numbers: M N of them while masked, then the nonzeros alone. */
-  get weight(): Parameter {
-    return this.form.weight;
+  /** Whether it holds the weights that are alive, and no others. */
+  get compressed(): boolean {
+    return this.form instanceof Compressed;
   }
 
-  matmul(x: Pointer, y: Pointer, R: number, accumulate = false): void {
-    this.form.matmul(x, y, R, accumulate);
+  forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.form.forward(program, from, to, accumulate);
   }
 
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false): void {
-    this.form.tMatmul(dy, dx, R, accumulate);
+  transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.form.transpose(program, from, to, accumulate);
   }
 
-  gradParams(dy: Pointer, x: Pointer, R: number): void {
-    this.form.gradParams(dy, x, R);
+  gradient(program: Program, dy: Place, x: Place): void {
+    this.form.gradient(program, dy, x);
   }
 
-  /** The weights that are alive, as files hold them. */
+  /** The weights that are alive, as files hold them: values [blocks, block], a column a block. */
+  blocks(): CsrArrays {
+    const { columns, starts, indices } = this.form.alive();
+    const { data } = this.weight;
+    return { values: indices ? gather(data, indices) : data.slice(), columns, starts };
+  }
+
+  /** The same, every row for itself. */
   entries(): CsrArrays {
-    return this.form.entries();
+    return fromBlocks(this.M, this.blocks(), this.block);
   }
 
-  /** The mask of the masked form, u8[M N], in place. */
-  mask(): Uint8Array {
-    return this.masked('mask()').mask;
+  pattern(): Pattern {
+    if (this.form instanceof Masked) return { mask: this.form.mask.slice() };
+    const { columns, starts } = this.form.alive();
+    return { columns, starts };
+  }
+
+  /**
+   * Takes up the pattern, and with it the form, that another matrix had, all weights being alive here. Their numbers are
+   * not those of the other.
+   */
+  restore(pattern: Pattern): void {
+    const { M, N, block, rows, form } = this;
+    if (form instanceof Compressed || form.nonzeros < M * N) {
+      throw new InputError('Sparse: restore() wants a matrix of which nothing has been pruned');
+    }
+    if ('mask' in pattern) {
+      form.setMask(pattern.mask);
+      return;
+    }
+    const { columns, starts } = pattern;
+    checkCsr(M, N, { values: new Float32Array(rows.size * columns.length), columns, starts }, block);
+    this.form = form.compress(columns, starts);
   }
 
   /**
    * Prunes by magnitude over all the matrices taken as one: the largest weights stay alive, or the blocks of the largest
-   * norms, all of one block size, and no more than `keep` weights. Ties go to the first. What is pruned stays so.
+   * norms, all of one block size, and no more than `keep` weights. Ties go to the first. What is pruned stays so. Matrices
+   * that are sparse enough then are compressed, unless `compress` forbids it: what they compute differs by rounding alone.
    */
-  static prune(matrices: readonly Sparse[], keep: number): void {
-    const forms = matrices.map((matrix) => matrix.masked('prune()'));
-    if (keep >= forms.reduce((sum, form) => sum + form.nonzeros, 0)) return;
-    const [block] = new Set(matrices.map((matrix) => matrix.block));
-    if (matrices.some((matrix) => matrix.block !== block)) {
+  static prune(matrices: readonly Sparse[], keep: number, compress = true): void {
+    if (keep >= matrices.reduce((sum, { nonzeros }) => sum + nonzeros, 0)) return;
+    const [size] = new Set(matrices.map(({ rows }) => rows.size));
+    if (matrices.some(({ rows }) => rows.size !== size)) {
       throw new InputError('Sparse: prune() wants matrices of one block size');
     }
-    const groups = forms.map((form) => form.groups(block));
-    // A positive float's bits, read as an integer, are in the order of the floats: the threshold is found digit by
-    // digit, 16 bits at a time.
-    const digit = (wanted: number, high?: number) => {
-      const counts = new Uint32Array(65536);
-      for (const { sizes, alive } of groups) {
-        for (let i = 0; i < sizes.length; i++) {
-          const magnitude = sizes[i] & 0x7fffffff;
-          if (!alive(i)) continue;
-          if (high === undefined) counts[magnitude >>> 16]++;
-          else if (magnitude >>> 16 === high) counts[magnitude & 0xffff]++;
-        }
+    const sizes = matrices.map(({ form }) => form.sizes());
+    let { threshold, ties } = thresholdOf(sizes, Math.floor(keep / size));
+    for (const [i, matrix] of matrices.entries()) {
+      const group = sizes[i];
+      for (let k = 0; k < group.length; k++) {
+        if (group[k] > threshold) continue;
+        if (group[k] === threshold && ties > 0) ties--;
+        else group[k] = PRUNED;
       }
-      let value = 65535;
-      while (value > 0 && counts[value] < wanted) wanted -= counts[value--];
-      return { value, wanted };
-    };
-    const high = digit(Math.floor(keep / block));
-    const low = digit(high.wanted, high.value);
-    const threshold = high.value * 65536 + low.value;
-    let ties = low.wanted;
-    for (const { sizes, alive, kill } of groups) {
-      for (let i = 0; i < sizes.length; i++) {
-        const magnitude = sizes[i] & 0x7fffffff;
-        if (!alive(i) || magnitude > threshold) continue;
-        if (magnitude === threshold && ties > 0) {
-          ties--;
-          continue;
-        }
-        kill(i);
+      matrix.form.prune(group);
+      if (compress && matrix.form instanceof Masked && matrix.density < CROSSOVER[size]) {
+        const { columns, starts } = matrix.form.alive();
+        matrix.form = matrix.form.compress(columns, starts);
       }
     }
   }
 
-  private masked(verb: string): Masked {
-    if (this.form instanceof Masked) return this.form;
-    throw new InputError(`Sparse: ${verb} wants the masked form, but this matrix was made from CSR arrays`);
-  }
-
-  children() {
-    return [];
-  }
-
-  own() {
-    return [this.form.weight];
+  override own() {
+    return [this.weight];
   }
 
   initialise(variance: number, noise: Noise): void {
-    noise(this.form.weight, Math.sqrt(3 * variance));
+    noise(this.weight, Math.sqrt(3 * variance));
   }
 
   spec(): OperatorSpec {
     const { M, N, nonzeros, block } = this;
-    return { type: 'sparse', shape: [M, N], nonzeros, ...(block > 1 && { block }) };
+    return { type: 'sparse', shape: [M, N], nonzeros, ...(block !== 1 && { block }) };
   }
 
   toDense(): Float32Array {
-    const { values, columns, starts } = this.entries();
-    return Float32Array.from(csrToDense(values, columns, starts, this.M, this.N));
+    const { values, columns, starts } = this.blocks();
+    return Float32Array.from(bsrToDense(values, columns, starts, this.M, this.N, this.rows.size, this.rows.stride));
   }
 }
 
-/** All M N weights with a mask: while many are alive, dense products over them are the faster ones. */
-class Masked extends Dense {
-  constructor(runtime: Runtime, M: number, N: number) {
-    super(runtime, M, N);
-    this.weight.mask = runtime.alloc(M * N);
-    this.mask.fill(1);
-  }
-
-  get mask(): Uint8Array {
-    return this.runtime.bytes(this.weight.mask, this.weight.size);
-  }
-
-  /**
-   * What is pruned together: weight by weight, or `block` rows of a column. `sizes` are the bits of floats, magnitudes
-   * or sums of squares, in which signs may still stand.
-   */
-  groups(block: BlockSize): { sizes: Uint32Array; alive(i: number): boolean; kill(i: number): void } {
-    const { M, N, mask } = this;
-    const { data, value, size } = this.weight;
-    if (block === 1) {
-      const kill = (i: number) => {
-        mask[i] = 0;
-        data[i] = 0;
-      };
-      return { sizes: this.runtime.words(value, size), alive: (i) => mask[i] !== 0, kill };
-    }
-    const squares = new Float32Array((M / block) * N);
-    const first = (i: number) => Math.floor(i / N) * block * N + (i % N);
-    for (let i = 0; i < squares.length; i++) {
-      const at = first(i);
-      for (let row = 0; row < block; row++) squares[i] += data[at + row * N] ** 2;
-    }
-    const kill = (i: number) => {
-      const at = first(i);
-      for (let row = 0; row < block; row++) {
-        mask[at + row * N] = 0;
-        data[at + row * N] = 0;
-      }
-    };
-    return { sizes: new Uint32Array(squares.buffer), alive: (i) => mask[first(i)] !== 0, kill };
-  }
-
-  get nonzeros(): number {
-    let count = 0;
-    for (const alive of this.mask) count += alive;
-    return count;
-  }
-
-  /** Pruned weights have no gradient: the dense product gave them one, which clipping by the norm must not see. */
-  override gradParams(dy: Pointer, x: Pointer, R: number): void {
-    super.gradParams(dy, x, R);
-    this.runtime.kernels.f32_mask(this.weight.mask, this.weight.grad, this.weight.size);
-  }
-
-  entries(): CsrArrays {
-    const { M, N, mask } = this;
-    const { data } = this.weight;
-    const starts = new Uint32Array(M + 1);
-    const values: number[] = [];
-    const columns: number[] = [];
-    for (let i = 0; i < M; i++) {
-      for (let j = 0; j < N; j++) {
-        if (!mask[i * N + j]) continue;
-        values.push(data[i * N + j]);
-        columns.push(j);
-      }
-      starts[i + 1] = values.length;
-    }
-    return { values: Float32Array.from(values), columns: Uint32Array.from(columns), starts };
-  }
-}
-
-/** The nonzeros alone. */
-class Compressed {
-  readonly weight: Parameter;
-  readonly nonzeros: number;
-  private readonly columns: Pointer; // u32[nonzeros]
-  private readonly starts: Pointer; // u32[M + 1]
-
-  constructor(
-    private readonly runtime: Runtime,
-    readonly M: number,
-    readonly N: number,
-    { values, columns, starts }: CsrArrays,
-  ) {
-    this.nonzeros = values.length;
-    this.weight = new Parameter(runtime, [values.length]);
-    this.columns = runtime.alloc(4 * values.length);
-    this.starts = runtime.alloc(4 * (M + 1));
-    this.weight.data.set(values);
-    runtime.words(this.columns, values.length).set(columns);
-    runtime.words(this.starts, M + 1).set(starts);
-  }
-
-  matmul(x: Pointer, y: Pointer, R: number, accumulate: boolean): void {
-    const { runtime, M, N, weight, columns, starts } = this;
-    if (R === 1) {
-      runtime.kernels.f32_csr_mv(weight.value, columns, starts, x, y, M, accumulate);
-      return;
-    }
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(32 * (M + N));
-    runtime.kernels.f32_csr_mm(weight.value, columns, starts, x, y, R, M, N, accumulate, scratch);
-    runtime.release(mark);
-  }
-
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate: boolean): void {
-    const { runtime, M, N, weight, columns, starts } = this;
-    if (R === 1) {
-      runtime.kernels.f32_csr_tmv(weight.value, columns, starts, dy, dx, M, N, accumulate);
-      return;
-    }
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(32 * (M + N));
-    runtime.kernels.f32_csr_tmm(weight.value, columns, starts, dy, dx, R, M, N, accumulate, scratch);
-    runtime.release(mark);
-  }
-
-  gradParams(dy: Pointer, x: Pointer, R: number): void {
-    const { runtime, M, N, weight, columns, starts } = this;
-    const mark = runtime.mark();
-    const scratch = runtime.alloc(128 * (M + N));
-    runtime.kernels.f32_csr_grad(columns, starts, dy, x, weight.grad, R, M, N, scratch);
-    runtime.release(mark);
-  }
-
-  entries(): CsrArrays {
-    const { runtime, M, nonzeros, weight } = this;
-    return {
-      values: weight.data.slice(),
-      columns: runtime.words(this.columns, nonzeros).slice(),
-      starts: runtime.words(this.starts, M + 1).slice(),
-    };
-  }
+function gather(data: Float32Array, indices: Uint32Array): Float32Array {
+  const result = new Float32Array(indices.length);
+  for (let i = 0; i < indices.length; i++) result[i] = data[indices[i]];
+  return result;
 }

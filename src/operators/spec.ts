@@ -1,6 +1,6 @@
 import { FileFormatError } from '../errors.js';
 import { show } from '../io/safetensors.js';
-import { BLOCK_SIZES, type BlockSize } from './csr.js';
+import { BLOCK_SIZES, type BlockSize, rowsOf } from './csr.js';
 
 /** What is needed to make the operator again, besides the numbers: this is what files hold. */
 export type OperatorSpec =
@@ -75,16 +75,17 @@ export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec
       return { type: spec.type, shape: shape('shape') };
     case 'sparse': {
       const { nonzeros, block = 1 } = spec;
-      const size = BLOCK_SIZES.find((known) => known === block);
-      if (!size) return refuse(`its block is ${show(block)}; ${BLOCK_SIZES.join(', ')} are known`);
+      const known = BLOCK_SIZES.find((one) => one === block);
+      if (!known) return refuse(`its block is ${show(block)}; ${BLOCK_SIZES.join(', ')} are known`);
       const [M, N] = shape('shape');
       if (!Number.isInteger(nonzeros) || (nonzeros as number) < 0 || (nonzeros as number) > M * N) {
         return refuse(`its nonzeros are ${show(nonzeros)}; 0 to ${M * N} is wanted`);
       }
+      const { size } = rowsOf(known, M);
       if (M % size !== 0 || (nonzeros as number) % size !== 0) {
         return refuse(`its ${M} rows and ${nonzeros} nonzeros do not divide into blocks of ${size}`);
       }
-      return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number, ...(size > 1 && { block: size }) };
+      return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number, ...(known !== 1 && { block: known }) };
     }
     case 'kronecker':
       return { type: 'kronecker', B: shape('B'), C: shape('C') };

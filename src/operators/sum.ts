@@ -1,8 +1,10 @@
 import { InputError } from '../errors.js';
 import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
+import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
-import type { Noise, Operator } from './operator.js';
+import { type Noise, Operator } from './operator.js';
+import { floatWord, type Place, type Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
@@ -17,14 +19,17 @@ export interface CoMatrixDropout {
   period: number; // 0: a mask of its own for every row; the batch size: one mask a stream of the batch, held over the sequence
 }
 
-/** How the terms share the work, summed up over all rows multiplied while the probe was in place. */
+/**
+ * How the terms share the work, summed up over all rows multiplied while the probe was in place: at `gram`, f64[terms,
+ * terms], <W_i x, W_j x>, and at `rows`, f64, their number.
+ */
 export interface Probe {
-  rows: number;
-  gram: Float64Array; // [terms, terms]: sums of <W_i x, W_j x>
+  gram: Pointer;
+  rows: Pointer;
 }
 
 /** W = W_0 + W_1 + ...; a doped matrix is Sum(structure, Sparse). */
-export class Sum implements Operator {
+export class Sum extends Operator {
   readonly M: number;
   readonly N: number;
   dropout: CoMatrixDropout | undefined;
@@ -33,9 +38,10 @@ export class Sum implements Operator {
   readonly active: boolean[];
 
   constructor(
-    private readonly runtime: Runtime,
+    runtime: Runtime,
     readonly terms: readonly Operator[],
   ) {
+    super(runtime);
     const first = terms[0];
     if (!first) throw new InputError('Sum: no terms; it needs at least one');
     for (const { M, N } of terms) {
@@ -48,90 +54,67 @@ export class Sum implements Operator {
     this.active = terms.map(() => true);
   }
 
-  matmul(x: Pointer, y: Pointer, R: number, accumulate = false, firstRow = 0): void {
-    const { runtime, dropout } = this;
-    if (this.probe) this.observe(this.probe, x, R, firstRow);
-    const mark = runtime.mark();
-    const product = dropout ? runtime.alloc(4 * R * this.M) : 0;
+  forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    const { M, dropout, probe } = this;
+    if (probe) this.observe(program, probe, from);
+    const product = dropout && program.temp(M);
     let add = accumulate;
     this.terms.forEach((term, i) => {
       if (!this.active[i]) return;
-      if (dropout) {
-        term.matmul(x, product, R, false, firstRow);
-        this.applyMask(dropout, i, product, y, R, firstRow, add);
-      } else {
-        term.matmul(x, y, R, add, firstRow);
-      }
+      term.forward(program, from, product ?? to, product === undefined && add);
+      if (dropout && product !== undefined) this.mask(program, dropout, i, product, to, add);
       add = true;
     });
-    if (!add) runtime.floats(y, R * this.M).fill(0);
-    runtime.release(mark);
+    if (!add) program.add(Op.Zero, to, to, false, M);
   }
 
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false, firstRow = 0): void {
-    this.backward(dy, R, firstRow, (term, masked, i) => {
-      term.tMatmul(masked, dx, R, accumulate || i > 0, firstRow);
-    });
+  transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.backward(program, from, (term, dy, i) => term.transpose(program, dy, to, accumulate || i > 0));
   }
 
-  gradParams(dy: Pointer, x: Pointer, R: number, firstRow = 0): void {
-    this.backward(dy, R, firstRow, (term, masked) => term.gradParams(masked, x, R, firstRow));
+  gradient(program: Program, dy: Place, x: Place): void {
+    this.backward(program, dy, (term, masked) => term.gradient(program, masked, x));
   }
 
   /** Each term with the dy that reaches it through its mask. */
-  private backward(
-    dy: Pointer,
-    R: number,
-    firstRow: number,
-    visit: (term: Operator, dy: Pointer, i: number) => void,
-  ): void {
-    const { runtime, dropout } = this;
-    const mark = runtime.mark();
-    const masked = dropout ? runtime.alloc(4 * R * this.M) : dy;
+  private backward(program: Program, dy: Place, visit: (term: Operator, dy: Place, i: number) => void): void {
+    const { M, dropout } = this;
+    const masked = dropout && program.temp(M);
     this.terms.forEach((term, i) => {
-      if (dropout) this.applyMask(dropout, i, dy, masked, R, firstRow, false);
-      visit(term, masked, i);
+      if (dropout && masked !== undefined) this.mask(program, dropout, i, dy, masked, false);
+      visit(term, masked ?? dy, i);
     });
-    runtime.release(mark);
   }
 
-  private applyMask(
+  private mask(
+    program: Program,
     { rates, seed, step, stream, period }: CoMatrixDropout,
     term: number,
-    from: Pointer,
-    to: Pointer,
-    R: number,
-    firstRow: number,
+    from: Place,
+    to: Place,
     accumulate: boolean,
   ): void {
-    const [low, high] = seedWords(seed);
-    const { f32_dropout } = this.runtime.kernels;
-    f32_dropout(from, to, R, this.M, firstRow, period, rates[term], low, high, step, stream + term, accumulate);
+    const key = [...seedWords(seed), step, stream + term];
+    program.add(Op.RowMask, from, to, accumulate, this.M, period, floatWord(rates[term]), ...key);
   }
 
-  private observe(probe: Probe, x: Pointer, R: number, firstRow: number): void {
-    const { runtime, terms, M } = this;
-    const mark = runtime.mark();
+  private observe(program: Program, { gram, rows }: Probe, from: Place): void {
+    const { terms, M } = this;
+    program.add(Op.Count, from, from, true, rows);
     const products = terms.map((term) => {
-      const product = runtime.alloc(4 * R * M);
-      term.matmul(x, product, R, false, firstRow);
+      const product = program.temp(M);
+      term.forward(program, from, product, false);
       return product;
     });
     products.forEach((a, i) => {
       products.forEach((b, j) => {
-        probe.gram[i * terms.length + j] += runtime.kernels.f32_dot(a, b, R * M);
+        program.add(Op.Gram, a, b, true, gram + 8 * (i * terms.length + j), M);
       });
     });
-    probe.rows += R;
-    runtime.release(mark);
   }
 
-  children() {
+  override children() {
     return this.terms.map((term, i) => [String(i), term] as const);
-  }
-
-  own() {
-    return [];
   }
 
   initialise(variance: number, noise: Noise): void {

@@ -1,18 +1,20 @@
 import { InputError } from '../errors.js';
-import type { Pointer } from '../wasm/kernels.js';
+import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
-import type { Noise, Operator } from './operator.js';
+import { type Noise, Operator } from './operator.js';
+import { type Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /** Blocks of rows, one above the other. */
-export class VStack implements Operator {
+export class VStack extends Operator {
   readonly M: number;
   readonly N: number;
 
   constructor(
-    private readonly runtime: Runtime,
+    runtime: Runtime,
     readonly blocks: readonly Operator[],
   ) {
+    super(runtime);
     const first = blocks[0];
     if (!first) throw new InputError('VStack: no blocks; it needs at least one');
     for (const { N } of blocks) {
@@ -22,50 +24,38 @@ export class VStack implements Operator {
     this.N = first.N;
   }
 
-  matmul(x: Pointer, y: Pointer, R: number, accumulate = false, firstRow = 0): void {
-    const { runtime, M } = this;
-    const { f32_copy_columns } = runtime.kernels;
-    this.eachBlock(R, (block, top, part) => {
-      block.matmul(x, part, R, false, firstRow);
-      f32_copy_columns(part, block.M, y + 4 * top, M, R, block.M, accumulate);
+  forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.eachBlock(program, (block, top, part) => {
+      block.forward(program, from, part, false);
+      program.add(Op.Columns, part, Program.column(to, top), accumulate, block.M, this.M, block.M);
     });
   }
 
-  tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false, firstRow = 0): void {
-    const { runtime, M } = this;
-    const { f32_copy_columns } = runtime.kernels;
-    this.eachBlock(R, (block, top, part) => {
-      f32_copy_columns(dy + 4 * top, M, part, block.M, R, block.M, false);
-      block.tMatmul(part, dx, R, accumulate || top > 0, firstRow);
+  transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
+    this.eachBlock(program, (block, top, part) => {
+      program.add(Op.Columns, Program.column(from, top), part, false, this.M, block.M, block.M);
+      block.transpose(program, part, to, accumulate || top > 0);
     });
   }
 
-  gradParams(dy: Pointer, x: Pointer, R: number, firstRow = 0): void {
-    const { runtime, M } = this;
-    const { f32_copy_columns } = runtime.kernels;
-    this.eachBlock(R, (block, top, part) => {
-      f32_copy_columns(dy + 4 * top, M, part, block.M, R, block.M, false);
-      block.gradParams(part, x, R, firstRow);
+  gradient(program: Program, dy: Place, x: Place): void {
+    this.eachBlock(program, (block, top, part) => {
+      program.add(Op.Columns, Program.column(dy, top), part, false, this.M, block.M, block.M);
+      block.gradient(program, part, x);
     });
   }
 
-  /** Each block with its first row in W and memory for R rows of its part of y. */
-  private eachBlock(R: number, visit: (block: Operator, top: number, part: Pointer) => void): void {
+  /** Each block with its first row in W and a place for its part of y. */
+  private eachBlock(program: Program, visit: (block: Operator, top: number, part: Place) => void): void {
     let top = 0;
     for (const block of this.blocks) {
-      const mark = this.runtime.mark();
-      visit(block, top, this.runtime.alloc(4 * R * block.M));
-      this.runtime.release(mark);
+      visit(block, top, program.temp(block.M));
       top += block.M;
     }
   }
 
-  children() {
+  override children() {
     return this.blocks.map((block, i) => [String(i), block] as const);
-  }
-
-  own() {
-    return [];
   }
 
   initialise(variance: number, noise: Noise): void {

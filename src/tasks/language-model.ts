@@ -1,23 +1,26 @@
 import { Tape } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
-import type { LanguageModelConfig } from '../nn/config.js';
-import { LanguageModel, matrixPlan, type State } from '../nn/language-model.js';
-import { crossEntropy } from '../nn/loss.js';
+import { type Architecture, languageModelArchitecture } from '../nn/architecture.js';
+import { modelConfig } from '../nn/config.js';
+import { LanguageModel, type State } from '../nn/language-model.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
-import type { TrainRecord } from '../train/records.js';
-import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Streams } from './batches.js';
 import type { Level, Vocabulary } from './text.js';
+import {
+  type Fingerprint,
+  fingerprintOf,
+  type NamedArray,
+  type Quality,
+  Training,
+  type TrainingOptions,
+} from './training.js';
 
-export interface LanguageModelOptions extends LanguageModelConfig, TrainerOptions {
-  dropout: number;
-  batch: number;
+export interface LanguageModelOptions extends TrainingOptions {
   bptt: number;
-  epochs: number;
 }
 
 /** Settings that did well on the State of the Union addresses; the README tells how well. */
@@ -54,50 +57,39 @@ export interface EncodedCorpus {
   valid: Int32Array;
 }
 
-/** Training of a language model, a step at a time, so that the caller can show progress, write checkpoints and stop. */
-export class LanguageModelTraining {
-  readonly trainer: Trainer;
-  /** Passes over the text that are over. */
-  epoch = 0;
-  /** Pieces of this pass that are over. */
-  piece = 0;
+/** Training of a language model, a step at a time. */
+export class LanguageModelTraining extends Training<LanguageModel, LanguageModelOptions> {
+  static readonly task = 'lm';
+  static readonly sample = defaultOptions('word');
+
+  readonly task = LanguageModelTraining.task;
   readonly state: State;
-  /** Told how much of an evaluation is over, from 0 to 1: at the end of an epoch it takes seconds. */
-  onEvaluation: (share: number) => void = () => {};
   private readonly streams: Streams;
   private readonly inputs: Pointer; // i32[bptt batch]
   private readonly targets: Pointer;
   private readonly evaluation: Evaluation;
-  private readonly probe: Evaluation;
+  private readonly probing: Evaluation;
   private readonly probeIds: Int32Array;
-  /** Sum and number of the losses since the last step record. */
-  lossSum = 0;
-  lossCount = 0;
 
   constructor(
-    readonly model: LanguageModel,
-    readonly options: LanguageModelOptions,
+    model: LanguageModel,
+    options: LanguageModelOptions,
     readonly corpus: EncodedCorpus,
   ) {
-    const { batch, bptt, epochs, dropout } = options;
-    if (!(dropout >= 0 && dropout < 1)) {
-      throw new InputError(`dropout: ${dropout} was given; it must be at least 0 and below 1`);
-    }
-    if (!Number.isInteger(epochs) || epochs < 1) {
-      throw new InputError(`epochs: ${epochs} was given; it must be a whole number of at least 1`);
-    }
-    this.streams = new Streams(corpus.train, batch, bptt, 'the training text');
+    const { batch, bptt } = options;
+    const streams = new Streams(corpus.train, batch, bptt, 'the training text');
     if (corpus.valid.length < 2)
       throw new InputError('the validation text has no token to predict; it needs at least 2');
     const { runtime, vocabulary } = model;
     vocabulary.check(corpus.train, 'train');
     vocabulary.check(corpus.valid, 'valid');
-    this.trainer = new Trainer(model, options, epochs * this.streams.pieces, matrixPlan(options).nonzeros);
+    super(model, options, streams.pieces);
+    this.streams = streams;
     this.state = model.newState(batch);
     this.inputs = runtime.zeros(4 * bptt * batch);
     this.targets = runtime.zeros(4 * bptt * batch);
     this.evaluation = new Evaluation(model);
-    this.probe = new Evaluation(model, batch, bptt);
+    this.probing = new Evaluation(model, batch, bptt);
     this.probeIds = corpus.valid.subarray(0, 2 * batch * bptt + 1);
   }
 
@@ -107,110 +99,56 @@ export class LanguageModelTraining {
     options: LanguageModelOptions,
     corpus: EncodedCorpus,
   ): LanguageModelTraining {
-    const { hidden, layers, method, compression, kron, block, seed } = options;
-    const config: LanguageModelConfig = {
-      hidden,
-      layers,
-      method,
-      compression,
-      ...(kron && { kron }),
-      ...(block && { block }),
-    };
-    return new LanguageModelTraining(LanguageModel.create(runtime, config, vocabulary, seed), options, corpus);
+    const model = LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed);
+    return new LanguageModelTraining(model, options, corpus);
   }
 
-  get totalSteps(): number {
-    return this.trainer.totalSteps;
+  static architecture(options: LanguageModelOptions, vocabulary: Vocabulary): Architecture {
+    return languageModelArchitecture(options, vocabulary.size);
   }
 
-  get done(): boolean {
-    return this.epoch >= this.options.epochs;
+  static fingerprint({ train, valid }: EncodedCorpus): Fingerprint {
+    return fingerprintOf(train.length, valid.length, [train, valid]);
   }
 
-  get records(): TrainRecord[] {
-    return this.trainer.records;
+  fingerprint(): Fingerprint {
+    return LanguageModelTraining.fingerprint(this.corpus);
   }
 
-  /** Tokens in one step. */
   get tokensPerStep(): number {
     return this.options.batch * this.options.bptt;
   }
 
-  /** One step; after the last of an epoch the validation text is evaluated too. Returns the mean loss in nats. */
-  step(): number {
-    const { model, options, trainer, streams, state, inputs, targets, epoch } = this;
+  protected get rows(): number {
+    return this.options.batch;
+  }
+
+  protected forward(tape: Tape): number {
+    const { model, options, trainer, streams, state, inputs, targets } = this;
     const { runtime } = model;
     const { batch, bptt, seed, dropout } = options;
     const n = batch * bptt;
     if (this.piece === 0) model.resetState(state, batch);
     streams.fill(this.piece, runtime.ints(inputs, n), runtime.ints(targets, n));
-    const learningRate = trainer.learningRate(epoch);
-    const loss = trainer.step(
-      epoch,
-      batch,
-      (tape) => {
-        const drop = { rate: dropout, seed, step: trainer.stepsDone };
-        const logits = model.forward(tape, inputs, bptt, batch, state, drop);
-        const { sum, count } = crossEntropy(tape, logits, targets);
-        return sum / count;
-      },
-      () => this.probe.meanLoss(this.probeIds).loss,
-    );
-    this.lossSum += loss;
-    this.lossCount++;
-    this.piece++;
-    const epochOver = this.piece === streams.pieces;
-    // About a hundred points a curve.
-    if (epochOver || trainer.stepsDone % Math.max(1, Math.floor(trainer.totalSteps / 100)) === 0) {
-      const { sparsity } = trainer;
-      const mean = this.lossSum / this.lossCount;
-      this.records.push({ kind: 'step', step: trainer.stepsDone, epoch, loss: mean, learningRate, sparsity });
-      this.lossSum = this.lossCount = 0;
-    }
-    if (epochOver) {
-      this.piece = 0;
-      this.epoch++;
-      trainer.measureAdaptation(() => this.probe.meanLoss(this.probeIds).loss);
-      const perplexity = this.perplexity(this.corpus.valid);
-      this.records.push({ kind: 'valid', step: trainer.stepsDone, epoch, perplexity });
-    }
-    return loss;
+    const drop = { rate: dropout, seed, step: trainer.stepsDone };
+    const { sum, count } = model.loss(tape, targets, inputs, bptt, batch, state, drop);
+    return sum / count;
   }
 
-  /** Every array of floats that the next step depends on, by name. */
-  *arrays(): Generator<{ name: string; at: Pointer; size: number }> {
-    const { model, options, trainer, state } = this;
-    for (const [name, parameter] of model.parameters()) {
-      const { value, size } = parameter;
-      yield { name: `value.${name}`, at: value, size };
-      for (const [moment, at] of Object.entries(trainer.optimizer.moments(parameter))) {
-        yield { name: `${moment}.${name}`, at, size };
-      }
-    }
-    const size = options.batch * options.hidden;
-    for (const [l, { h, c }] of state.entries()) {
+  protected probe(): number {
+    return this.probing.meanLoss(this.probeIds).loss;
+  }
+
+  protected validate(): Quality {
+    return { perplexity: this.perplexity(this.corpus.valid) };
+  }
+
+  protected override *carried(): Generator<NamedArray> {
+    const size = this.options.batch * this.options.hidden;
+    for (const [l, { h, c }] of this.state.entries()) {
       yield { name: `state.${l}.h`, at: h, size };
       yield { name: `state.${l}.c`, at: c, size };
     }
-  }
-
-  /** The masks of the weights that can be pruned, bytes of 0 and 1. */
-  *masks(): Generator<{ name: string; at: Pointer; size: number }> {
-    for (const [name, { mask, size }] of this.model.parameters()) {
-      if (mask) yield { name: `mask.${name}`, at: mask, size };
-    }
-  }
-
-  /** Takes up a position, once arrays() and masks() hold what they held there. */
-  restore(
-    { epoch, piece, steps, lossSum, lossCount }: Record<'epoch' | 'piece' | 'steps' | 'lossSum' | 'lossCount', number>,
-    records: readonly TrainRecord[],
-  ): void {
-    const { trainer } = this;
-    Object.assign(this, { epoch, piece, lossSum, lossCount });
-    trainer.optimizer.steps = steps;
-    trainer.records.push(...records);
-    trainer.afterPruning();
   }
 
   /** Perplexity of a text under the model as it is, with no masks. Throws TrainingError when it is no finite number. */
@@ -218,23 +156,6 @@ export class LanguageModelTraining {
     const perplexity = Math.exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids, this.onEvaluation).loss));
     this.checkNumber('perplexity', perplexity);
     return perplexity;
-  }
-
-  /**
-   * Throws TrainingError when a weight or a moment is no finite number: what holds it could be written, but not read
-   * again.
-   */
-  checkFinite(): void {
-    for (const { name, at, size } of this.arrays()) {
-      const bad = this.model.runtime.floats(at, size).find((value) => !Number.isFinite(value));
-      if (bad !== undefined) this.checkNumber(`array '${name}'`, bad);
-    }
-  }
-
-  private checkNumber(what: string, value: number): void {
-    if (Number.isFinite(value)) return;
-    const last = this.trainer.stepsDone - 1;
-    throw diverged(what, value, last, Math.floor(last / this.streams.pieces));
   }
 }
 
@@ -288,8 +209,7 @@ export class Evaluation {
       }
       const mark = runtime.mark();
       const tape = new Tape(runtime, false);
-      const logits = model.forward(tape, this.inputs, steps, batch, state);
-      const piece = crossEntropy(tape, logits, this.targets);
+      const piece = model.loss(tape, this.targets, this.inputs, steps, batch, state);
       runtime.release(mark);
       sum += piece.sum;
       tokens += piece.count;

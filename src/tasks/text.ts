@@ -38,11 +38,12 @@ export class Vocabulary {
 
   /**
    * The most frequent tokens of the texts; of equally frequent ones, the one seen first. `size` counts everything,
-   * `<unk>` included. Left out, it is 10,000 words or 256 characters, or what the texts have if that is less.
+   * `<unk>` included. Left out, it is 10,000 words or 256 characters, or what the texts have if that is less. Tokens
+   * seen fewer than `least` times are left to `<unk>`, which so is trained too.
    *
    * @throws InputError when the size is no integer >= 2, or is more than the texts have, or when they hold no token at all
    */
-  static build(texts: readonly string[], level: Level, size?: number): Vocabulary {
+  static build(texts: readonly string[], level: Level, size?: number, least = 1): Vocabulary {
     if (size !== undefined && (!Number.isInteger(size) || size < 2)) {
       throw new InputError(`vocab: ${size} given; an integer of at least 2 is needed`);
     }
@@ -51,8 +52,10 @@ export class Vocabulary {
       readTokens(text, level, (token) => counts.set(token, (counts.get(token) ?? 0) + 1));
     }
     counts.delete(UNK);
+    for (const [token, count] of counts) if (count < least && token !== EOS) counts.delete(token);
     if ([...counts.keys()].every((token) => token === EOS)) {
-      throw new InputError(`texts: no ${NOUN[level]} in them; a vocabulary needs at least one`);
+      const often = least > 1 ? ` comes ${least} times` : '';
+      throw new InputError(`texts: no ${NOUN[level]}${often} in them; a vocabulary needs at least one`);
     }
     if (level === 'word' && !counts.has(EOS)) counts.set(EOS, 0);
 
@@ -76,6 +79,12 @@ export class Vocabulary {
       ids[length++] = this.#ids.get(token) ?? this.unknown;
     });
     return ids.slice(0, length);
+  }
+
+  /** A text that stands by itself, for a vocabulary of words: it ends with `<eos>` whether or not its writer ended it. */
+  encodeSentence(text: string): Int32Array {
+    const ids = this.encode(text);
+    return ids.at(-1) === this.eos ? ids : Int32Array.of(...ids, this.eos);
   }
 
   /**
@@ -203,11 +212,9 @@ const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?
 const INITIALS = String.raw`(?:\p{L}\.){2,}|(?!i)\p{L}\.(?=\s)`;
 const WORD = String.raw`\p{L}[\p{L}\p{M}]*(?:['-]\p{L}[\p{L}\p{M}]*)*`;
 const DIGITS = String.raw`\p{N}+(?:[.,:\/]\p{N}+)*(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`; // 1,000.50  9:30  21st  1930's
-const SENTENCE_END = String.raw`[.!?]+(?=["'”»)\]]*(?:\s|$))`;
-const PROSE = new RegExp(
-  `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`,
-  'gu',
-);
+const SENTENCE_END = String.raw`[.!?]+(?=["'\u201d\u00bb)\]]*(?:\s|$))`; // a sentence may end within quotes
+const PROSE = `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
+let prose: RegExp | undefined; // compiled when first asked for: it takes a millisecond, which loading need not spend
 
 function readProse(text: string, emit: Emit): void {
   const plain = text
@@ -215,8 +222,9 @@ function readProse(text: string, emit: Emit): void {
     .toLowerCase()
     .replace(/[\u2019\u02bc]/g, "'")
     .replaceAll('\u2011', '-');
+  prose ??= new RegExp(PROSE, 'gu');
   let last = '';
-  for (const [match, digits, end] of plain.matchAll(PROSE)) {
+  for (const [match, digits, end] of plain.matchAll(prose)) {
     const token = digits ? NUMBER : end ? EOS : match;
     if (token !== EOS || last !== EOS) emit(token); // ". . ." is one end
     last = token;

@@ -11,6 +11,8 @@ export interface AnnealingOptions {
   threshold: 'global' | 'matrix';
   /** Share of M_sp's weights that are 0 in the end; undefined: what the compression asks of each matrix. */
   finalSparsity?: number;
+  /** Whether M_sp leaves its mask for the compressed form once that is the faster one; undefined: it does. */
+  compress?: boolean;
 }
 
 export const defaultAnnealing: AnnealingOptions = { start: 0.1, end: 0.6, every: 20, threshold: 'global' };
@@ -61,12 +63,14 @@ export class SparsityAnnealing {
     const keeps = this.matrices.map(({ sparse, nonzeros }) =>
       keptAt(this.progress(step), sparse, this.final(sparse, nonzeros)),
     );
-    if (this.options.threshold === 'matrix') {
-      for (const [i, { sparse }] of this.matrices.entries()) Sparse.prune([sparse], keeps[i]);
+    const { threshold, compress } = this.options;
+    if (threshold === 'matrix') {
+      for (const [i, { sparse }] of this.matrices.entries()) Sparse.prune([sparse], keeps[i], compress);
     } else {
       Sparse.prune(
         this.matrices.map(({ sparse }) => sparse),
         keeps.reduce((sum, keep) => sum + keep, 0),
+        compress,
       );
     }
   }

@@ -2,6 +2,7 @@ import { InputError } from '../errors.js';
 import { type Operator, walk } from '../operators/operator.js';
 import { Sum } from '../operators/sum.js';
 import { Stream } from '../random.js';
+import type { Runtime } from '../wasm/runtime.js';
 import type { MatrixAdaptation } from './records.js';
 
 /** Co-matrix row dropout. */
@@ -70,13 +71,23 @@ export function alone<T>(sums: readonly (readonly [string, Sum])[], which: 0 | 1
 }
 
 /** How the two matrices share the work in what is evaluated. */
-export function measureAdaptation(sums: readonly (readonly [string, Sum])[], evaluate: () => void): MatrixAdaptation[] {
-  for (const [, sum] of sums) sum.probe = { rows: 0, gram: new Float64Array(4) };
-  evaluate();
-  return sums.map(([name, sum]) => {
-    const { rows, gram } = sum.probe!;
+export function measureAdaptation(
+  runtime: Runtime,
+  sums: readonly (readonly [string, Sum])[],
+  evaluate: () => void,
+): MatrixAdaptation[] {
+  const mark = runtime.mark();
+  // f64: the Gram matrix of the two products, and the number of rows.
+  const places = sums.map(([, sum]) => {
+    const gram = runtime.zeros(40);
+    sum.probe = { gram, rows: gram + 32 };
+    return gram;
+  });
+  // The products of all rows are summed up in one place.
+  runtime.alone(evaluate);
+  const result = sums.map(([name, sum], i) => {
     sum.probe = undefined;
-    const [ss, sm, , mm] = gram;
+    const [ss, sm, , mm, rows] = runtime.doubles(places[i], 5);
     return {
       name,
       structureNorm: Math.sqrt(ss / rows),
@@ -84,4 +95,6 @@ export function measureAdaptation(sums: readonly (readonly [string, Sum])[], eva
       cosine: ss > 0 && mm > 0 ? sm / Math.sqrt(ss * mm) : 0,
     };
   });
+  runtime.release(mark);
+  return result;
 }

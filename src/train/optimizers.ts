@@ -35,8 +35,14 @@ class Sgd implements Optimizer {
 
   step(rate: number, clip: number): void {
     this.steps++;
+    const { runtime } = this;
     for (const { value, grad, mask, size, rateScale, frozen } of this.parameters) {
-      if (!frozen) this.runtime.kernels.f32_sgd(value, grad, mask, size, rate * rateScale, clip);
+      if (frozen) continue;
+      const calls = runtime.shares(size).map(([first, count]) => {
+        const at = 4 * first;
+        return [value + at, grad + at, mask && mask + first, count, rate * rateScale, clip];
+      });
+      runtime.parallel('f32_sgd', calls);
     }
   }
 
@@ -59,7 +65,9 @@ class Adam implements Optimizer {
   ) {
     for (const parameter of parameters) {
       const bytes = 4 * parameter.size;
-      this.state.set(parameter, { m: runtime.zeros(bytes), v: runtime.zeros(bytes) });
+      const moments = { m: runtime.zeros(bytes), v: runtime.zeros(bytes) };
+      parameter.companions.push(moments.m, moments.v);
+      this.state.set(parameter, moments);
     }
   }
 
@@ -67,10 +75,15 @@ class Adam implements Optimizer {
     this.steps++;
     const rate1 = rate / (1 - power(BETA1, this.steps));
     const root2 = 1 / Math.sqrt(1 - power(BETA2, this.steps));
-    const { f32_adam } = this.runtime.kernels;
+    const { runtime } = this;
     for (const [{ value, grad, mask, size, rateScale, frozen }, { m, v }] of this.state) {
       if (frozen) continue;
-      f32_adam(value, grad, m, v, mask, size, rate1 * rateScale, BETA1, BETA2, root2, EPSILON, clip);
+      const calls = runtime.shares(size).map(([first, count]) => {
+        const at = 4 * first;
+        const arrays = [value + at, grad + at, m + at, v + at, mask && mask + first];
+        return [...arrays, count, rate1 * rateScale, BETA1, BETA2, root2, EPSILON, clip];
+      });
+      runtime.parallel('f32_adam', calls);
     }
   }
 

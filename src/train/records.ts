@@ -5,8 +5,8 @@ export type TrainRecord =
    * together.
    */
   | { kind: 'step'; step: number; epoch: number; loss: number; learningRate: number; sparsity: number }
-  /** Perplexity of the whole validation split. */
-  | { kind: 'valid'; step: number; epoch: number; perplexity: number }
+  /** On the whole validation split; accuracy where the task has such. */
+  | { kind: 'valid'; step: number; epoch: number; perplexity: number; accuracy?: number; exact?: number }
   /** Perplexity of the probe batches just before and just after a pruning step. */
   | { kind: 'prune'; step: number; sparsity: number; before: number; after: number }
   /** Co-matrix adaptation: how S and M_sp share the work, measured on the probe batches. */

@@ -66,7 +66,8 @@ export class Trainer {
     readonly model: Trainable,
     private readonly options: TrainerOptions,
     readonly totalSteps: number,
-    finalNonzeros: number | undefined,
+    /** Of the sparse matrix in each of the model's matrices; undefined where there is none. */
+    finalNonzeros: readonly (number | undefined)[],
   ) {
     checkOptions(options);
     const { runtime } = model;
@@ -74,13 +75,16 @@ export class Trainer {
     for (const parameter of this.parameters) parameter.prepareGradient();
     this.optimizer = createOptimizer(runtime, options.optimizer, this.parameters);
     this.sums = dopedMatrices(model.matrices());
-    this.sparse = model
+    const sparse = model
       .matrices()
-      .flatMap(([name, operator]) => [...walk(operator, name)])
-      .map(([, operator]) => operator)
-      .filter((operator) => operator instanceof Sparse);
-    const targets =
-      finalNonzeros === undefined ? [] : this.sparse.map((sparse) => ({ sparse, nonzeros: finalNonzeros }));
+      .map(([name, operator]) =>
+        [...walk(operator, name)].map(([, part]) => part).filter((part) => part instanceof Sparse),
+      );
+    this.sparse = sparse.flat();
+    const targets = sparse.flatMap((parts, i) => {
+      const nonzeros = finalNonzeros[i];
+      return nonzeros === undefined ? [] : parts.map((sparse) => ({ sparse, nonzeros }));
+    });
     // Made in any case: wrong options are refused whether or not there is anything to prune.
     const annealing = new SparsityAnnealing(targets, options.annealing, totalSteps);
     if (targets.length) this.annealing = annealing;
@@ -144,7 +148,7 @@ export class Trainer {
     if (!sums.length) return;
     this.unmasked(() => {
       let both = Number.NaN;
-      const matrices = measureAdaptation(sums, () => {
+      const matrices = measureAdaptation(this.model.runtime, sums, () => {
         both = Math.exp(probe());
       });
       const structureOnly = Math.exp(alone(sums, 0, probe));

@@ -15,7 +15,17 @@ export interface Kernels {
   f32_gemm_packed: Gemm;
   f32_gemm_nn: Gemm;
   f32_gemm_nt: Gemm;
-  f32_gemm_tn: Gemm;
+  f32_gemm_tn(
+    a: Pointer,
+    lda: number,
+    b: Pointer,
+    c: Pointer,
+    M: number,
+    N: number,
+    K: number,
+    accumulate: boolean,
+    scratch: Pointer,
+  ): void;
   f32_gemv(w: Pointer, x: Pointer, y: Pointer, M: number, N: number, accumulate: boolean): void;
   f32_gemv_t(w: Pointer, dy: Pointer, dx: Pointer, M: number, N: number, accumulate: boolean): void;
   f32_ger(dy: Pointer, x: Pointer, dw: Pointer, M: number, N: number): void;
@@ -23,44 +33,23 @@ export interface Kernels {
   // kron.ts
   f32_kron_mm: KroneckerProduct;
   f32_kron_tmm: KroneckerProduct;
-  f32_kron_grad(
-    b: Pointer,
-    c: Pointer,
-    dy: Pointer,
-    x: Pointer,
-    db: Pointer,
-    dc: Pointer,
-    R: number,
-    m1: number,
-    n1: number,
-    m2: number,
-    n2: number,
-    temp: Pointer,
-    scratch: Pointer,
-  ): void;
+  f32_kron_grad_b: KroneckerGradient;
+  f32_kron_grad_c: KroneckerGradient;
 
   // sparse.ts
-  f32_csr_mv(
+  f32_csr_mm(
     values: Pointer,
+    order: Pointer,
     columns: Pointer,
     starts: Pointer,
     x: Pointer,
     y: Pointer,
-    M: number,
-    accumulate: boolean,
-  ): void;
-  f32_csr_tmv(
-    values: Pointer,
-    columns: Pointer,
-    starts: Pointer,
-    dy: Pointer,
-    dx: Pointer,
+    R: number,
     M: number,
     N: number,
     accumulate: boolean,
+    scratch: Pointer,
   ): void;
-  f32_csr_mm: SparseProduct;
-  f32_csr_tmm: SparseProduct;
   f32_csr_grad(
     columns: Pointer,
     starts: Pointer,
@@ -70,6 +59,25 @@ export interface Kernels {
     R: number,
     M: number,
     N: number,
+    first: number,
+    last: number,
+    scratch: Pointer,
+  ): void;
+  f32_bsr_mm: BlockProduct;
+  f32_bsr_tmm: BlockProduct;
+  f32_bsr_grad(
+    columns: Pointer,
+    starts: Pointer,
+    dy: Pointer,
+    x: Pointer,
+    dvalues: Pointer,
+    R: number,
+    M: number,
+    N: number,
+    block: number,
+    stride: number,
+    first: number,
+    last: number,
     scratch: Pointer,
   ): void;
 
@@ -86,6 +94,38 @@ export interface Kernels {
     H: number,
   ): void;
 
+  f32_lstm_forward(
+    hh: Pointer,
+    gates: Pointer,
+    hs: Pointer,
+    cs: Pointer,
+    tanhC: Pointer,
+    T: number,
+    B: number,
+    R: number,
+    H: number,
+    row: number,
+    scratch: Pointer,
+  ): void;
+  f32_lstm_backward(
+    hh: Pointer,
+    gates: Pointer,
+    cs: Pointer,
+    tanhC: Pointer,
+    dy: Pointer,
+    dc: Pointer,
+    dh: Pointer,
+    T: number,
+    B: number,
+    R: number,
+    H: number,
+    row: number,
+    scratch: Pointer,
+  ): void;
+
+  // program.ts
+  run_program(program: Pointer, x: Pointer, y: Pointer, R: number, row: number, scratch: Pointer): void;
+
   // softmax.ts
   f32_log_softmax(x: Pointer, y: Pointer, R: number, V: number): void;
   f32_cross_entropy(x: Pointer, targets: Pointer, lse: Pointer, losses: Pointer, R: number, V: number): void;
@@ -97,6 +137,25 @@ export interface Kernels {
     R: number,
     V: number,
     scale: number,
+  ): void;
+
+  f32_softmax_head(
+    forward: Pointer,
+    transpose: Pointer,
+    bias: Pointer,
+    x: Pointer,
+    logits: Pointer,
+    targets: Pointer,
+    lse: Pointer,
+    losses: Pointer,
+    dx: Pointer,
+    R: number,
+    V: number,
+    N: number,
+    block: number,
+    scale: number,
+    scratch: Pointer,
+    scratchBack: Pointer,
   ): void;
 
   // embedding.ts
@@ -189,8 +248,23 @@ export type KroneckerProduct = (
   scratch: Pointer,
 ) => void;
 
-/** out[R,.] (+)= in[R,.] times a CSR matrix or its transpose */
-export type SparseProduct = (
+/** The gradient of one factor of B (x) C, given the other. */
+export type KroneckerGradient = (
+  other: Pointer,
+  dy: Pointer,
+  x: Pointer,
+  gradient: Pointer,
+  R: number,
+  m1: number,
+  n1: number,
+  m2: number,
+  n2: number,
+  temp: Pointer,
+  scratch: Pointer,
+) => void;
+
+/** out[R,.] (+)= in[R,.] times a matrix of blocks or its transpose */
+export type BlockProduct = (
   values: Pointer,
   columns: Pointer,
   starts: Pointer,
@@ -199,6 +273,8 @@ export type SparseProduct = (
   R: number,
   M: number,
   N: number,
+  block: number,
+  stride: number,
   accumulate: boolean,
   scratch: Pointer,
 ) => void;

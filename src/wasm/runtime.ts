@@ -1,12 +1,17 @@
 import { instantiateSync } from '@assemblyscript/loader';
 import plain from '../../build/dopant.wasm';
 import relaxed from '../../build/dopant-relaxed.wasm';
+import sharedPlain from '../../build/dopant-shared.wasm';
+import sharedRelaxed from '../../build/dopant-shared-relaxed.wasm';
+import { InputError } from '../errors.js';
 import type { Kernels, Pointer } from './kernels.js';
 import { chooseSimd, type SimdChoice } from './simd.js';
+import { type ThreadedKernel, Threads, whyNoThreads } from './threads.js';
 
 const PAGE = 65536;
 const MAX_PAGES = 65535;
 const ALIGNMENT = 64; // bytes: a cache line
+const MOST_THREADS = 64;
 
 /**
  * The compiled kernels and their memory. Memory is handed out from one end like a stack: what lives as long as the
@@ -14,17 +19,82 @@ const ALIGNMENT = 64; // bytes: a cache line
  */
 export class Runtime {
   readonly kernels: Kernels;
+  /** Threads that share the work; 1 where they were not asked for, or cannot be had: see whyNoThreads(). */
+  readonly threads: number;
   private readonly memory: WebAssembly.Memory;
+  private readonly others: Threads | undefined;
+  private isAlone = false;
   private top: Pointer;
   private f32: Float32Array;
 
-  /** Plain SIMD unless asked for: only there does a seed give the same bits on every machine. */
-  constructor({ simd = 'plain' }: { simd?: SimdChoice } = {}) {
-    const { exports } = instantiateSync(chooseSimd(simd) === 'relaxed' ? relaxed : plain);
-    this.kernels = exports as unknown as Kernels;
-    this.memory = exports.memory!;
+  /**
+   * Plain SIMD unless asked for: only there does a seed give the same bits on every machine. The number of threads
+   * changes no bit.
+   */
+  constructor({ simd = 'plain', threads = 1 }: { simd?: SimdChoice; threads?: number } = {}) {
+    if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
+      throw new InputError(`threads: ${threads} was given; it must be a whole number from 1 to ${MOST_THREADS}`);
+    }
+    this.threads = whyNoThreads() === undefined ? threads : 1;
+    const isRelaxed = chooseSimd(simd) === 'relaxed';
+    let module: WebAssembly.Module | undefined;
+    if (this.threads === 1) {
+      const { exports } = instantiateSync(isRelaxed ? relaxed : plain);
+      this.kernels = exports as unknown as Kernels;
+      this.memory = exports.memory!;
+    } else {
+      this.memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+      module = new WebAssembly.Module(isRelaxed ? sharedRelaxed : sharedPlain);
+      this.kernels = instantiateSync(module, { env: { memory: this.memory } }).exports as unknown as Kernels;
+    }
     this.top = this.kernels.heapBase();
     this.f32 = new Float32Array(this.memory.buffer);
+    if (module) {
+      const mailboxes = Array.from({ length: this.threads - 1 }, () => this.zeros(Threads.mailboxBytes));
+      this.others = new Threads(module, this.memory, mailboxes);
+    }
+  }
+
+  /** Whether all threads are up; until they are, one does the work. */
+  get ready(): boolean {
+    return this.others?.ready ?? true;
+  }
+
+  /** R rows as shares for the threads, [first, number]: whole tiles of a gemm. One share while alone() works. */
+  shares(R: number): [first: number, count: number][] {
+    const each = this.isAlone ? R : 4 * Math.ceil(R / (4 * this.threads));
+    const result: [number, number][] = [];
+    for (let first = 0; first < R; first += each) result.push([first, Math.min(each, R - first)]);
+    return result;
+  }
+
+  /** Calls a kernel once for each list of arguments, side by side, and returns when all are done. */
+  parallel(kernel: ThreadedKernel, calls: readonly (readonly number[])[]): void {
+    const { others } = this;
+    const call = this.kernels[kernel] as (...args: readonly number[]) => void;
+    // A worker that is not up yet may never be, while a page's main thread does not rest.
+    if (!others?.ready) {
+      for (const args of calls) call(...args);
+      return;
+    }
+    for (let i = 1; i < calls.length; i++) others.post(i - 1, kernel, calls[i]);
+    call(...calls[0]);
+    const done = calls.slice(1).map((_, i) => others.join(i));
+    if (done.includes(false)) throw new Error(`${kernel} failed in another thread`);
+  }
+
+  /** Does what is asked on this thread alone: where sums over all rows are taken. */
+  alone<T>(act: () => T): T {
+    const before = this.isAlone;
+    this.isAlone = true;
+    const result = act();
+    this.isAlone = before;
+    return result;
+  }
+
+  /** Ends the other threads; without it they end with the process or page. */
+  close(): void {
+    this.others?.close();
   }
 
   /** `bytes` of memory, aligned to a cache line, with whatever they held before. May move every view: see floats(). */
@@ -77,6 +147,10 @@ export class Runtime {
 
   floats(at: Pointer, n: number): Float32Array {
     return this.f32.subarray(at >>> 2, (at >>> 2) + n);
+  }
+
+  doubles(at: Pointer, n: number): Float64Array {
+    return new Float64Array(this.memory.buffer, at, n);
   }
 
   ints(at: Pointer, n: number): Int32Array {

@@ -10,7 +10,12 @@ import { type Inventory, takeInventory } from '../../src/io/inventory.js';
 import { decodeLanguageModel } from '../../src/io/model-file.js';
 import { decodeSafetensors } from '../../src/io/safetensors.js';
 import { METHODS } from '../../src/operators/methods.js';
-import { defaultOptions, Evaluation, type LanguageModelOptions } from '../../src/tasks/language-model.js';
+import {
+  defaultOptions,
+  Evaluation,
+  type LanguageModelOptions,
+  LanguageModelTraining,
+} from '../../src/tasks/language-model.js';
 import { splitText, Vocabulary } from '../../src/tasks/text.js';
 import { noCoMatrixDropout } from '../../src/train/comatrix.js';
 import type { TrainRecord } from '../../src/train/records.js';
@@ -37,7 +42,7 @@ interface Evaluated {
 }
 type Inspected = Pick<Inventory, 'method' | 'compression' | 'tensors'>;
 
-let trained: TrainResult;
+let trained: Required<TrainResult>;
 let announced = '';
 test.before(async () => {
   const { stdout, stderr } = await succeed(folder, `${SMALL} --epochs 2 --compression 5 --json`);
@@ -163,19 +168,20 @@ for (const method of METHODS) {
   });
 }
 
-for (const block of [4, 8]) {
+for (const block of [4, 8, 'gates'] as const) {
   test(`--block ${block}: dopants share a column index between so many rows`, async () => {
     const name = `block${block}.safetensors`;
     const line = `${SMALL} --method doped-kron --compression 4 --block ${block} --out ${name}`;
     const result = await json<TrainResult>(folder, line);
     const tensors = new Map(stored(name));
+    const rows = block === 'gates' ? 4 : block;
     let seen = 0;
     for (const [tensor, { data }] of tensors) {
       if (!tensor.endsWith('.values')) continue;
       seen++;
       const part = (end: string) => tensors.get(tensor.replace(/values$/, end))!.data;
-      assert.is(data.length, block * part('columns').length);
-      assert.is(part('starts').length, (4 * HIDDEN) / block + 1);
+      assert.is(data.length, rows * part('columns').length);
+      assert.is(part('starts').length, (4 * HIDDEN) / rows + 1);
       assert.ok(data.length > 0);
     }
     assert.is(seen, 2 * LAYERS);
@@ -226,7 +232,7 @@ test('--kron gives the factors their shapes by hand', async () => {
 async function noted(line: string): Promise<{ options: LanguageModelOptions; run: object }> {
   rmSync(path('noted'), { recursive: true, force: true });
   await succeed(folder, `train lm --data text.txt ${line} --checkpoint noted --out noted.safetensors`);
-  const { options, run } = decodeCheckpoint(readFileSync(path('noted/checkpoint.safetensors')));
+  const { options, run } = decodeCheckpoint(readFileSync(path('noted/checkpoint.safetensors')), LanguageModelTraining);
   return { options, run: run as object };
 }
 

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
-import { FileFormatError, InputError, initSync, loadSync } from '../../src/infer/index.js';
+import { FileFormatError, InputError, initSync, kernelBytes, loadSync } from '../../src/infer/index.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
 import type { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
@@ -141,6 +141,12 @@ test('what cannot be is refused by name', () => {
   refused('state', () => {
     session.state = new Float32Array(3);
   });
+  const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0); // a module of nothing
+  for (const module of [new WebAssembly.Module(empty), empty as unknown as WebAssembly.Module]) {
+    refused('module', () => initSync({ module }));
+  }
+  initSync({ module: new WebAssembly.Module(kernelBytes('plain')) });
+  initSync({});
 });
 
 test('a damaged model file is refused, or its answers are finite', () => {

@@ -7,7 +7,7 @@ import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
 import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import type { LanguageModelConfig } from '../../src/nn/config.js';
+import type { ModelConfig } from '../../src/nn/config.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import { walk } from '../../src/operators/operator.js';
@@ -35,8 +35,8 @@ const V = vocabulary.size;
 const H = 6;
 
 /** A model as training leaves it: the sparse matrices whole in memory, with most of their weights pruned. */
-function makeModel(method: Method, config: Partial<LanguageModelConfig> = {}, keep = 0.1): LanguageModel {
-  const full: LanguageModelConfig = { hidden: H, layers: 2, method, compression: 2, ...config };
+function makeModel(method: Method, config: Partial<ModelConfig> = {}, keep = 0.1): LanguageModel {
+  const full: ModelConfig = { hidden: H, layers: 2, method, compression: 2, ...config };
   const model = LanguageModel.create(runtime, full, vocabulary, 1);
   Sparse.prune(sparseOf(model), Math.ceil(keep * 2 * full.layers * 4 * full.hidden ** 2));
   return model;
@@ -482,7 +482,7 @@ const CHECKPOINT_FIELDS = ['options', 'vocabulary', 'position', 'records', 'corp
 /** What comes of a checkpoint: a training that makes its next step, or one of the errors that are told to people. */
 function resumed(bytes: Uint8Array): LanguageModelTraining | Error {
   try {
-    const next = decodeCheckpoint(bytes).resume(new Runtime(), corpus);
+    const next = decodeCheckpoint(bytes, LanguageModelTraining).resume(new Runtime(), corpus);
     if (!next.done) assert.ok(Number.isFinite(next.step()));
     return next;
   } catch (error) {
@@ -493,24 +493,24 @@ function resumed(bytes: Uint8Array): LanguageModelTraining | Error {
 
 test('a checkpoint goes on where it was, and is written again as it was', () => {
   assert.equal(new Set(training.records.map(({ kind }) => kind)), new Set(['step', 'prune', 'cma', 'valid']));
-  const decoded = decodeCheckpoint(checkpoint);
+  const decoded = decodeCheckpoint(checkpoint, LanguageModelTraining);
   assert.equal(decoded.run, RUN);
   assert.equal(decoded.options, OPTIONS);
   const copy = decoded.resume(new Runtime(), corpus);
   assert.equal(encodeCheckpoint(copy, RUN), checkpoint);
-  assert.is(copy.step(), decodeCheckpoint(checkpoint).resume(new Runtime(), corpus).step());
+  assert.is(copy.step(), decodeCheckpoint(checkpoint, LanguageModelTraining).resume(new Runtime(), corpus).step());
 });
 
 test('a perplexity beyond all numbers is a record like any other', () => {
-  const copy = decodeCheckpoint(checkpoint).resume(new Runtime(), corpus);
+  const copy = decodeCheckpoint(checkpoint, LanguageModelTraining).resume(new Runtime(), corpus);
   const prune = { kind: 'prune', step: 1, sparsity: 0, before: 5, after: Number.POSITIVE_INFINITY } as const;
   copy.records.push(prune);
-  const again = decodeCheckpoint(encodeCheckpoint(copy, RUN)).resume(new Runtime(), corpus);
+  const again = decodeCheckpoint(encodeCheckpoint(copy, RUN), LanguageModelTraining).resume(new Runtime(), corpus);
   assert.equal(again.records.at(-1), prune);
 });
 
 test('checkFinite finds what could be written but not read again', () => {
-  const copy = decodeCheckpoint(checkpoint).resume(new Runtime(), corpus);
+  const copy = decodeCheckpoint(checkpoint, LanguageModelTraining).resume(new Runtime(), corpus);
   copy.checkFinite();
   for (const { name, at } of [...copy.arrays()]) {
     const place = copy.model.runtime.floats(at, 1);
@@ -526,7 +526,7 @@ test('checkFinite finds what could be written but not read again', () => {
 });
 
 test('a checkpoint of another text is refused as such', () => {
-  const { resume } = decodeCheckpoint(checkpoint);
+  const { resume } = decodeCheckpoint(checkpoint, LanguageModelTraining);
   const other = { train: corpus.train.with(7, corpus.train[7] ? 0 : 1), valid: corpus.valid };
   assert.throws(
     () => resume(new Runtime(), other),
@@ -539,14 +539,14 @@ test('a checkpoint cut short is refused', () => {
   const header = 8 + Number(new DataView(checkpoint.buffer).getBigUint64(0, true));
   for (let length = 0; length < checkpoint.length; length += length < header ? 1 : 97) {
     assert.throws(
-      () => decodeCheckpoint(checkpoint.subarray(0, length)),
+      () => decodeCheckpoint(checkpoint.subarray(0, length), LanguageModelTraining),
       (error: unknown) => error instanceof FileFormatError,
       `${length} bytes`,
     );
   }
 });
 
-test('every array of a checkpoint must be there, of its size, finite; masks of 0 and 1', () => {
+test('every array of a checkpoint must be there, of its size, finite; masks of 0 and 1, columns in range', () => {
   const isFormatError = (bytes: Uint8Array, name: string) => {
     const outcome = resumed(bytes);
     assert.instance(outcome, FileFormatError, name);
@@ -559,7 +559,7 @@ test('every array of a checkpoint must be there, of its size, finite; masks of 0
     );
     isFormatError(replaced({ dtype, shape: [data.length - 1], data: data.slice(1) } as NamedTensor), name);
     const bad = data.slice();
-    bad[bad.length - 1] = dtype === 'F32' ? Number.NaN : 2;
+    bad[bad.length - 1] = { F32: Number.NaN, U8: 2, U16: 65535, U32: 65535, I8: -128, I32: -1 }[dtype];
     isFormatError(replaced({ dtype, shape: [data.length], data: bad } as NamedTensor), name);
   }
   const extra: NamedTensor = { dtype: 'F32', shape: [1], data: Float32Array.of(1) };
@@ -597,7 +597,7 @@ test('options that call for more than the file holds are refused before room is 
     const fresh = new Runtime();
     const before = fresh.usage().held;
     assert.throws(
-      () => decodeCheckpoint(bytes).resume(fresh, corpus),
+      () => decodeCheckpoint(bytes, LanguageModelTraining).resume(fresh, corpus),
       (error: unknown) => error instanceof FileFormatError,
     );
     assert.is(fresh.usage().held, before);

@@ -4,19 +4,19 @@ import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { InputError } from '../../src/errors.js';
 import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file.js';
-import { LanguageModel, matrixPlan, type State } from '../../src/nn/language-model.js';
-import { crossEntropy } from '../../src/nn/loss.js';
+import { LanguageModel, type State } from '../../src/nn/language-model.js';
+import { matrixPlan } from '../../src/nn/model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
-import { Sparse } from '../../src/operators/sparse.js';
-import { uniform } from '../../src/random.js';
 import { Streams } from '../../src/tasks/batches.js';
 import { Evaluation, LanguageModelTraining } from '../../src/tasks/language-model.js';
 import { dopedMatrices, setCoMatrixDropout } from '../../src/train/comatrix.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { denseOf } from '../operators/battery.js';
-import { close, U64, values } from '../support.js';
+import { close, values } from '../support.js';
 import {
   bits,
+  checkModelGradients,
+  noisy,
   passError,
   type SlowOptions,
   type SlowState,
@@ -35,15 +35,7 @@ const V = vocabulary.size;
 /** A tiny model whose weights are all noise, half of its dopants pruned. */
 function noisyModel(method: Method, layers = 2, runtime = new Runtime()): LanguageModel {
   const { hidden, compression } = tinyOptions();
-  const model = LanguageModel.create(runtime, { hidden, layers, method, compression }, vocabulary, 1);
-  for (const sparse of sparseOf(model)) {
-    sparse.weight.data.set(values(sparse.weight.size));
-    Sparse.prune([sparse], sparse.weight.size / 2);
-  }
-  for (const [, parameter] of model.parameters()) {
-    if (!parameter.mask) parameter.data.set(values(parameter.size));
-  }
-  return model;
+  return noisy(LanguageModel.create(runtime, { hidden, layers, method, compression }, vocabulary, 1));
 }
 
 const stateOf = ({ runtime, config }: LanguageModel, state: State, B: number): SlowState =>
@@ -139,8 +131,7 @@ for (const method of ['dense', 'doped-kron', 'doped-hmd'] as const) {
     for (const [, parameter] of model.parameters()) parameter.prepareGradient();
 
     const tape = new Tape(runtime, true);
-    const logits = model.forward(tape, place(runtime, ids), T, B, state, drop);
-    const { sum, count } = crossEntropy(tape, logits, place(runtime, targets));
+    const { sum, count } = model.loss(tape, place(runtime, targets), place(runtime, ids), T, B, state, drop);
     tape.backward();
     const slow = (numbers?: SlowOptions['numbers']) => {
       const loss = slowLoss(slowForward(model, ids, T, B, { state: before, drop, numbers }).logits, targets, V);
@@ -150,35 +141,7 @@ for (const method of ['dense', 'doped-kron', 'doped-hmd'] as const) {
     assert.is(count, T * B - 1);
     assert.ok(Math.abs(sum / count - slow()) <= relative * slow(), `the loss is ${sum / count}, not ${slow()}`);
 
-    // As small as the errors of the difference, about h^2, and of its rounding, about U64 / h, can both be made.
-    const h = Math.cbrt(U64);
-    for (const [name, parameter] of model.parameters()) {
-      const { data, gradient, size, mask } = parameter;
-      const alive = mask ? runtime.bytes(mask, size) : new Uint8Array(size).fill(1);
-      const slope = (direction: ArrayLike<number>) => {
-        const at = (step: number) =>
-          slow((p) => (p === parameter ? Float64Array.from(data, (v, i) => v + step * direction[i]) : p.data));
-        return (at(h) - at(-h)) / (2 * h);
-      };
-      const largest = Math.max(...gradient.map(Math.abs));
-      assert.ok(largest > 0, name);
-      const places = Array.from({ length: 6 }, (_, k) => Math.floor(uniform(4, parameter.value, k) * size));
-      for (const i of new Set([...places, gradient.findIndex((g) => Math.abs(g) === largest)])) {
-        if (!alive[i]) {
-          assert.is(gradient[i], 0, `${name} [${i}], which is pruned`);
-          continue;
-        }
-        const wanted = slope(Float64Array.from(data, (_, j) => (i === j ? 1 : 0)));
-        const allowed = relative * largest + 100 * h ** 2;
-        assert.ok(close(gradient[i], wanted, allowed), `${name} [${i}]: the gradient is ${gradient[i]}, not ${wanted}`);
-      }
-      // All entries at once.
-      const direction = values(size).map((v, i) => (alive[i] ? v : 0));
-      const along = gradient.reduce((total, g, i) => total + g * direction[i], 0);
-      const allowed = relative * gradient.reduce((total, g, i) => total + Math.abs(g * direction[i]), 0) + 100 * h ** 2;
-      const wanted = slope(direction);
-      assert.ok(close(along, wanted, allowed), `${name}: along a direction the gradient is ${along}, not ${wanted}`);
-    }
+    checkModelGradients(model, relative, slow);
   });
 }
 

@@ -1,7 +1,9 @@
 // The language model in f64, said slowly, from the dense matrices that its operators stand for; and small models to
 // compare with it.
 
+import * as assert from 'uvu/assert';
 import type { LanguageModel } from '../../src/nn/language-model.js';
+import type { Model } from '../../src/nn/model.js';
 import { type Operator, parametersOf, walk } from '../../src/operators/operator.js';
 import type { Parameter } from '../../src/operators/parameter.js';
 import { Sparse } from '../../src/operators/sparse.js';
@@ -11,7 +13,7 @@ import * as reference from '../../src/reference.js';
 import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/language-model.js';
 import { Vocabulary } from '../../src/tasks/text.js';
 import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
-import { U } from '../support.js';
+import { close, U, U64, values } from '../support.js';
 
 // ---- small models
 
@@ -36,8 +38,7 @@ export const tinyOptions = (changes: Partial<LanguageModelOptions> = {}): Langua
 export const bits = (numbers: Float32Array) => Buffer.from(numbers.slice().buffer).toString('hex');
 
 /** All weights as they are now, by name, bit for bit. */
-export const weightsOf = (model: LanguageModel) =>
-  new Map(model.parameters().map(([name, { data }]) => [name, bits(data)]));
+export const weightsOf = (model: Model) => new Map(model.parameters().map(([name, { data }]) => [name, bits(data)]));
 
 /** The doped matrices with their dopants. */
 export function dopedOf(model: LanguageModel): { name: string; sum: Sum; structure: Operator; sparse: Sparse }[] {
@@ -49,12 +50,24 @@ export function dopedOf(model: LanguageModel): { name: string; sum: Sum; structu
   });
 }
 
-export function sparseOf(model: LanguageModel): Sparse[] {
+export function sparseOf(model: Model): Sparse[] {
   return model
     .matrices()
     .flatMap(([name, operator]) => [...walk(operator, name)])
     .map(([, operator]) => operator)
     .filter((operator) => operator instanceof Sparse);
+}
+
+/** The model, its weights all noise, half of its dopants pruned. */
+export function noisy<M extends Model>(model: M): M {
+  for (const sparse of sparseOf(model)) {
+    sparse.weight.data.set(values(sparse.weight.size));
+    Sparse.prune([sparse], sparse.weight.size / 2);
+  }
+  for (const [, parameter] of model.parameters()) {
+    if (!parameter.mask) parameter.data.set(values(parameter.size));
+  }
+  return model;
 }
 
 /** The weights with only one of the two matrices in all doped ones, the other zero. */
@@ -188,4 +201,41 @@ export function slowEvaluation(
  */
 export function passError({ config: { hidden, layers }, vocabulary }: LanguageModel, T: number): number {
   return U * (layers * T * (2 * hidden + 20) + hidden + vocabulary.size);
+}
+
+/**
+ * Fails unless the gradients that backward() left are those of central differences of `slow`, the same loss in f64: of a
+ * sample of every parameter's entries, and of all of them along a random direction.
+ */
+export function checkModelGradients(model: Model, relative: number, slow: (numbers: Numbers) => number): void {
+  const { runtime } = model;
+  // As small as the errors of the difference, about h^2, and of its rounding, about U64 / h, can both be made.
+  const h = Math.cbrt(U64);
+  for (const [name, parameter] of model.parameters()) {
+    const { data, gradient, size, mask } = parameter;
+    const alive = mask ? runtime.bytes(mask, size) : new Uint8Array(size).fill(1);
+    const slope = (direction: ArrayLike<number>) => {
+      const at = (step: number) =>
+        slow((p) => (p === parameter ? Float64Array.from(data, (v, i) => v + step * direction[i]) : p.data));
+      return (at(h) - at(-h)) / (2 * h);
+    };
+    const largest = Math.max(...gradient.map(Math.abs));
+    assert.ok(largest > 0, name);
+    const places = Array.from({ length: 6 }, (_, k) => Math.floor(uniform(4, parameter.value, k) * size));
+    for (const i of new Set([...places, gradient.findIndex((g) => Math.abs(g) === largest)])) {
+      if (!alive[i]) {
+        assert.is(gradient[i], 0, `${name} [${i}], which is pruned`);
+        continue;
+      }
+      const wanted = slope(Float64Array.from(data, (_, j) => (i === j ? 1 : 0)));
+      const allowed = relative * largest + 100 * h ** 2;
+      assert.ok(close(gradient[i], wanted, allowed), `${name} [${i}]: the gradient is ${gradient[i]}, not ${wanted}`);
+    }
+    // All entries at once.
+    const direction = values(size).map((v, i) => (alive[i] ? v : 0));
+    const along = gradient.reduce((total, g, i) => total + g * direction[i], 0);
+    const allowed = relative * gradient.reduce((total, g, i) => total + Math.abs(g * direction[i]), 0) + 100 * h ** 2;
+    const wanted = slope(direction);
+    assert.ok(close(along, wanted, allowed), `${name}: along a direction the gradient is ${along}, not ${wanted}`);
+  }
 }

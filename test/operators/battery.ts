@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js';
 import { TensorSource } from '../../src/io/tensor-source.js';
 import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
+import { rowsOf } from '../../src/operators/csr.js';
 import { Dense } from '../../src/operators/dense.js';
 import { Kronecker } from '../../src/operators/kronecker.js';
 import { type Operator, parametersOf, walk } from '../../src/operators/operator.js';
@@ -96,9 +97,10 @@ export function denseOf(operator: Operator, numbers: Numbers = asTheyAre): Float
   if (operator instanceof Dense) return new Float64Array(numbers(operator.weight));
   if (operator instanceof Sparse) {
     const weight = numbers(operator.weight);
-    if (operator.weight.mask) return new Float64Array(operator.mask()).map((alive, i) => (alive ? weight[i] : 0));
-    const { columns, starts } = operator.entries();
-    return reference.csrToDense(weight, columns, starts, M, N);
+    const pattern = operator.pattern();
+    if ('mask' in pattern) return new Float64Array(pattern.mask).map((alive, i) => (alive ? weight[i] : 0));
+    const { size, stride } = rowsOf(operator.block, M);
+    return reference.bsrToDense(weight, pattern.columns, pattern.starts, M, N, size, stride);
   }
   if (operator instanceof Kronecker) {
     const { B, C } = operator;
@@ -275,7 +277,7 @@ function checkVerbs(operator: Operator, w: Matrix, rows: readonly number[]): voi
     // <dy, x W^T> = <dy^T x, W>
     const outer = (a: Float32Array, b: Float32Array) => {
       const result = new Float64Array(M * N);
-      reference.f32_gemm_tn(a, b, result, M, N, R, false);
+      reference.f32_gemm_tn(a, M, b, result, M, N, R, false);
       return result;
     };
     const [G, sizes] = [outer(dy, x), outer(dy.map(Math.abs), x.map(Math.abs))];

@@ -5,7 +5,7 @@ import { FileFormatError, InputError } from '../../src/errors.js';
 import type { NamedTensor } from '../../src/io/safetensors.js';
 import { TensorSource } from '../../src/io/tensor-source.js';
 import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
-import type { BlockSize, CsrArrays } from '../../src/operators/csr.js';
+import { BLOCK_SIZES, type BlockSize, type CsrArrays, firstRow, rowsOf } from '../../src/operators/csr.js';
 import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Product } from '../../src/operators/product.js';
@@ -16,7 +16,7 @@ import { VStack } from '../../src/operators/vstack.js';
 import { seedWords, uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
 import type { Runtime } from '../../src/wasm/runtime.js';
-import { values } from '../support.js';
+import { maskOf, values } from '../support.js';
 import {
   assertClose,
   asTheyAre,
@@ -43,7 +43,7 @@ const refuses = (act: () => unknown, type: typeof InputError, message: RegExp) =
 function masked(runtime: Runtime, M: number, N: number, density: number, block: BlockSize = 1): Sparse {
   const matrix = new Sparse(runtime, M, N, undefined, block);
   matrix.weight.data.set(values(M * N));
-  Sparse.prune([matrix], Math.round(density * M * N));
+  Sparse.prune([matrix], Math.round(density * M * N), false);
   return matrix;
 }
 
@@ -56,6 +56,15 @@ function csrOf(M: number, N: number, picks: (i: number, j: number) => boolean): 
     starts.push(columns.length);
   }
   return { values: values(columns.length), columns: Uint32Array.from(columns), starts: Uint32Array.from(starts) };
+}
+
+/** A matrix compressed by being pruned. */
+function pruned(runtime: Runtime, M: number, N: number, density: number, block: BlockSize = 1): Sparse {
+  const matrix = new Sparse(runtime, M, N, undefined, block);
+  matrix.weight.data.set(values(M * N));
+  Sparse.prune([matrix], Math.round(density * M * N));
+  assert.ok(matrix.compressed);
+  return matrix;
 }
 
 const scattered = (N: number, density: number) => (i: number, j: number) => uniform(1, 0, i * N + j) < density;
@@ -83,6 +92,11 @@ const cases: Record<string, (runtime: Runtime) => Operator> = {
       6,
       csrOf(5, 6, (i, j) => i === 2 && j % 2 === 1),
     ),
+  'compressed by pruning': (rt) => pruned(rt, 14, 19, 0.15),
+  'compressed by pruning, in blocks of 4': (rt) => pruned(rt, 20, 19, 0.2, 4),
+  'masked, the gates of units': (rt) => masked(rt, 12, 7, 0.4, 'gates'),
+  'compressed by pruning, the gates of units': (rt) => pruned(rt, 20, 19, 0.2, 'gates'),
+  'compressed by pruning, in blocks of 8': (rt) => pruned(rt, 24, 19, 0.2, 8),
   // Each order of the product is the cheaper one once, forward and transposed.
   'kron, (B X) C^T': (rt) => kron(rt, [2, 8, 8, 2]),
   'kron, B (X C^T)': (rt) => kron(rt, [8, 2, 2, 8]),
@@ -471,26 +485,28 @@ test('Sum.probe: rows and Gram matrix of the terms, summed over calls, blind to 
       fill(sum);
       sum.dropout = dropout;
       sum.active[1] = false;
-      sum.probe = { rows: 0, gram: new Float64Array(9) };
+      const gram = runtime.zeros(80);
+      const rows = gram + 72;
+      sum.probe = { gram, rows };
       const [exact, sizes] = [new Float64Array(9), new Float64Array(9)];
       for (const R of [1, 6, 3]) {
         const x = values(R * N);
         const [from, y] = [place(x), place(new Float32Array(R * M))];
         sum.matmul(from, y, R);
-        for (const [gram, numbers, input] of [
+        for (const [sums, numbers, input] of [
           [exact, asTheyAre, x],
           [sizes, magnitudes, x.map(Math.abs)],
         ] as const) {
           const products = terms.map((term) => forwardOf(term, input, R, 0, numbers));
           products.forEach((a, i) => {
             products.forEach((b, j) => {
-              gram[i * 3 + j] += reference.f32_dot(a, b, R * M);
+              sums[i * 3 + j] += reference.f32_dot(a, b, R * M);
             });
           });
         }
       }
-      assert.is(sum.probe.rows, 10);
-      assertClose(sum.probe.gram, exact, sizes, gamma(2 * roundings(sum)), 'gram');
+      assert.is(runtime.doubles(rows, 1)[0], 10);
+      assertClose(runtime.doubles(gram, 9), exact, sizes, gamma(2 * roundings(sum)), 'gram');
     });
   }
 });
@@ -523,7 +539,8 @@ test('Sparse.prune keeps as many as asked, the largest, the first among equals, 
     fc.property(
       fc.array(anyMatrix, { minLength: 1, maxLength: 3 }),
       fc.array(fc.integer({ min: 0, max: 80 }), { minLength: 1, maxLength: 4 }),
-      (given, keeps) => {
+      fc.boolean(),
+      (given, keeps, compress) => {
         scoped(() => {
           const matrices = given.map(({ M, N, weights }) => {
             const matrix = new Sparse(runtime, M, N);
@@ -535,14 +552,16 @@ test('Sparse.prune keeps as many as asked, the largest, the first among equals, 
           for (const keep of keeps) {
             const before = alive.filter(Boolean).length;
             alive = prunedBySorting(weights, alive, keep);
-            Sparse.prune(matrices, keep);
+            Sparse.prune(matrices, keep, compress);
             assert.equal(
-              matrices.flatMap((matrix) => [...matrix.mask()]),
+              matrices.flatMap((matrix) => [...maskOf(matrix)]),
               alive.map(Number),
             );
             // Object.is: a zero that stays keeps its sign.
-            const data = matrices.flatMap((matrix) => [...matrix.weight.data]);
-            assert.ok(data.every((value, i) => Object.is(value, alive[i] ? weights[i] : 0)));
+            const data = matrices.flatMap((matrix) => [...matrix.entries().values]);
+            const wanted = weights.filter((_, i) => alive[i]);
+            assert.is(data.length, wanted.length);
+            assert.ok(data.every((value, i) => Object.is(value, wanted[i])));
             const nonzeros = matrices.reduce((sum, matrix) => sum + matrix.nonzeros, 0);
             assert.is(nonzeros, Math.min(keep, before));
           }
@@ -559,7 +578,7 @@ test('Sparse.prune holds one threshold over all matrices', () => {
     small.weight.data.set([1, -2, 3, -4]);
     large.weight.data.set([-5, 6, -7, 8]);
     Sparse.prune([small, large], 5);
-    assert.equal([...small.mask()], [0, 0, 0, 1]);
+    assert.equal([...maskOf(small)], [0, 0, 0, 1]);
     assert.is(large.nonzeros, 4);
     assert.is(large.density, 1);
     assert.is(small.density, 1 / 4);
@@ -569,35 +588,39 @@ test('Sparse.prune holds one threshold over all matrices', () => {
 test('Sparse.prune in blocks keeps those of the largest norms, the first among equals, whole', () => {
   fc.assert(
     fc.property(
-      fc.constantFrom(4 as const, 8 as const),
+      fc.constantFrom(4 as const, 8 as const, 'gates' as const),
       fc.integer({ min: 1, max: 3 }),
       fc.integer({ min: 1, max: 6 }),
       fc.nat(999),
       fc.array(fc.integer({ min: 0, max: 150 }), { minLength: 1, maxLength: 4 }),
-      (block, groups, N, seed, keeps) => {
+      fc.boolean(),
+      (block, groups, N, seed, keeps, compress) => {
         scoped(() => {
-          const M = groups * block;
+          const size = block === 'gates' ? 4 : block;
+          const M = groups * size;
           const matrix = new Sparse(runtime, M, N, undefined, block);
           // Few values, so that ties happen.
           const weights = Array.from({ length: M * N }, (_, i) => Math.floor(5 * uniform(seed, 1, i)) - 2);
           matrix.weight.data.set(weights);
           const places = Array.from({ length: groups * N }, (_, i) => i);
-          const first = (i: number) => Math.floor(i / N) * block * N + (i % N);
-          const rowsOf = (i: number) => Array.from({ length: block }, (_, row) => first(i) + row * N);
-          const norm = (i: number) => rowsOf(i).reduce((sum, at) => sum + weights[at] ** 2, 0);
+          // Place i is row `group` of blocks and a column; its rows follow one another, or are those of a unit's gates.
+          const rowOf = (group: number, row: number) => (block === 'gates' ? group + row * groups : group * size + row);
+          const placesIn = (i: number) =>
+            Array.from({ length: size }, (_, row) => rowOf(Math.floor(i / N), row) * N + (i % N));
+          const norm = (i: number) => placesIn(i).reduce((sum, at) => sum + weights[at] ** 2, 0);
           let alive = places.sort((a, b) => norm(b) - norm(a) || a - b);
           for (const keep of keeps) {
-            alive = alive.slice(0, Math.floor(keep / block));
+            alive = alive.slice(0, Math.floor(keep / size));
             // All alive there is nothing to prune.
-            if (keep >= matrix.nonzeros) alive = places.slice(0, matrix.nonzeros / block);
-            Sparse.prune([matrix], keep);
-            const expected = new Set(alive.flatMap(rowsOf));
+            if (keep >= matrix.nonzeros) alive = places.slice(0, matrix.nonzeros / size);
+            Sparse.prune([matrix], keep, compress);
+            const expected = new Set(alive.flatMap(placesIn));
             assert.equal(
-              [...matrix.mask()],
+              [...maskOf(matrix)],
               weights.map((_, at) => Number(expected.has(at))),
             );
             assert.equal(
-              [...matrix.weight.data],
+              [...matrix.toDense()],
               weights.map((value, at) => (expected.has(at) ? value : 0)),
             );
           }
@@ -611,7 +634,7 @@ test('Sparse.prune in blocks keeps those of the largest norms, the first among e
 test('what is no block is refused by name', () => {
   scoped(() => {
     refuses(() => new Sparse(runtime, 6, 4, undefined, 4), InputError, /block.*6 x 4.*blocks of 4/);
-    refuses(() => new Sparse(runtime, 6, 4, undefined, 3 as 4), InputError, /block: 3.*1, 4 or 8/);
+    refuses(() => new Sparse(runtime, 6, 4, undefined, 3 as 4), InputError, /block: 3.*1, 4, 8 or gates/);
     const uneven = csrOf(4, 3, (i, j) => i !== 2 || j !== 1);
     refuses(() => new Sparse(runtime, 4, 3, uneven, 4), InputError, /block: rows 0 and 2 hold different columns/);
     const pair = [new Sparse(runtime, 8, 2, undefined, 4), new Sparse(runtime, 8, 2, undefined, 8)];
@@ -619,12 +642,128 @@ test('what is no block is refused by name', () => {
   });
 });
 
-test('Sparse.prune wants the masked form', () => {
+test('Sparse.prune leaves the masked form below a density, and moves the weights up in their memory', () => {
+  for (const block of BLOCK_SIZES) {
+    scoped(() => {
+      const [M, N] = [16, 25];
+      const matrices = [true, false].map((compress) => {
+        const matrix = new Sparse(runtime, M, N, undefined, block);
+        matrix.weight.prepareGradient();
+        matrix.weight.companions.push(runtime.zeros(4 * M * N));
+        return { matrix, compress };
+      });
+      const companions = ({ weight }: Sparse) => {
+        const [other] = weight.companions;
+        return [weight.data, weight.gradient, runtime.floats(other, weight.size)];
+      };
+      for (const keep of [M * N - 8, 200, 96, 40, 8, 0]) {
+        const fresh = values(M * N);
+        const used = runtime.usage();
+        for (const { matrix, compress } of matrices) {
+          const { weight } = matrix;
+          const { value, grad } = weight;
+          // The same numbers wherever a weight stands: what its place in W says.
+          const places = placesOf(matrix);
+          for (const [n, data] of companions(matrix).entries())
+            places.forEach((at, i) => {
+              data[i] = (n + 1) * fresh[at];
+            });
+          Sparse.prune([matrix], keep, compress);
+          assert.is(matrix.weight, weight);
+          assert.equal([weight.value, weight.grad], [value, grad], 'the memory is the same');
+          assert.is(matrix.nonzeros, keep);
+          if (!compress) assert.not(matrix.compressed);
+          else if (keep === 0) assert.ok(matrix.compressed);
+          if (matrix.compressed) {
+            assert.is(weight.mask, 0);
+            assert.is(weight.size, keep);
+            const kept = placesOf(matrix);
+            for (const [n, data] of companions(matrix).entries()) {
+              assert.equal(
+                [...data],
+                Array.from(kept, (at) => Math.fround((n + 1) * fresh[at])),
+              );
+            }
+          }
+        }
+        const [switched, stayed] = matrices.map(({ matrix }) => matrix);
+        assert.equal(maskOf(switched), maskOf(stayed), 'the same weights are pruned in either form');
+        assert.equal(switched.toDense(), stayed.toDense());
+        assert.equal(runtime.usage(), used, 'pruning keeps no memory');
+      }
+    });
+  }
+});
+
+/** Where each of the matrix's numbers stands in W. */
+function placesOf(matrix: Sparse): number[] {
+  const { N, M, block } = matrix;
+  const rows = rowsOf(block, M);
+  if (!matrix.compressed) return Array.from({ length: M * N }, (_, i) => i);
+  const { columns, starts } = matrix.blocks();
+  const places: number[] = [];
+  for (let group = 0; group < M / rows.size; group++) {
+    for (const column of columns.subarray(starts[group], starts[group + 1])) {
+      for (let row = 0; row < rows.size; row++) places.push((firstRow(group, rows) + row * rows.stride) * N + column);
+    }
+  }
+  return places;
+}
+
+test('Sparse.restore takes up the pattern of either form', () => {
+  for (const block of BLOCK_SIZES) {
+    for (const compress of [true, false]) {
+      scoped(() => {
+        const [before, after] = [0, 1].map(() => new Sparse(runtime, 8, 10, undefined, block));
+        before.weight.data.set(values(80));
+        Sparse.prune([before], 8, compress);
+        after.restore(before.pattern());
+        assert.is(after.compressed, compress);
+        assert.is(after.nonzeros, 8);
+        assert.is(after.weight.size, before.weight.size);
+        after.weight.data.set(before.weight.data);
+        assert.equal(after.toDense(), before.toDense());
+        refuses(() => before.restore(after.pattern()), InputError, /restore\(\).*nothing has been pruned/);
+      });
+    }
+  }
   scoped(() => {
-    const matrix = compressed(runtime, 3, 3, 0.5);
-    refuses(() => Sparse.prune([matrix], 1), InputError, /prune\(\).*masked/);
-    refuses(() => matrix.mask(), InputError, /mask\(\).*masked/);
+    const fresh = new Sparse(runtime, 2, 3);
+    const pattern = { columns: Uint32Array.of(3), starts: Uint32Array.of(0, 0, 1) };
+    refuses(() => fresh.restore(pattern), InputError, /column index 3 in row 1 is out of range/);
   });
+});
+
+test('a row of a compressed product has the same bits whatever other rows there are', () => {
+  for (const block of BLOCK_SIZES) {
+    scoped(() => {
+      const [M, N, R] = [24, 19, 45];
+      const matrix = new Sparse(runtime, M, N, undefined, block);
+      matrix.weight.data.set(values(M * N));
+      Sparse.prune([matrix], 48);
+      assert.ok(matrix.compressed);
+      const [x, dy] = [place(values(R * N)), place(values(R * M))];
+      const both = (from: number, rows: number) => {
+        const [y, dx] = [place(new Float32Array(rows * M)), place(new Float32Array(rows * N))];
+        matrix.matmul(x + 4 * from * N, y, rows);
+        matrix.tMatmul(dy + 4 * from * M, dx, rows);
+        return [runtime.floats(y, rows * M).slice(), runtime.floats(dx, rows * N).slice()];
+      };
+      const [y, dx] = both(0, R);
+      for (const [from, rows] of [
+        [0, 1],
+        [3, 1],
+        [44, 1],
+        [5, 2],
+        [1, 20],
+        [8, 33],
+      ]) {
+        const [someY, someDx] = both(from, rows);
+        assert.equal(someY, y.slice(from * M, (from + rows) * M));
+        assert.equal(someDx, dx.slice(from * N, (from + rows) * N));
+      }
+    });
+  }
 });
 
 // ---- what constructors refuse

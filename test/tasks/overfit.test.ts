@@ -7,7 +7,7 @@ import { FileFormatError, InputError, TrainingError } from '../../src/errors.js'
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import { matrixPlan } from '../../src/nn/language-model.js';
+import { matrixPlan } from '../../src/nn/model.js';
 import {
   defaultOptions,
   Evaluation,
@@ -110,6 +110,7 @@ const trainings = fc.record({
     end: fc.constantFrom(0.3, 0.9),
     every: fc.constantFrom(1, 3),
     threshold: fc.constantFrom('global' as const, 'matrix' as const),
+    compress: fc.boolean(),
   }),
   seed: fc.constantFrom(0, 1, 2 ** 53 - 1),
   measureEvery: fc.constantFrom(1, 2),
@@ -127,7 +128,7 @@ test('a training that goes on from a checkpoint ends with the same bits as one t
         whole.step();
         checkpoint ??= checkpointAt();
       }
-      const decoded = decodeCheckpoint(checkpoint!);
+      const decoded = decodeCheckpoint(checkpoint!, LanguageModelTraining);
       assert.equal(decoded.run, run);
       const runtime = new Runtime();
       // Nothing may depend on where it lies, or on what was there.
@@ -151,7 +152,7 @@ test('the losses since the last record are not forgotten either', () => {
   const whole = create(options);
   assert.ok(whole.totalSteps >= 300, 'there should be fewer records than steps');
   while (whole.trainer.stepsDone < 100 || whole.lossCount !== 2) whole.step();
-  const resumed = decodeCheckpoint(encodeCheckpoint(whole, null)).resume(new Runtime(), corpus);
+  const resumed = decodeCheckpoint(encodeCheckpoint(whole, null), LanguageModelTraining).resume(new Runtime(), corpus);
   for (const training of [whole, resumed]) while (training.lossCount > 0) training.step();
   assert.is(resumed.trainer.stepsDone, whole.trainer.stepsDone);
   assert.equal(resumed.records, whole.records);
@@ -165,19 +166,21 @@ const refuses = (act: () => unknown, type: typeof InputError | typeof FileFormat
 const refusesFile = (act: () => unknown, what: string) =>
   assert.throws(act, (error: unknown) => error instanceof FileFormatError || error instanceof InputError, what);
 
-function halfWay(): Uint8Array {
-  const training = create(busy);
+/** With M_sp compressed, as it is by then, or masked. */
+function halfWay(compress: boolean): Uint8Array {
+  const training = create({ ...busy, annealing: { ...defaultAnnealing, every: 2, compress } });
   for (let step = 0; step < 7; step++) training.step();
   return encodeCheckpoint(training, null);
 }
 
-const good = halfWay();
+const good = halfWay(true);
+const masked = halfWay(false);
 const runtime = new Runtime();
 
 function resume(bytes: Uint8Array, other = corpus): LanguageModelTraining {
   const mark = runtime.mark();
   try {
-    return decodeCheckpoint(bytes).resume(runtime, other);
+    return decodeCheckpoint(bytes, LanguageModelTraining).resume(runtime, other);
   } finally {
     runtime.release(mark);
   }
@@ -218,7 +221,7 @@ test('a checkpoint with a byte changed is refused by name, or is one that can be
       bytes[at] ^= difference;
       const mark = runtime.mark();
       try {
-        decodeCheckpoint(bytes).resume(runtime, corpus).step();
+        decodeCheckpoint(bytes, LanguageModelTraining).resume(runtime, corpus).step();
       } catch (error) {
         // The text's own fingerprint may have been hit, or a weight have become too large to train.
         const named = [FileFormatError, InputError, TrainingError].some((type) => error instanceof type);
@@ -231,8 +234,11 @@ test('a checkpoint with a byte changed is refused by name, or is one that can be
 });
 
 /** The checkpoint with other tensors or other metadata. */
-function rewritten(change: (tensors: Map<string, NamedTensor>, metadata: Record<string, string>) => void): Uint8Array {
-  const { tensors, metadata } = decodeSafetensors(good);
+function rewritten(
+  change: (tensors: Map<string, NamedTensor>, metadata: Record<string, string>) => void,
+  checkpoint = good,
+): Uint8Array {
+  const { tensors, metadata } = decodeSafetensors(checkpoint);
   const copies = new Map(
     [...tensors].map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() } as NamedTensor]),
   );
@@ -241,12 +247,15 @@ function rewritten(change: (tensors: Map<string, NamedTensor>, metadata: Record<
 }
 
 test('every tensor and every field must be there', () => {
-  const { tensors, metadata } = decodeSafetensors(good);
-  assert.ok(tensors.size > 40);
-  resume(rewritten(() => {}));
-  for (const name of tensors.keys()) {
-    refuses(() => resume(rewritten((all) => all.delete(name))), FileFormatError, /./);
+  for (const checkpoint of [good, masked]) {
+    const { tensors } = decodeSafetensors(checkpoint);
+    assert.ok(tensors.size > 40);
+    resume(rewritten(() => {}, checkpoint));
+    for (const name of tensors.keys()) {
+      refuses(() => resume(rewritten((all) => all.delete(name), checkpoint)), FileFormatError, /./);
+    }
   }
+  const { metadata } = decodeSafetensors(good);
   for (const field of Object.keys(metadata)) {
     const without = rewritten((_, all) => {
       delete all[field];
@@ -279,13 +288,18 @@ test('every option must be there, and make sense', () => {
 });
 
 test('tensors of other sizes, types or contents are refused', () => {
-  const change = (name: RegExp, changed: (tensor: NamedTensor) => NamedTensor) =>
+  const change = (name: RegExp, changed: (tensor: NamedTensor) => NamedTensor, checkpoint = good) =>
     rewritten((all) => {
       const found = [...all.keys()].find((key) => name.test(key))!;
       all.set(found, changed(all.get(found)!));
-    });
+    }, checkpoint);
   const floats = (data: Float32Array): NamedTensor => ({ dtype: 'F32', shape: [data.length], data });
   const flags = (data: Uint8Array): NamedTensor => ({ dtype: 'U8', shape: [data.length], data });
+  const indices = (...data: number[]): NamedTensor => ({
+    dtype: 'U32',
+    shape: [data.length],
+    data: Uint32Array.from(data),
+  });
   const bad: [Uint8Array, RegExp][] = [
     [change(/^value\./, ({ data }) => floats(new Float32Array(data.length + 1))), /./],
     [
@@ -295,11 +309,26 @@ test('tensors of other sizes, types or contents are refused', () => {
     [change(/^m\./, ({ data }) => floats(new Float32Array(data.length).fill(-1 / 0))), /^tensor 'm\..* -Infinity/],
     [change(/^v\./, ({ data }) => flags(new Uint8Array(data.length))), /^tensor 'v\..* U8; F32 is wanted/],
     [change(/^state\./, ({ data }) => floats(new Float32Array(data.length - 1))), /^tensor 'state\..* shape/],
-    [change(/^mask\./, ({ data }) => flags(new Uint8Array(data.length).fill(2))), /^tensor 'mask\..* 2 /],
-    [change(/^mask\./, ({ data }) => floats(new Float32Array(data.length))), /^tensor 'mask\..* F32; U8 is wanted/],
+    [change(/^mask\./, ({ data }) => flags(new Uint8Array(data.length).fill(2)), masked), /^tensor 'mask\..* 2 /],
+    [
+      change(/^mask\./, ({ data }) => floats(new Float32Array(data.length)), masked),
+      /^tensor 'mask\..* F32; U8 is wanted/,
+    ],
+    [change(/^columns\./, ({ data }) => indices(...data.subarray(1))), /^tensor 'columns\..* shape/],
+    [
+      change(/^columns\./, ({ data }) => floats(Float32Array.from(data))),
+      /^tensor 'columns\..* F32; U16 or U32 is wanted/,
+    ],
+    [change(/^starts\./, ({ data }) => indices(...data.subarray(1))), /^tensor 'starts\..* shape/],
     [rewritten((all) => all.set('more', floats(new Float32Array(3)))), /^tensor 'more' /],
   ];
   for (const [bytes, message] of bad) refuses(() => resume(bytes), FileFormatError, message);
+  for (const name of [/^columns\./, /^starts\./]) {
+    const backwards = change(name, ({ data }) => indices(...data.slice().reverse()));
+    refusesFile(() => resume(backwards), `${name}`);
+    const large = change(name, ({ data }) => indices(...data.fill(2 ** 32 - 1)));
+    refusesFile(() => resume(large), `${name}`);
+  }
 });
 
 test('a position that the training cannot have been at is refused', () => {

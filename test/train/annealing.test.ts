@@ -5,7 +5,7 @@ import { InputError } from '../../src/errors.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { type AnnealingOptions, defaultAnnealing, SparsityAnnealing } from '../../src/train/annealing.js';
 import { Runtime } from '../../src/wasm/runtime.js';
-import { values } from '../support.js';
+import { maskOf, values } from '../support.js';
 
 const M = 12;
 const N = 10;
@@ -38,8 +38,10 @@ function keptByFormula(n: number, final: number, t: number, t0: number, t1: numb
   return n * (1 - s);
 }
 
-const magnitudes = (sparse: Sparse, alive: 0 | 1, before: Float32Array) =>
-  Array.from(before, Math.abs).filter((_, i) => sparse.mask()[i] === alive);
+function magnitudes(sparse: Sparse, alive: 0 | 1, before: Float32Array): number[] {
+  const mask = maskOf(sparse);
+  return Array.from(before, Math.abs).filter((_, i) => mask[i] === alive);
+}
 
 const schedules = fc
   .record({
@@ -65,7 +67,7 @@ test('weights are pruned along the cubic schedule, each time those of least magn
         const [t0, t1] = [Math.floor(options.start * total), Math.floor(options.end * total)];
         for (let t = 0; t < total; t++) {
           if (!annealing.due(t)) continue;
-          const before = sparse.map(({ weight }) => weight.data.slice());
+          const before = sparse.map((matrix) => matrix.toDense());
           annealing.prune(t);
           const wanted = keptByFormula(ALL, final, t, t0, t1);
           const kept = sparse.map(({ nonzeros }) => nonzeros);
@@ -165,14 +167,14 @@ test('what has been pruned stays pruned, and nothing is pruned twice', () => {
     annealing.prune(30);
     const { nonzeros } = sparse;
     assert.ok(nonzeros > 20 && nonzeros < ALL);
-    const mask = sparse.mask().slice();
-    const before = sparse.weight.data.slice();
+    const mask = maskOf(sparse);
+    const before = sparse.toDense();
     annealing.prune(30);
-    assert.equal(sparse.mask(), mask);
-    assert.equal(sparse.weight.data, before);
+    assert.equal(maskOf(sparse), mask);
+    assert.equal(sparse.toDense(), before);
     annealing.prune(60);
     assert.is(sparse.nonzeros, 20);
-    assert.ok(sparse.mask().every((alive, i) => !alive || mask[i]));
+    assert.ok(maskOf(sparse).every((alive, i) => !alive || mask[i]));
   });
 });
 

@@ -9,6 +9,8 @@ import type { Settings } from './grid.js';
 export interface Quality {
   perplexity?: number;
   accuracy?: number;
+  /** Of answers, the share that names all that is right, nothing else. */
+  exact?: number;
 }
 
 export interface RunResult {
@@ -40,15 +42,18 @@ export interface RunRecord {
   failed?: string;
   /** Thinned out. */
   curves: TrainRecord[];
-  timing: Timing;
+  timing?: Timing;
   dopant: { version: string; commit?: string };
 }
 
 export interface Timing {
   seconds: number;
   tokensPerSecond: number;
-  /** Microseconds: one step of the LSTM layers, and one token with embedding and head, by dopant/infer. */
-  step?: { lstm: number; token: number };
+  /**
+   * Microseconds of dopant/infer: a step of the LSTM layers, and with embedding and head; or a sentence of ten words,
+   * where sentences are the input.
+   */
+  step: { lstm?: number; whole: number };
   /** The seconds are those since it was taken up again. */
   resumed?: true;
   node: string;

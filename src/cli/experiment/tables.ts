@@ -21,8 +21,8 @@ export function resultsTable(group: Group): Table {
     const percent = (share: number) => (100 * share).toFixed(1);
     return `${percent(mean)} ± ${percent(deviation)} ${measure === 'accuracy' ? 'points' : '%'}`;
   };
-  const time = (cell: CellSummary, what: 'lstm' | 'token') => {
-    const times = cell.runs.flatMap(({ timing }) => timing.step?.[what] ?? []);
+  const time = (cell: CellSummary, what: 'lstm' | 'whole') => {
+    const times = cell.runs.flatMap(({ timing }) => timing?.step[what] ?? []);
     return times.length ? median(times).toFixed(1) : '-';
   };
   return {
@@ -52,7 +52,7 @@ export function resultsTable(group: Group): Table {
         compression.bytes.toFixed(1),
         fileBytes,
         time(cell, 'lstm'),
-        time(cell, 'token'),
+        time(cell, 'whole'),
         cell.chosen || '-',
         cell.runs.map(({ settings }) => settings.seed).join(' '),
       ];

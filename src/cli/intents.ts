@@ -1,0 +1,88 @@
+/** Reads sentences and their intents as ATIS and Snips come: folders train, valid and perhaps test. */
+
+import { basename, join, resolve } from 'node:path';
+import { InputError } from '../errors.js';
+import { type Examples, type IntentData, IntentTraining } from '../tasks/intent.js';
+import { Vocabulary } from '../tasks/text.js';
+import { isFolder, readText } from './corpus.js';
+import type { RunSource, Task } from './training.js';
+
+export interface IntentSource extends RunSource {
+  vocab?: number;
+}
+
+/** Line by line. */
+interface Split {
+  sentences: string[];
+  intents: string[];
+}
+
+export interface IntentCorpus {
+  name: string;
+  train: Split;
+  valid: Split;
+  test: Split | undefined;
+}
+
+const LAYOUT = 'a folder with the folders train, valid and perhaps test, each with the files seq.in and label';
+
+/** @throws InputError naming the path that cannot be used, and why */
+export async function readIntents(data: string): Promise<IntentCorpus> {
+  if (!(await isFolder(data, LAYOUT))) throw new InputError(`data: ${data} is a file; give ${LAYOUT}`);
+  const [train, valid, test] = await Promise.all(['train', 'valid', 'test'].map((split) => readSplit(data, split)));
+  for (const [split, found] of Object.entries({ train, valid })) {
+    if (!found) throw new InputError(`data: ${data} has no folder ${split}; give ${LAYOUT}`);
+  }
+  return { name: basename(resolve(data)), train: train!, valid: valid!, test };
+}
+
+/** Undefined where there is no such folder. */
+async function readSplit(data: string, split: string): Promise<Split | undefined> {
+  const folder = join(data, split);
+  if (!(await isFolder(folder).catch(() => false))) return undefined;
+  const [sentences, intents] = await Promise.all(
+    ['seq.in', 'label'].map(async (file) => linesOf(await readText(join(folder, file)))),
+  );
+  if (sentences.length !== intents.length) {
+    throw new InputError(
+      `data: ${folder} has ${sentences.length} lines in seq.in and ${intents.length} in label; each sentence needs one`,
+    );
+  }
+  const blank = intents.indexOf('');
+  if (blank >= 0)
+    throw new InputError(`data: line ${blank + 1} of ${join(folder, 'label')} is empty; an intent is needed`);
+  return { sentences, intents };
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split('\n').map((line) => line.trim());
+  // What ends with a line break has no line behind it.
+  if (text.endsWith('\n')) lines.pop();
+  return lines;
+}
+
+export function encodeExamples({ sentences, intents }: Split, vocabulary: Vocabulary): Examples {
+  return { sentences: sentences.map((sentence) => vocabulary.encodeSentence(sentence)), intents };
+}
+
+/** Words seen once teach nothing but what to do with words never seen. */
+const LEAST_SEEN = 2;
+
+export const intentTask: Task<IntentSource, IntentCorpus, IntentTraining, IntentData> = {
+  training: IntentTraining,
+  wanted: LAYOUT,
+  isSource: ({ vocab }) => vocab === undefined || Number.isSafeInteger(vocab),
+  read: ({ data }) => readIntents(data),
+  vocabulary: ({ train }, { vocab }) =>
+    Vocabulary.build(train.sentences, 'word', vocab, vocab === undefined ? LEAST_SEEN : 1),
+  encode: ({ train, valid }, _, vocabulary) => ({
+    train: encodeExamples(train, vocabulary),
+    valid: encodeExamples(valid, vocabulary),
+  }),
+  describe: ({ model: { vocabulary, labels } }, { name, train, test }) =>
+    `${name}: ${train.sentences.length} training sentences, ${labels.length} intents, vocabulary ${vocabulary.size}${test ? '' : '; no test folder: valid is what is evaluated'}`,
+  test(training, { test }) {
+    const examples = test && encodeExamples(test, training.model.vocabulary);
+    return examples && (() => training.quality(examples));
+  },
+};

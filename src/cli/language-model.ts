@@ -1,0 +1,46 @@
+import { InputError } from '../errors.js';
+import { type EncodedCorpus, LanguageModelTraining } from '../tasks/language-model.js';
+import { type Level, sampleTexts, Vocabulary } from '../tasks/text.js';
+import { type Corpus, readCorpus } from './corpus.js';
+import type { Task } from './training.js';
+
+/** What a language model is trained on. */
+export interface TextSource {
+  data: string;
+  level: Level;
+  vocab?: number;
+  maxTokens?: number;
+}
+
+/**
+ * One stream of tokens from many texts, with a line break between: at word level it ends a sentence that has no end of
+ * its own or is nothing.
+ */
+export function encodeTexts(texts: readonly string[], vocabulary: Vocabulary): Int32Array {
+  return vocabulary.encode(texts.join('\n'));
+}
+
+const trainingTexts = (corpus: Corpus, { level, maxTokens }: TextSource) =>
+  maxTokens === undefined ? corpus.train : sampleTexts(corpus.train, level, maxTokens);
+
+export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, EncodedCorpus> = {
+  training: LanguageModelTraining,
+  wanted: "a text file, a folder, or 'sotu'",
+  isSource: ({ level, vocab, maxTokens }) => {
+    const whole = (field: unknown) => field === undefined || Number.isSafeInteger(field);
+    return (level === 'word' || level === 'char') && whole(vocab) && whole(maxTokens);
+  },
+  read: ({ data }) => readCorpus(data),
+  vocabulary: (corpus, source) => Vocabulary.build(trainingTexts(corpus, source), source.level, source.vocab),
+  encode(corpus, source, vocabulary) {
+    const train = encodeTexts(trainingTexts(corpus, source), vocabulary);
+    return { train: train.slice(0, source.maxTokens), valid: encodeTexts(corpus.valid, vocabulary) };
+  },
+  describe: ({ corpus: { train }, model: { vocabulary } }, { name }) =>
+    `${name}: ${train.length} training tokens, vocabulary ${vocabulary.size}`,
+  test(training, corpus) {
+    const ids = encodeTexts(corpus.test, training.model.vocabulary);
+    if (ids.length < 2) throw new InputError('the test text has no token to predict; it needs at least 2');
+    return () => ({ perplexity: training.perplexity(ids) });
+  },
+};

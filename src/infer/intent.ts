@@ -1,0 +1,90 @@
+import { headerOf } from '../io/model-header.js';
+import { likeliest, softmax } from '../tasks/softmax.js';
+import type { Vocabulary } from '../tasks/text.js';
+import type { Pointer } from '../wasm/kernels.js';
+import { Engine } from './engine.js';
+import { type Network, packNetwork } from './network.js';
+
+/** What a text wants, and how likely each of the intents is that the model knows. */
+export interface Classification {
+  intent: string;
+  probabilities: Record<string, number>;
+}
+
+/** An intent model, packed to run. */
+export class IntentPlan {
+  readonly vocabulary: Vocabulary;
+  readonly labels: readonly string[];
+  private readonly hidden: number;
+  private readonly engine: Engine;
+  private readonly network: Network;
+  private readonly ends: Pointer; // [2H], the states of the last layer at both ends of the text
+  /** Room for what a layer leaves to the next one: rows of `stride` bytes, forward and backward state. */
+  private readonly stride: number;
+  private room: { tokens: number; buffers: readonly [Pointer, Pointer] } = { tokens: 0, buffers: [0, 0] };
+
+  /** Throws FileFormatError for bytes that are no intent model, saying what is wrong. */
+  constructor(bytes: Uint8Array) {
+    const header = headerOf(bytes, 'intent-model');
+    this.vocabulary = header.vocabulary;
+    this.labels = header.labels;
+    this.hidden = header.config.hidden;
+    this.engine = new Engine(1.5 * bytes.length);
+    this.network = packNetwork(this.engine, header);
+    this.ends = this.engine.alloc(8 * this.hidden);
+    this.stride = 16 * Math.ceil(this.hidden / 2);
+  }
+
+  /** What a text wants; also of a text that is empty, or has no word that the model knows. Synchronous. */
+  classify(text: string): Classification {
+    const { engine, network, labels, vocabulary } = this;
+    const { embedding, stride, layers, head, logits } = network;
+    const ids = vocabulary.encodeSentence(text);
+    const deep = layers.length > 2;
+    if (deep) this.makeRoom(ids.length);
+    let input = (t: number) => embedding + ids[t] * stride;
+    for (let l = 0; l < layers.length; l += 2) {
+      if (l + 2 === layers.length) {
+        this.read(l, ids.length, input);
+      } else {
+        const output = this.room.buffers[(l / 2) % 2];
+        this.read(l, ids.length, input, output);
+        input = (t) => output + t * this.stride;
+      }
+    }
+    engine.kernels.run(head, this.ends);
+    const probabilities = softmax(engine.floats(logits, labels.length));
+    return {
+      intent: labels[likeliest(probabilities)],
+      probabilities: Object.fromEntries(labels.map((label, i) => [label, probabilities[i]])),
+    };
+  }
+
+  /** A layer in both directions; `output` takes its states at all T tokens, where a further layer wants them. */
+  private read(layer: number, T: number, input: (t: number) => Pointer, output?: Pointer): void {
+    const { engine, network, hidden: H, stride, ends } = this;
+    const { lstm_step } = engine.kernels;
+    const memory = new Float32Array(engine.kernels.memory.buffer);
+    for (const direction of [0, 1]) {
+      const { ih, hh, h, c } = network.layers[layer + direction];
+      const keep = (to: Pointer) => memory.copyWithin(to / 4 + direction * H, h / 4, h / 4 + H);
+      memory.fill(0, h / 4, h / 4 + H).fill(0, c / 4, c / 4 + H);
+      for (let i = 0; i < T; i++) {
+        const t = direction ? T - 1 - i : i;
+        lstm_step(ih, hh, input(t), network.gates, c, h, H);
+        if (output !== undefined) keep(output + t * stride);
+      }
+      keep(ends);
+    }
+  }
+
+  private makeRoom(tokens: number): void {
+    if (tokens <= this.room.tokens) return;
+    // Twice as much as before, at least: memory is not given back.
+    const wanted = Math.max(tokens, 2 * this.room.tokens, 64);
+    this.room = {
+      tokens: wanted,
+      buffers: [this.engine.alloc(wanted * this.stride), this.engine.alloc(wanted * this.stride)],
+    };
+  }
+}

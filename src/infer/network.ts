@@ -1,0 +1,73 @@
+import { FileFormatError } from '../errors.js';
+import { blamingTheFile, type ModelHeader } from '../io/model-header.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Engine } from './engine.js';
+import { packMatrix, putFloats } from './pack.js';
+
+/** A layer as assembly/step.ts wants it. */
+interface Layer {
+  ih: Pointer;
+  hh: Pointer;
+  h: Pointer; // [H], padded with zeros to whole vectors, as is all that matrices are multiplied with
+  c: Pointer;
+}
+
+/** All that a model file holds, packed to run. */
+export interface Network {
+  embedding: Pointer;
+  stride: number; // bytes of an embedding, padded
+  layers: readonly Layer[];
+  gates: Pointer; // [4H], for all layers
+  /** Leaves the head's logits there. */
+  head: Pointer;
+  logits: Pointer;
+}
+
+/** Half of the largest float. */
+const LARGEST_SUM = 1.7e38;
+
+/** Throws FileFormatError, saying what is wrong with the file. */
+export function packNetwork(engine: Engine, { architecture, spec, source, finish }: ModelHeader): Network {
+  const { embedding: table, hidden: H, head } = architecture;
+  const [V, E] = table;
+  const { kernels } = engine;
+  const stride = 16 * Math.ceil(E / 4);
+  const embedding = engine.alloc(stride * V);
+  const raw = embedding + (stride - 4 * E) * V;
+  // What later layers read, h, is never beyond 1.
+  const largest = Math.max(1, putFloats(engine, raw, 'embedding', source.unseenFloats('embedding', table)));
+  kernels.pad_rows(raw, embedding, V, 4 * E, stride);
+  const checkSums = (name: string, products: number, bias: Pointer, n: number) => {
+    if (!(kernels.f32_largest(bias, n) + products < LARGEST_SUM)) {
+      throw new FileFormatError(`'${name}' has weights so large that sums of them may be infinite`);
+    }
+  };
+  /** The sum of vectors. */
+  const vector = (n: number, ...names: string[]): Pointer => {
+    const at = engine.alloc(4 * n);
+    for (const name of names) {
+      const one = engine.scratch(4 * n);
+      putFloats(engine, one, name, source.unseenFloats(name, [n]));
+      kernels.f32_add(one, at, n);
+    }
+    return at;
+  };
+  const gates = engine.alloc(16 * H);
+  const logits = engine.alloc(4 * head[0]);
+  return blamingTheFile(() => {
+    const layers = architecture.layers.map(({ name, inputs }): Layer => {
+      const bias = vector(4 * H, `${name}.bias_ih`, `${name}.bias_hh`);
+      const matrix = (part: string, N: number, add: true | Pointer) =>
+        packMatrix(engine, spec(`${name}.${part}`, 4 * H, N), `${name}.${part}`, source, gates, add);
+      const ih = matrix('ih', inputs, bias);
+      const hh = matrix('hh', H, true);
+      checkSums(name, largest * ih.gain + hh.gain, bias, 4 * H);
+      return { ih: ih.program, hh: hh.program, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
+    });
+    const bias = vector(head[0], 'head.bias');
+    const { program, gain } = packMatrix(engine, spec('head', ...head), 'head', source, logits, bias);
+    checkSums('head', gain, bias, head[0]);
+    finish();
+    return { embedding, stride, layers, gates, head: program, logits };
+  });
+}

@@ -1,0 +1,110 @@
+import type { Tape, Tensor } from '../autograd/tape.js';
+import { InputError } from '../errors.js';
+import { Stream } from '../random.js';
+import type { Vocabulary } from '../tasks/text.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { intentArchitecture } from './architecture.js';
+import type { IntentModelConfig } from './config.js';
+import { dropout, type StepDropout } from './dropout.js';
+import { embed } from './embedding.js';
+import { linear } from './linear.js';
+import { softmaxLoss } from './loss.js';
+import { lstm } from './lstm.js';
+import { checkModelSize, createParts, Model, type ModelParts } from './model.js';
+import { joinColumns, selectRows } from './rows.js';
+
+/** Sentences side by side, in the runtime's memory; shorter ones are filled up behind their ends. */
+export interface SentenceBatch {
+  T: number; // tokens of the longest
+  B: number;
+  ids: Pointer; // i32[T B], rows of one time step together
+  /** Row of each sentence's token as many places before the end as this one is behind the start; i32[T B]. */
+  mirror: Pointer;
+  /** Row of each sentence's last token, i32[B]. */
+  last: Pointer;
+}
+
+/**
+ * Tells what a sentence wants: embedding, LSTM layers that read it forward and backward, and a softmax head over the
+ * states at both ends.
+ */
+export class IntentModel extends Model {
+  readonly kind = 'intent-model';
+
+  constructor(
+    runtime: Runtime,
+    override readonly config: IntentModelConfig,
+    vocabulary: Vocabulary,
+    readonly labels: readonly string[],
+    parts: ModelParts,
+  ) {
+    super(runtime, config, vocabulary, intentArchitecture(config, vocabulary.size, labels.length), parts);
+  }
+
+  /** A new model, its weights drawn from the seed. */
+  static create(
+    runtime: Runtime,
+    config: IntentModelConfig,
+    vocabulary: Vocabulary,
+    labels: readonly string[],
+    seed: number,
+  ): IntentModel {
+    checkModelSize(config);
+    if (vocabulary.level !== 'word')
+      throw new InputError('vocabulary: one of characters given; intents are told from words');
+    const architecture = intentArchitecture(config, vocabulary.size, labels.length);
+    return new IntentModel(runtime, config, vocabulary, labels, createParts(runtime, config, architecture, seed));
+  }
+
+  /** Logits [B, labels]. With `drop`, the model is being trained. */
+  forward(tape: Tape, batch: SentenceBatch, drop?: StepDropout): Tensor {
+    const { weight, bias } = this.parts.head;
+    return linear(tape, weight, bias, this.features(tape, batch, drop));
+  }
+
+  /** The loss of the labels' numbers, i32[B], see softmaxLoss(). */
+  loss(tape: Tape, batch: SentenceBatch, targets: Pointer, drop?: StepDropout): { sum: number; count: number } {
+    return softmaxLoss(tape, this.parts.head, this.features(tape, batch, drop), targets);
+  }
+
+  /** What the head works on: the states at both ends of the last layer, side by side, [B, 2 H]. */
+  private features(tape: Tape, batch: SentenceBatch, drop?: StepDropout): Tensor {
+    const { runtime, config, parts } = this;
+    const { T, B, ids, mirror, last } = batch;
+    const thin = (x: Tensor, place: number) =>
+      drop ? dropout(tape, x, { ...drop, stream: Stream.dropout + place }) : x;
+    const zeros = () => ({ rows: B, cols: config.hidden, value: runtime.zeros(4 * B * config.hidden), grad: 0 });
+    // What lies behind a sentence's end is read after all of it, in both directions: it changes nothing that is used.
+    const read = (layer: number, x: Tensor) => lstm(tape, parts.layers[layer], x, { h: zeros(), c: zeros() }).y;
+    let x = thin(embed(tape, parts.embedding, ids, T * B), 0);
+    for (let l = 0; ; l++) {
+      const forward = read(2 * l, x);
+      const backward = read(2 * l + 1, selectRows(tape, x, mirror, T * B));
+      if (l === config.layers - 1) {
+        const ends = joinColumns(tape, selectRows(tape, forward, last, B), selectRows(tape, backward, last, B));
+        return thin(ends, l + 1);
+      }
+      x = thin(joinColumns(tape, forward, selectRows(tape, backward, mirror, T * B)), l + 1);
+    }
+  }
+
+  /** Lays sentences, none of them empty, side by side; the memory is the caller's to take back. */
+  batch(sentences: readonly Int32Array[]): SentenceBatch {
+    const { runtime } = this;
+    const B = sentences.length;
+    const T = sentences.reduce((most, { length }) => Math.max(most, length), 0);
+    const [ids, mirror, last] = [runtime.zeros(4 * T * B), runtime.alloc(4 * T * B), runtime.alloc(4 * B)];
+    const [words, mirrored, ends] = [runtime.ints(ids, T * B), runtime.ints(mirror, T * B), runtime.ints(last, B)];
+    for (const [b, sentence] of sentences.entries()) {
+      const { length } = sentence;
+      for (let t = 0; t < T; t++) {
+        const inside = t < length;
+        if (inside) words[t * B + b] = sentence[t];
+        mirrored[t * B + b] = (inside ? length - 1 - t : t) * B + b;
+      }
+      ends[b] = (length - 1) * B + b;
+    }
+    return { T, B, ids, mirror, last };
+  }
+}

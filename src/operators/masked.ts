@@ -1,0 +1,118 @@
+import { Op } from '../wasm/op.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
+import { type BlockRows, firstRow } from './csr.js';
+import { Dense } from './dense.js';
+import type { Place, Program } from './program.js';
+import { PRUNED, sizeOf } from './pruning.js';
+
+/** All M N weights with a mask: while many are alive, dense products over them are the faster ones. */
+export class Masked extends Dense {
+  nonzeros: number;
+  private readonly roomSize: number;
+
+  constructor(
+    runtime: Runtime,
+    M: number,
+    N: number,
+    private readonly rows: BlockRows,
+  ) {
+    super(runtime, M, N);
+    this.nonzeros = M * N;
+    // Where the mask is, the indices of the compressed form will be.
+    this.roomSize = Math.max(M * N, indexBytes(M, N, rows, Math.ceil((CROSSOVER[rows.size] * M * N) / rows.size)));
+    this.weight.mask = runtime.alloc(this.roomSize);
+    this.mask.fill(1);
+  }
+
+  get mask(): Uint8Array {
+    return this.runtime.bytes(this.weight.mask, this.weight.size);
+  }
+
+  setMask(mask: Uint8Array): void {
+    this.mask.set(mask);
+    this.nonzeros = mask.reduce((sum, alive) => sum + alive, 0);
+  }
+
+  /** Pruned weights have no gradient: the dense product gave them one, which clipping by the norm must not see. */
+  override gradient(program: Program, dy: Place, x: Place): void {
+    super.gradient(program, dy, x);
+    const { M, N, weight } = this;
+    const [first, count] = program.partOf(M, 4);
+    const at = first * N;
+    if (count > 0) program.add(Op.MaskGrad, dy, dy, false, weight.mask + at, weight.grad + 4 * at, count * N);
+  }
+
+  sizes(): Uint32Array {
+    const { M, N, rows, mask } = this;
+    const { size, stride } = rows;
+    const { data } = this.weight;
+    const sizes = new Float32Array((M / size) * N);
+    const bits = new Uint32Array(sizes.buffer);
+    for (let group = 0; group < M / size; group++) {
+      const first = firstRow(group, rows) * N;
+      for (let row = 0; row < size; row++) {
+        const at = first + row * stride * N;
+        for (let j = 0; j < N; j++) sizes[group * N + j] += sizeOf(data[at + j], size);
+      }
+      for (let j = 0; j < N; j++) if (!mask[first + j]) bits[group * N + j] = PRUNED;
+    }
+    return bits;
+  }
+
+  /** Prunes what has the size PRUNED. */
+  prune(sizes: Uint32Array): void {
+    const { M, N, rows, mask } = this;
+    const { size, stride } = rows;
+    const { data } = this.weight;
+    let alive = 0;
+    for (let group = 0; group < M / size; group++) {
+      for (let row = 0; row < size; row++) {
+        const at = (firstRow(group, rows) + row * stride) * N;
+        for (let j = 0; j < N; j++) {
+          if (sizes[group * N + j] === PRUNED) mask[at + j] = data[at + j] = 0;
+          else alive++;
+        }
+      }
+    }
+    this.nonzeros = alive;
+  }
+
+  /** What is alive, and the place of each value, [blocks, size], in W. */
+  alive(): { columns: Uint32Array; starts: Uint32Array; indices: Uint32Array } {
+    const { M, N, rows, mask, nonzeros } = this;
+    const { size } = rows;
+    const columns = new Uint32Array(nonzeros / size);
+    const starts = new Uint32Array(M / size + 1);
+    let k = 0;
+    for (let group = 0; group < M / size; group++) {
+      const first = firstRow(group, rows) * N;
+      for (let j = 0; j < N; j++) if (mask[first + j]) columns[k++] = j;
+      starts[group + 1] = k;
+    }
+    return { columns, starts, indices: this.places(columns, starts) };
+  }
+
+  private places(columns: Uint32Array, starts: Uint32Array): Uint32Array {
+    const { N, rows } = this;
+    const { size, stride } = rows;
+    const places = new Uint32Array(columns.length * size);
+    for (let group = 0; group < starts.length - 1; group++) {
+      const first = firstRow(group, rows);
+      for (let k = starts[group]; k < starts[group + 1]; k++) {
+        for (let row = 0; row < size; row++) places[k * size + row] = (first + row * stride) * N + columns[k];
+      }
+    }
+    return places;
+  }
+
+  /** This matrix's weights at these places, in its memory; it must not be used any more. */
+  compress(columns: Uint32Array, starts: Uint32Array): Compressed {
+    const { runtime, M, N, rows, weight, roomSize } = this;
+    const wanted = indexBytes(M, N, rows, columns.length);
+    const room = wanted <= roomSize ? weight.mask : runtime.alloc(wanted);
+    weight.keep(this.places(columns, starts));
+    weight.mask = 0;
+    return new Compressed(runtime, M, N, rows, weight, room, columns, starts);
+  }
+}

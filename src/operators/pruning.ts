@@ -1,0 +1,32 @@
+// What is pruned together, a weight or a block, has a size: the bits of a float, its magnitude or its sum of squares. A
+// positive float's bits, read as an integer, are in the order of the floats. Both forms list sizes in one order, by rows
+// of blocks and then by columns, so that the same are pruned in either.
+
+export const PRUNED = 0xffffffff; // no positive float, and larger than any
+
+/** The size below which all are to be pruned so that `keep` stay, and how many of just this size stay. */
+export function thresholdOf(sizes: readonly Uint32Array[], keep: number): { threshold: number; ties: number } {
+  // Found digit by digit, 16 bits at a time.
+  const counts = new Uint32Array(65536);
+  for (const group of sizes) for (let i = 0; i < group.length; i++) counts[group[i] >>> 16]++;
+  const high = digit(counts, 0x7fff, keep);
+  counts.fill(0);
+  for (const group of sizes) {
+    for (let i = 0; i < group.length; i++) if (group[i] >>> 16 === high.value) counts[group[i] & 0xffff]++;
+  }
+  const low = digit(counts, 0xffff, high.left);
+  return { threshold: high.value * 65536 + low.value, ties: low.left };
+}
+
+/** The largest digit with which no fewer than `wanted` are at least as large, and how many of these it has to give. */
+function digit(counts: Uint32Array, largest: number, wanted: number): { value: number; left: number } {
+  let value = largest;
+  let left = wanted;
+  while (value > 0 && counts[value] < left) left -= counts[value--];
+  return { value, left };
+}
+
+/** What a weight adds to the size of a block of so many rows. */
+export function sizeOf(weight: number, rows: number): number {
+  return rows === 1 ? Math.abs(weight) : weight * weight;
+}

@@ -1,0 +1,261 @@
+import { Tape } from '../autograd/tape.js';
+import { InputError } from '../errors.js';
+import { type Architecture, intentArchitecture } from '../nn/architecture.js';
+import { type IntentModelConfig, modelConfig } from '../nn/config.js';
+import { IntentModel } from '../nn/intent-model.js';
+import { Stream, uniform } from '../random.js';
+import { defaultAnnealing } from '../train/annealing.js';
+import { noCoMatrixDropout } from '../train/comatrix.js';
+import type { OptimizerName } from '../train/optimizers.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { likeliest, softmax } from './softmax.js';
+import type { Vocabulary } from './text.js';
+import { type Fingerprint, fingerprintOf, type Quality, Training, type TrainingOptions } from './training.js';
+
+export interface IntentOptions extends TrainingOptions, IntentModelConfig {}
+
+/** Settings that did well on ATIS and Snips; the README tells how well. */
+export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentOptions {
+  const adam = optimizer === 'adam';
+  return {
+    hidden: 64,
+    layers: 1,
+    embedding: 64,
+    method: 'doped-kron',
+    compression: 10,
+    optimizer,
+    learningRate: adam ? 0.006 : 0.5,
+    schedule: adam ? { kind: 'cosine' } : { kind: 'decay', after: 4, by: 1.5 },
+    clip: 5,
+    seed: 1,
+    dropout: 0.3,
+    batch: 16,
+    epochs: 8,
+    annealing: defaultAnnealing,
+    coMatrixDropout: noCoMatrixDropout,
+    alternate: 0,
+    freeRate: adam ? { scale: 0.3, power: 1 } : { scale: 1, power: 0 },
+    measureEvery: 5,
+  };
+}
+
+/** Sentences as token numbers, none of them empty, and what each of them wants. */
+export interface Examples {
+  sentences: readonly Int32Array[];
+  intents: readonly string[];
+}
+
+export interface IntentData {
+  train: Examples;
+  valid: Examples;
+}
+
+/** The intents that a model trained on these can answer with. */
+export function labelsOf({ intents }: Examples): string[] {
+  return [...new Set(intents)].sort();
+}
+
+/** Examples whose losses tell how pruning hurts: as many of the validation data. */
+const PROBE = 256;
+
+/** Training of an intent model, a step at a time. */
+export class IntentTraining extends Training<IntentModel, IntentOptions> {
+  static readonly task = 'intent';
+  static readonly sample = defaultIntentOptions();
+
+  readonly task = IntentTraining.task;
+  readonly tokensPerStep: number;
+  private readonly targets: Int32Array;
+  private readonly probed: Examples;
+  private order: { epoch: number; batches: Int32Array[] } | undefined;
+
+  constructor(
+    model: IntentModel,
+    options: IntentOptions,
+    readonly data: IntentData,
+  ) {
+    const { batch } = options;
+    const { train, valid } = data;
+    if (!Number.isInteger(batch) || batch < 1) {
+      throw new InputError(`batch: ${batch} was given; it must be a whole number of at least 1`);
+    }
+    for (const [name, { sentences, intents }] of Object.entries({ train, valid })) {
+      if (sentences.length !== intents.length || sentences.length === 0) {
+        throw new InputError(
+          `${name}: ${sentences.length} sentences and ${intents.length} intents; one for each is wanted`,
+        );
+      }
+      for (const [i, sentence] of sentences.entries()) {
+        if (sentence.length === 0)
+          throw new InputError(`${name}: sentence ${i} is empty; Vocabulary.encodeSentence leaves none so`);
+        model.vocabulary.check(sentence, `${name} ${i}`);
+      }
+    }
+    const known = valid.intents.flatMap((intent, i) => (model.labels.includes(intent) ? [i] : []));
+    if (known.length === 0) throw new InputError('valid: none of its intents is one of train');
+    super(model, options, Math.ceil(train.sentences.length / batch));
+    this.targets = Int32Array.from(train.intents, (intent) => model.labels.indexOf(intent));
+    this.tokensPerStep = train.sentences.reduce((sum, { length }) => sum + length, 0) / this.pieces;
+    const probed = known.slice(0, PROBE);
+    this.probed = {
+      sentences: probed.map((i) => valid.sentences[i]),
+      intents: probed.map((i) => valid.intents[i]),
+    };
+  }
+
+  static create(runtime: Runtime, vocabulary: Vocabulary, options: IntentOptions, data: IntentData): IntentTraining {
+    const labels = labelsOf(data.train);
+    if (labels.length < 2) {
+      throw new InputError(
+        `train: all examples are of one intent, '${labels[0]}'; at least 2 are wanted to tell apart`,
+      );
+    }
+    const config = { ...modelConfig(options), embedding: options.embedding };
+    return new IntentTraining(IntentModel.create(runtime, config, vocabulary, labels, options.seed), options, data);
+  }
+
+  static architecture(options: IntentOptions, vocabulary: Vocabulary, { train }: IntentData): Architecture {
+    return intentArchitecture(options, vocabulary.size, labelsOf(train).length);
+  }
+
+  static fingerprint({ train, valid }: IntentData): Fingerprint {
+    const contents = [train, valid].flatMap(({ sentences, intents }) => [
+      ...sentences.flatMap((sentence) => [sentence, [-1]]),
+      ...intents.map((intent) => Array.from(`${intent}\n`, (char) => char.codePointAt(0)!)),
+    ]);
+    return fingerprintOf(train.sentences.length, valid.sentences.length, contents);
+  }
+
+  fingerprint(): Fingerprint {
+    return IntentTraining.fingerprint(this.data);
+  }
+
+  /** The examples of the piece that is next. */
+  private get chosen(): Int32Array {
+    const { epoch, piece, options, data } = this;
+    if (this.order?.epoch !== epoch) {
+      const { sentences } = data.train;
+      this.order = { epoch, batches: shuffledBatches(sentences, options.batch, options.seed, epoch) };
+    }
+    return this.order.batches[piece];
+  }
+
+  protected get rows(): number {
+    return this.chosen.length;
+  }
+
+  protected forward(tape: Tape): number {
+    const { model, options, trainer, data, chosen } = this;
+    const { runtime } = model;
+    const batch = model.batch(Array.from(chosen, (i) => data.train.sentences[i]));
+    const targets = runtime.alloc(4 * chosen.length);
+    runtime.ints(targets, chosen.length).set(chosen.map((i) => this.targets[i]));
+    const drop = { rate: options.dropout, seed: options.seed, step: trainer.stepsDone };
+    const { sum, count } = model.loss(tape, batch, targets, drop);
+    return sum / count;
+  }
+
+  protected probe(): number {
+    return evaluateIntents(this.model, this.probed).loss;
+  }
+
+  protected validate(): Quality {
+    return this.quality(this.data.valid);
+  }
+
+  /** On examples, with no masks. Throws TrainingError when the perplexity is no finite number. */
+  quality(examples: Examples): Required<Quality> {
+    const { loss, accuracy, exact } = this.trainer.unmasked(() =>
+      evaluateIntents(this.model, examples, this.onEvaluation),
+    );
+    const perplexity = Math.exp(loss);
+    this.checkNumber('perplexity', perplexity);
+    return { perplexity, accuracy, exact };
+  }
+}
+
+/**
+ * Which examples are trained on together, in one pass over them: of about equal length, for little room behind their
+ * ends; otherwise by lot, which batch when too.
+ */
+function shuffledBatches(sentences: readonly Int32Array[], size: number, seed: number, epoch: number): Int32Array[] {
+  const n = sentences.length;
+  const shuffled = <T>(list: readonly T[], first: number): T[] =>
+    list
+      .map((item, i) => ({ item, key: uniform(seed, Stream.order, first + i) }))
+      .sort((a, b) => a.key - b.key)
+      .map(({ item }) => item);
+  const first = 2 * n * epoch;
+  const order = shuffled([...sentences.keys()], first).sort((a, b) => sentences[a].length - sentences[b].length);
+  const batches: Int32Array[] = [];
+  for (let i = 0; i < n; i += size) batches.push(Int32Array.from(order.slice(i, i + size)));
+  return shuffled(batches, first + n);
+}
+
+/** Sentences at a time, and tokens, the room behind shorter sentences among them. */
+const AT_ONCE = { sentences: 64, tokens: 4096 };
+
+/** Probabilities of all labels for each sentence: [sentences, labels]. */
+export function classifySentences(
+  model: IntentModel,
+  sentences: readonly Int32Array[],
+  onProgress: (share: number) => void = () => {},
+): Float64Array[] {
+  const { runtime, labels } = model;
+  const result = new Array<Float64Array>(sentences.length);
+  const order = [...sentences.keys()].sort((a, b) => sentences[a].length - sentences[b].length);
+  for (let from = 0, to: number; from < order.length; from = to) {
+    to = from + 1;
+    while (
+      to < order.length &&
+      to - from < AT_ONCE.sentences &&
+      sentences[order[to]].length * (to + 1 - from) <= AT_ONCE.tokens
+    ) {
+      to++;
+    }
+    const chosen = order.slice(from, to);
+    const mark = runtime.mark();
+    const { value } = model.forward(new Tape(runtime, false), model.batch(chosen.map((i) => sentences[i])));
+    const logits = runtime.floats(value, chosen.length * labels.length);
+    for (const [b, i] of chosen.entries()) {
+      result[i] = softmax(logits.subarray(b * labels.length, (b + 1) * labels.length));
+    }
+    runtime.release(mark);
+    onProgress(to / order.length);
+  }
+  return result;
+}
+
+/**
+ * How good the answers are. `loss` is the mean in nats over the examples whose intent the model knows; an intent that it
+ * does not know is answered wrongly.
+ */
+export function evaluateIntents(
+  model: IntentModel,
+  { sentences, intents }: Examples,
+  onProgress?: (share: number) => void,
+): { loss: number; accuracy: number; exact: number; examples: number } {
+  const { labels } = model;
+  let loss = 0;
+  let known = 0;
+  let right = 0;
+  let exact = 0;
+  for (const [i, probabilities] of classifySentences(model, sentences, onProgress).entries()) {
+    const place = labels.indexOf(intents[i]);
+    if (place >= 0) {
+      loss -= Math.log(probabilities[place]);
+      known++;
+    }
+    const answer = labels[likeliest(probabilities)];
+    if (isRight(answer, intents[i])) right++;
+    if (answer === intents[i]) exact++;
+  }
+  const examples = sentences.length;
+  return { loss: loss / known, accuracy: right / examples, exact: exact / examples, examples };
+}
+
+/** Whether all that the answer names is wanted. Labels of ATIS such as `atis_flight#atis_airfare` name two intents. */
+export function isRight(answer: string, intent: string): boolean {
+  const wanted = intent.split('#');
+  return answer.split('#').every((name) => wanted.includes(name));
+}

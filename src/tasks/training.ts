@@ -1,0 +1,197 @@
+import type { Tape } from '../autograd/tape.js';
+import { InputError } from '../errors.js';
+import type { Architecture } from '../nn/architecture.js';
+import type { ModelConfig } from '../nn/config.js';
+import { type Model, matrixPlans } from '../nn/model.js';
+import { walk } from '../operators/operator.js';
+import { Sparse } from '../operators/sparse.js';
+import type { TrainRecord } from '../train/records.js';
+import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import type { Vocabulary } from './text.js';
+
+/** What every task can be told. */
+export interface TrainingOptions extends ModelConfig, TrainerOptions {
+  dropout: number;
+  batch: number;
+  epochs: number;
+}
+
+/** How good a model is on a split. */
+export interface Quality {
+  perplexity: number;
+  /** Share of the answers that are right, where the task has answers; `exact` asks for all that is right, nothing else. */
+  accuracy?: number;
+  exact?: number;
+}
+
+/** Tells one corpus from another: sizes, and a 32-bit FNV-1a hash of all that is in it. */
+export interface Fingerprint {
+  train: number;
+  valid: number;
+  hash: number;
+}
+
+/** What a checkpoint must know of a task to take a training up again: the task's class has it. */
+export interface TrainingClass<Options extends TrainingOptions, Data, T extends Training> {
+  /** The task's name on the command line and in checkpoints. */
+  readonly task: string;
+  /** Options of all the types that there must be. */
+  readonly sample: Options;
+  create(runtime: Runtime, vocabulary: Vocabulary, options: Options, data: Data): T;
+  architecture(options: Options, vocabulary: Vocabulary, data: Data): Architecture;
+  fingerprint(data: Data): Fingerprint;
+}
+
+/** An array in memory that the next step depends on. */
+export interface NamedArray {
+  name: string;
+  at: Pointer;
+  size: number;
+}
+
+/**
+ * Training of a model, a step at a time, so that the caller can show progress, write checkpoints and stop. A task says
+ * what a step is trained on, and how good the model is.
+ */
+export abstract class Training<M extends Model = Model, Options extends TrainingOptions = TrainingOptions> {
+  readonly trainer: Trainer;
+  /** Passes over the data that are over. */
+  epoch = 0;
+  /** Pieces of this pass that are over; each is a step. */
+  piece = 0;
+  /** Sum and number of the losses since the last step record. */
+  lossSum = 0;
+  lossCount = 0;
+  /** Told how much of an evaluation is over, from 0 to 1: at the end of an epoch it takes seconds. */
+  onEvaluation: (share: number) => void = () => {};
+
+  constructor(
+    readonly model: M,
+    readonly options: Options,
+    /** In one pass over the data. */
+    readonly pieces: number,
+  ) {
+    const { dropout, epochs } = options;
+    if (!(dropout >= 0 && dropout < 1)) {
+      throw new InputError(`dropout: ${dropout} was given; it must be at least 0 and below 1`);
+    }
+    if (!Number.isInteger(epochs) || epochs < 1) {
+      throw new InputError(`epochs: ${epochs} was given; it must be a whole number of at least 1`);
+    }
+    const nonzeros = matrixPlans(options, model.architecture).map((plan) => plan.nonzeros);
+    this.trainer = new Trainer(model, options, epochs * pieces, nonzeros);
+  }
+
+  abstract readonly task: string;
+  /** Tokens in one step, on the average. */
+  abstract readonly tokensPerStep: number;
+  /** Of the data it is trained on. */
+  abstract fingerprint(): Fingerprint;
+  /** Sequences in the piece that is next. */
+  protected abstract readonly rows: number;
+  /** Records the forward pass over the piece that is next, and returns its mean loss in nats. */
+  protected abstract forward(tape: Tape): number;
+  /** Mean loss on a fixed part of the validation data. */
+  protected abstract probe(): number;
+  /** On all the validation data. */
+  protected abstract validate(): Quality;
+  /** What the next step depends on besides parameters and moments. */
+  protected *carried(): Generator<NamedArray> {}
+
+  get totalSteps(): number {
+    return this.trainer.totalSteps;
+  }
+
+  get done(): boolean {
+    return this.epoch >= this.options.epochs;
+  }
+
+  get records(): TrainRecord[] {
+    return this.trainer.records;
+  }
+
+  /** One step; after the last of an epoch the validation data are evaluated too. Returns the mean loss in nats. */
+  step(): number {
+    const { trainer, epoch } = this;
+    const learningRate = trainer.learningRate(epoch);
+    const probe = () => this.probe();
+    const loss = trainer.step(epoch, this.rows, (tape) => this.forward(tape), probe);
+    this.lossSum += loss;
+    this.lossCount++;
+    this.piece++;
+    const epochOver = this.piece === this.pieces;
+    // About a hundred points a curve.
+    if (epochOver || trainer.stepsDone % Math.max(1, Math.floor(trainer.totalSteps / 100)) === 0) {
+      const { sparsity } = trainer;
+      const mean = this.lossSum / this.lossCount;
+      this.records.push({ kind: 'step', step: trainer.stepsDone, epoch, loss: mean, learningRate, sparsity });
+      this.lossSum = this.lossCount = 0;
+    }
+    if (epochOver) {
+      this.piece = 0;
+      this.epoch++;
+      trainer.measureAdaptation(probe);
+      this.records.push({ kind: 'valid', step: trainer.stepsDone, epoch, ...this.validate() });
+    }
+    return loss;
+  }
+
+  /** Every array of floats that the next step depends on, by name. */
+  *arrays(): Generator<NamedArray> {
+    for (const [name, parameter] of this.model.parameters()) {
+      const { value, size } = parameter;
+      yield { name: `value.${name}`, at: value, size };
+      for (const [moment, at] of Object.entries(this.trainer.optimizer.moments(parameter))) {
+        yield { name: `${moment}.${name}`, at, size };
+      }
+    }
+    yield* this.carried();
+  }
+
+  /** The matrices that are pruned, by the names that their weights have in arrays(). */
+  sparse(): [string, Sparse][] {
+    return this.model
+      .matrices()
+      .flatMap(([name, operator]) => [...walk(operator, name)])
+      .filter((named): named is [string, Sparse] => named[1] instanceof Sparse);
+  }
+
+  /** Takes up a position, once arrays() and the patterns of sparse() are what they were there. */
+  restore(
+    { epoch, piece, steps, lossSum, lossCount }: Record<'epoch' | 'piece' | 'steps' | 'lossSum' | 'lossCount', number>,
+    records: readonly TrainRecord[],
+  ): void {
+    const { trainer } = this;
+    Object.assign(this, { epoch, piece, lossSum, lossCount });
+    trainer.optimizer.steps = steps;
+    trainer.records.push(...records);
+    trainer.afterPruning();
+  }
+
+  /**
+   * Throws TrainingError when a weight or a moment is no finite number: what holds it could be written, but not read
+   * again.
+   */
+  checkFinite(): void {
+    for (const { name, at, size } of this.arrays()) {
+      const bad = this.model.runtime.floats(at, size).find((value) => !Number.isFinite(value));
+      if (bad !== undefined) this.checkNumber(`array '${name}'`, bad);
+    }
+  }
+
+  protected checkNumber(what: string, value: number): void {
+    if (Number.isFinite(value)) return;
+    const last = this.trainer.stepsDone - 1;
+    throw diverged(what, value, last, Math.floor(last / this.pieces));
+  }
+}
+
+export function fingerprintOf(train: number, valid: number, contents: Iterable<ArrayLike<number>>): Fingerprint {
+  let hash = 0x811c9dc5;
+  for (const numbers of contents) {
+    for (let i = 0; i < numbers.length; i++) hash = Math.imul(hash ^ numbers[i], 0x01000193);
+  }
+  return { train, valid, hash: hash >>> 0 };
+}

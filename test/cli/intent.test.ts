@@ -1,0 +1,189 @@
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { TrainResult } from '../../src/cli/training.js';
+import { uniform } from '../../src/random.js';
+import { contents, digest, dopant, end, json, makeFolder, start, succeed } from './command.js';
+
+const folder = makeFolder();
+const path = (name: string) => join(folder, name);
+
+// ---- sentences of three intents
+
+const INTENTS = {
+  book: ['book a table in', 'i need a room in', 'reserve two seats in'],
+  weather: ['is it cold in', 'will it rain in', 'tell me the forecast for'],
+  'book#weather': ['book a room if it is warm in'],
+};
+const PLACES = ['rome', 'paris', 'boston', 'denver'];
+
+function makeSplit(name: string, size: number, seed: number): void {
+  mkdirSync(path(name), { recursive: true });
+  const lot = <T>(list: readonly T[], i: number, k: number) => list[Math.floor(uniform(seed, k, i) * list.length)];
+  const lines = Array.from({ length: size }, (_, i) => {
+    const [intent, texts] = lot(Object.entries(INTENTS), i, 0);
+    return { intent, text: `${lot(texts, i, 1)} ${lot(PLACES, i, 2)}` };
+  });
+  writeFileSync(path(`${name}/seq.in`), lines.map(({ text }) => `${text}\n`).join(''));
+  writeFileSync(path(`${name}/label`), lines.map(({ intent }) => `${intent}\n`).join(''));
+}
+
+makeSplit('data/train', 60, 1);
+makeSplit('data/valid', 20, 2);
+makeSplit('data/test', 30, 3);
+cpSync(path('data'), path('untested'), { recursive: true });
+rmSync(path('untested/test'), { recursive: true });
+
+const SMALL = 'train intent --data data --hidden 8 --embedding 8 --batch 8 --epochs 6 --compression 4 --lr 0.02';
+let trained: TrainResult;
+
+test.before(async () => {
+  trained = await json<TrainResult>(
+    folder,
+    `${SMALL} --out model.safetensors --records model.json --report model.html`,
+  );
+});
+
+test('train tells accuracy both ways, and eval the same', async () => {
+  assert.is(trained.method, 'doped-kron');
+  assert.ok(trained.compression.parameters >= 4);
+  assert.equal(Object.keys(trained.valid).sort(), ['accuracy', 'exact', 'perplexity']);
+  assert.equal(Object.keys(trained.test!).sort(), ['accuracy', 'exact', 'perplexity']);
+  assert.ok(trained.test!.accuracy! > 0.6, JSON.stringify(trained.test));
+  for (const [split, examples] of [
+    ['valid', 20],
+    ['test', 30],
+  ] as const) {
+    const { accuracy, exact } = trained[split]!;
+    const wanted = { split, accuracy, exact, examples };
+    assert.equal(await json<object>(folder, `eval model.safetensors --data data --split ${split}`), wanted);
+    if (split === 'test') assert.equal(await json<object>(folder, 'eval model.safetensors --data data'), wanted);
+  }
+  assert.ok(existsSync(path('model.html')) && existsSync(path('model.json')));
+});
+
+test('without --json the results are for people', async () => {
+  const { stdout, stderr } = await succeed(folder, `${SMALL} --out people.safetensors`);
+  assert.match(stdout, /^method: doped-kron\ntest accuracy, %: \d+\.\d\d\nvalid accuracy, %: /);
+  assert.match(stderr, /data: 60 training sentences, 3 intents, vocabulary \d+; 4 LSTM matrices of 32x8: /);
+  const { stdout: evaluated } = await succeed(folder, 'eval people.safetensors --data data --split valid');
+  assert.match(evaluated, /^valid: accuracy [\d.]+ %, [\d.]+ % with the very label, 20 sentences\n$/);
+  const { stdout: inspected } = await succeed(folder, 'inspect people.safetensors');
+  assert.match(inspected, /doped-kron intent model, 3 intents, 1 bidirectional layers? of 8 units, \d+ words/);
+});
+
+test('where there is no test folder, valid is evaluated, and that is said', async () => {
+  const line = SMALL.replace('--data data', '--data untested');
+  const { stderr, stdout } = await succeed(folder, `${line} --out untested.safetensors --json`);
+  assert.match(stderr, /no test folder: valid is what is evaluated/);
+  assert.not.ok('test' in JSON.parse(stdout));
+  const evaluated = await succeed(folder, 'eval untested.safetensors --data untested --json');
+  assert.match(evaluated.stderr, /untested has no folder test: valid is what is evaluated/);
+  assert.is(JSON.parse(evaluated.stdout).split, 'valid');
+});
+
+test('predict answers with its confidence, whatever the text', async () => {
+  for (const text of ['Book a table in Rome!', '', 'xyzzy', '\u65e5\u672c']) {
+    const { stdout, stderr } = await succeed(folder, 'predict model.safetensors --json', text);
+    const { intent, probabilities } = JSON.parse(stdout) as { intent: string; probabilities: Record<string, number> };
+    assert.equal(Object.keys(probabilities).sort(), Object.keys(INTENTS).sort());
+    assert.is(Object.keys(probabilities)[0], intent, 'the likeliest first');
+    assert.ok(Math.abs(Object.values(probabilities).reduce((sum, p) => sum + p, 0) - 1) < 1e-9);
+    if (text === 'xyzzy') assert.match(stderr, /1 of the 1 words are not in the vocabulary/);
+  }
+  const { stdout } = await succeed(folder, 'predict model.safetensors', 'will it rain in paris');
+  assert.match(stdout, /^ +[\d.]+ % {2}weather\n/);
+});
+
+test('a run that is killed time and again makes the same model as one that is not', async () => {
+  let next = `${SMALL} --out killed.safetensors --records killed.json --checkpoint run`;
+  for (let kills = 0; kills < 3; kills++) {
+    const child = start(folder, `${next} --checkpoint-every 0`);
+    const ended = end(child);
+    const before = existsSync(path('run/checkpoint.safetensors')) ? digest(path('run/checkpoint.safetensors')) : '';
+    const now = () =>
+      existsSync(path('run/checkpoint.safetensors')) ? digest(path('run/checkpoint.safetensors')) : '';
+    while (now() === before && child.exitCode === null) await sleep(1);
+    child.kill('SIGKILL');
+    const { signal, stderr } = await ended;
+    assert.is(signal, 'SIGKILL', `it ended by itself after ${kills} kills: ${stderr}`);
+    next = 'train intent --resume run --records killed.json';
+  }
+  await succeed(folder, next);
+  assert.is(digest(path('killed.safetensors')), digest(path('model.safetensors')));
+  assert.is(digest(path('killed.json')), digest(path('model.json')));
+});
+
+async function refuse(code: 1 | 2, message: RegExp, line: string, ...rest: string[]): Promise<void> {
+  const before = contents(folder);
+  const { stdout, stderr, ...outcome } = await dopant(folder, line, ...rest);
+  assert.match(stderr, message, `dopant ${line}: ${stderr}`);
+  assert.is(outcome.code, code, stderr);
+  assert.is(stdout, '');
+  assert.not.match(stderr, /\n {4}at /, 'a stack is for mistakes of the program');
+  assert.equal(contents(folder), before, 'nothing written, nothing lost');
+}
+
+/** The data with one of its files, or folders, replaced; removed when there is nothing in its place. */
+function spoiled(name: string, file: string, text?: string): string {
+  cpSync(path('data'), path(name), { recursive: true });
+  rmSync(path(`${name}/${file}`), { recursive: true });
+  if (text !== undefined) writeFileSync(path(`${name}/${file}`), text);
+  return SMALL.replace('--data data', `--data ${name}`);
+}
+
+test('data that will not do are refused by name', async () => {
+  await refuse(2, /--data is missing: a folder with the folders train, valid/, 'train intent');
+  await refuse(
+    2,
+    /data: no such file or folder: 'nowhere'; give a folder with/,
+    SMALL.replace('--data data', '--data nowhere'),
+  );
+  await refuse(2, /data: model\.json is a file; give a folder/, SMALL.replace('--data data', '--data model.json'));
+  await refuse(2, /data: no-train has no folder train/, spoiled('no-train', 'train'));
+  await refuse(2, /data: no-valid has no folder valid/, spoiled('no-valid', 'valid'));
+  await refuse(2, /data: no-label\/train\/label cannot be read \(ENOENT/, spoiled('no-label', 'train/label'));
+  await refuse(2, /data: empty\/valid\/seq\.in is empty/, spoiled('empty', 'valid/seq.in', ''));
+  await refuse(
+    2,
+    /data: uneven\/train has 60 lines in seq\.in and 1 in label/,
+    spoiled('uneven', 'train/label', 'book\n'),
+  );
+  await refuse(
+    2,
+    /data: line 2 of gap\/valid\/label is empty/,
+    spoiled('gap', 'valid/label', `book\n\n${'book\n'.repeat(18)}`),
+  );
+  await refuse(2, /all examples are of one intent, 'book'/, spoiled('alike', 'train/label', 'book\n'.repeat(60)));
+  await refuse(2, /none of its intents is one of train/, spoiled('strange', 'valid/label', 'sing\n'.repeat(20)));
+  await refuse(
+    2,
+    /data: untested has no folder|split: untested has no folder test/,
+    'eval model.safetensors --data untested --split test',
+  );
+});
+
+test('intents that only valid has are answered wrongly, not refused', async () => {
+  const line = spoiled('other', 'valid/label', `book\n${'sing\n'.repeat(19)}`);
+  const { valid } = await json<TrainResult>(folder, `${line} --out other.safetensors`);
+  assert.ok(valid.accuracy! <= 1 / 20);
+});
+
+test('models and checkpoints of the other task are refused by name', async () => {
+  writeFileSync(path('text.txt'), 'the cat sat on the mat. the dog lay on the rug. '.repeat(40));
+  const lm = 'train lm --data text.txt --hidden 8 --compression 4 --batch 4 --bptt 8 --epochs 1';
+  await succeed(folder, `${lm} --out lm.safetensors --checkpoint lm`);
+  await refuse(1, /lm\.safetensors: .*kind 'language-model'; 'intent-model' is wanted/, 'predict lm.safetensors', 'a');
+  await refuse(1, /model\.safetensors: .*kind 'intent-model'; 'language-model'/, 'generate model.safetensors');
+  await refuse(
+    1,
+    /model\.safetensors: .*kind 'intent-model'; 'language-model'/,
+    'export model.safetensors --head f32 --out x',
+  );
+  await refuse(1, /"lm"; one with 'intent' is wanted/, 'train intent --resume lm');
+  await refuse(2, /--embedding does not go with --resume/, 'train intent --resume run --embedding 4');
+});
+
+test.run();

@@ -1,0 +1,107 @@
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { FileFormatError, initSync, loadIntent, loadIntentSync, loadSync } from '../../src/infer/index.js';
+import { encodeIntentModel, encodeLanguageModel } from '../../src/io/model-file.js';
+import { IntentModel } from '../../src/nn/intent-model.js';
+import { METHODS, type Method } from '../../src/operators/methods.js';
+import { classifySentences } from '../../src/tasks/intent.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { damage } from './damage.js';
+import { makeModel, prune, vocabulary } from './models.js';
+
+initSync();
+
+const LABELS = ['sit', 'lie down', '__proto__'];
+
+function makeIntentModel(method: Method, hidden: number, layers = 1, embedding = hidden + 4): IntentModel {
+  const config = { hidden, layers, embedding, method, compression: method === 'dense' ? 1 : 2 };
+  return prune(IntentModel.create(new Runtime(), config, vocabulary, LABELS, 7), 0.8);
+}
+
+const TEXTS = [
+  'the cat sat on the mat',
+  'The cat sat. The dog lay down!',
+  '',
+  ' . ',
+  'zebras',
+  'dog',
+  'a b c d e f g h '.repeat(40),
+  'the dog lay down by it and the cat',
+];
+
+function assertAgrees(model: IntentModel): void {
+  const plan = loadIntentSync(encodeIntentModel(model));
+  const sentences = TEXTS.map((text) => vocabulary.encodeSentence(text));
+  const expected = classifySentences(model, sentences);
+  // Twice: no text may leave anything behind for the next.
+  for (const [i, text] of [...TEXTS.entries(), ...TEXTS.entries()]) {
+    const { intent, probabilities } = plan.classify(text);
+    assert.equal(Object.keys(probabilities), LABELS);
+    const got = LABELS.map((label) => probabilities[label]);
+    assert.is(intent, LABELS[got.indexOf(Math.max(...got))]);
+    for (const [j, p] of got.entries()) {
+      assert.ok(Math.abs(p - expected[i][j]) <= 1e-5, `'${text}', ${LABELS[j]}: ${p}, not ${expected[i][j]}`);
+    }
+  }
+}
+
+for (const method of METHODS) {
+  test(`a packed ${method} model answers as the training forward within 1e-5`, () => {
+    assertAgrees(makeIntentModel(method, 12));
+  });
+}
+
+test('so it does with more layers, and at odd sizes', () => {
+  for (const layers of [2, 3]) {
+    for (const hidden of [5, 6, 7]) assertAgrees(makeIntentModel('doped-kron', hidden, layers, 9));
+  }
+});
+
+test('a text that is empty, or all unknown, has an answer with its confidence', () => {
+  const plan = loadIntentSync(encodeIntentModel(makeIntentModel('doped-kron', 8)));
+  for (const text of ['', '???', 'zebras gallop', '\u0000', '\ud800', 'x'.repeat(10_000)]) {
+    const { intent, probabilities } = plan.classify(text);
+    const all = Object.values(probabilities);
+    assert.ok(Math.abs(all.reduce((sum, p) => sum + p, 0) - 1) < 1e-12);
+    assert.is(probabilities[intent], Math.max(...all));
+  }
+});
+
+test('each loader refuses the other kind of model by name', async () => {
+  const intents = encodeIntentModel(makeIntentModel('dense', 8));
+  const language = encodeLanguageModel(makeModel('dense', 8));
+  const refuses = (act: () => unknown, message: RegExp) =>
+    assert.throws(act, (error: unknown) => error instanceof FileFormatError && message.test(error.message));
+  refuses(() => loadSync(intents), /of kind 'intent-model'; 'language-model' is wanted/);
+  refuses(() => loadIntentSync(language), /of kind 'language-model'; 'intent-model' is wanted/);
+  assert.equal((await loadIntent(intents)).labels, LABELS);
+});
+
+test('mutated and truncated files: each answers with finite numbers or is refused by name', () => {
+  const files = [
+    encodeIntentModel(makeIntentModel('dense', 5)),
+    encodeIntentModel(makeIntentModel('doped-kron', 6, 2)),
+    encodeIntentModel(makeIntentModel('doped-hmd', 6)),
+  ];
+  const counts = { loaded: 0, refused: 0 };
+  fc.assert(
+    fc.property(fc.constantFrom(...files), damage, (file, mutate) => {
+      let plan: ReturnType<typeof loadIntentSync>;
+      try {
+        plan = loadIntentSync(mutate(file));
+      } catch (error) {
+        if (!(error instanceof FileFormatError)) throw error;
+        counts.refused++;
+        return;
+      }
+      const { probabilities } = plan.classify('the cat sat on a zebra');
+      assert.ok(Object.values(probabilities).every((p) => p >= 0 && p <= 1));
+      counts.loaded++;
+    }),
+    { numRuns: 3000, endOnFailure: true },
+  );
+  assert.ok(counts.loaded > 100 && counts.refused > 1000, JSON.stringify(counts));
+});
+
+test.run();

@@ -1,0 +1,196 @@
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Engine, type InferenceKernels } from '../../src/infer/engine.js';
+import { initSync } from '../../src/infer/index.js';
+import { uniform } from '../../src/random.js';
+import * as reference from '../../src/reference.js';
+
+// The kernels of loading against their twins: no arithmetic, so that everything is the same to the last bit. That what they
+// make is what the kernels of inference read is in kernels.test.ts.
+
+const twins = { ...reference };
+initSync({ simd: 'plain' });
+const engine = new Engine();
+
+/** Those that programs and layers are run with; see kernels.test.ts. */
+const ELSEWHERE = ['memory', 'heapBase', 'run', 'lstm_step'];
+
+type Numbers = Float32Array | Uint32Array | Uint16Array | Uint8Array;
+
+/** Memory that a twin does without. */
+class Scratch {
+  constructor(readonly bytes: number) {}
+}
+
+type Argument = Numbers | Scratch | number;
+type Name = Exclude<keyof InferenceKernels & keyof typeof reference, 'memory'>;
+
+/** The same result, and the same in every array afterwards. */
+function same(name: Name, ...args: Argument[]): void {
+  const ofTwin = args
+    .filter((arg) => !(arg instanceof Scratch))
+    .map((arg) => (typeof arg === 'number' ? arg : copy(arg)));
+  const expected = (twins[name] as (...args: unknown[]) => unknown)(...ofTwin);
+  const pointers = args.map((arg) => {
+    if (typeof arg === 'number') return arg;
+    const at = engine.alloc(arg instanceof Scratch ? arg.bytes : arg.byteLength);
+    if (arg instanceof Scratch) new Uint8Array(engine.kernels.memory.buffer, at, arg.bytes).fill(7);
+    else engine.put(at, arg);
+    return at;
+  });
+  const actual = (engine.kernels[name] as (...args: number[]) => number)(...pointers);
+  if (expected !== undefined) assert.ok(Object.is(actual, Number(expected)), `${name}: ${actual}, not ${expected}`);
+  const after = ofTwin.filter((arg) => typeof arg !== 'number') as Numbers[];
+  const places = pointers.filter((_, i) => args[i] instanceof Object && !(args[i] instanceof Scratch));
+  after.forEach((array, i) => {
+    const bytes = new Uint8Array(engine.kernels.memory.buffer, places[i], array.byteLength);
+    assert.equal(
+      copy(bytes),
+      new Uint8Array(array.buffer, array.byteOffset, array.byteLength).slice(),
+      `${name}, array ${i}`,
+    );
+  });
+}
+
+const copy = (array: Numbers | Scratch) => (array as Numbers).slice();
+const floats = (n: number, seed: number) => Float32Array.from({ length: n }, (_, i) => 2 * uniform(seed, 1, i) - 1);
+const bytes = (n: number, seed: number) => Uint8Array.from({ length: n }, (_, i) => 256 * uniform(seed, 2, i));
+const side = fc.integer({ min: 1, max: 21 });
+const seeds = fc.nat(99);
+
+/** Random CSR arrays, of rows of blocks of `size`. */
+const csr = fc
+  .tuple(side, side, fc.constantFrom(0, 0.1, 0.4, 1), fc.constantFrom<1 | 4 | 8>(1, 4, 8), seeds)
+  .map(([rows, N, density, size, seed]) => {
+    const columns: number[] = [];
+    const starts = [0];
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < N; j++) if (uniform(seed, i, j) < density) columns.push(j);
+      starts.push(columns.length);
+    }
+    const longest = Math.max(...starts.slice(1).map((end, i) => end - starts[i]));
+    const order = new Uint32Array(rows);
+    const held = reference.csr_longest_first(starts, rows, order);
+    return {
+      rows,
+      N,
+      size,
+      longest,
+      order,
+      held,
+      columns: Uint32Array.from(columns),
+      starts: Uint32Array.from(starts),
+      values: floats(columns.length * size, seed),
+    };
+  });
+
+const cases: Partial<Record<Name, fc.IProperty<unknown> | fc.IProperty<[unknown]>>> = {
+  f32_add: fc.property(side, (n) => same('f32_add', new Float32Array(n).fill(0.5), new Float32Array(n).fill(0.25), n)),
+  f32_largest: fc.property(fc.array(fc.float(), { maxLength: 39 }), (values) =>
+    // What follows is not to be seen.
+    same('f32_largest', Float32Array.from([...values, Number.POSITIVE_INFINITY]), values.length),
+  ),
+  f32_transpose: fc.property(side, side, seeds, (R, C, seed) => {
+    const padded = new Float32Array(C * 4 * Math.ceil(R / 4));
+    const before = floats(R * C, seed);
+    const at = engine.alloc(before.byteLength);
+    const to = engine.alloc(padded.byteLength);
+    engine.put(at, before);
+    engine.kernels.f32_transpose(at, to, R, C);
+    reference.f32_transpose(before, padded, R, C);
+    const actual = engine.floats(to, padded.length);
+    for (let i = 0; i < padded.length; i++) {
+      if (i % (4 * Math.ceil(R / 4)) < R) assert.is(actual[i], padded[i]);
+    }
+  }),
+  pad_rows: fc.property(side, side, fc.nat(7), seeds, (rows, row, more, seed) =>
+    same('pad_rows', bytes(rows * row, seed), bytes(rows * (row + more), 1), rows, row, row + more),
+  ),
+  pack_panels: fc.property(
+    side,
+    fc.integer({ min: 1, max: 70 }),
+    fc.constantFrom(8, 16),
+    seeds,
+    (M, row, width, seed) => {
+      const size = 4 * Math.ceil(M / 4) * Math.ceil(row / width) * width;
+      same('pack_panels', bytes(M * row, seed), bytes(size, 1), M, row, width);
+    },
+  ),
+  f32_pack_columns: fc.property(side, side, seeds, (J, K, seed) =>
+    same('f32_pack_columns', floats(J * K, seed), new Float32Array(8 * Math.ceil(J / 8) * K), J, K),
+  ),
+  csr_check: fc.property(csr, fc.nat(), fc.nat(25), fc.nat(3), (arrays, place, value, what) => {
+    const [columns, starts] = [arrays.columns.slice(), arrays.starts.slice()];
+    const damaged = what === 0 ? columns : starts;
+    if (what < 2 && damaged.length > 0) damaged[place % damaged.length] = value;
+    same('csr_check', columns, starts, arrays.rows, what === 2 ? value : arrays.N, columns.length);
+  }),
+  csr_longest_first: fc.property(csr, ({ starts, rows, longest }) =>
+    same('csr_longest_first', starts, rows, new Uint32Array(rows), new Scratch(4 * (longest + 1)), longest),
+  ),
+  csr_pairs: fc.property(csr, ({ starts, order, held, size }) => same('csr_pairs', starts, order, held, size)),
+  f32_sell_pack: fc.property(csr, ({ values, columns, starts, order, held }) => {
+    const stream = new Uint8Array(48 * reference.csr_pairs(starts, order, held, 4));
+    same(
+      'f32_sell_pack',
+      values,
+      columns,
+      starts,
+      order,
+      held,
+      new Uint32Array(5 * Math.ceil(held / 4)),
+      stream,
+      12345,
+    );
+  }),
+  f32_block_pack: fc.property(csr, ({ values, columns, starts, order, held, size }) => {
+    const pairs = reference.csr_pairs(starts, order, held, 1);
+    const [rows, offsets, to] = [
+      new Uint32Array(2 * held),
+      new Uint16Array(2 * pairs),
+      new Float32Array(2 * pairs * size),
+    ];
+    same('f32_block_pack', values, columns, starts, order, held, rows, offsets, to, size);
+  }),
+  csr_to_panels: fc.property(csr, ({ values, columns, starts, rows, size, N }) => {
+    const blocks = Math.ceil(N / 4);
+    const to = new Float32Array(16 * Math.ceil((rows * size) / 4) * blocks);
+    same('csr_to_panels', values, columns, starts, rows, size, to, blocks);
+  }),
+};
+
+test('every kernel of the inference binary has a twin and cases', () => {
+  const names = Object.keys(engine.kernels).filter((name) => !ELSEWHERE.includes(name));
+  for (const name of names) assert.type(twins[name as Name], 'function', `${name} has no twin in src/reference.ts`);
+  assert.equal(Object.keys(cases).sort(), names.sort());
+});
+
+for (const [name, property] of Object.entries(cases)) test(name, () => fc.assert(property as fc.IProperty<unknown>));
+
+test('rows and panels are packed in place', () => {
+  fc.assert(
+    fc.property(side, side, fc.constantFrom<8 | 16>(8, 16), seeds, (M, N, width, seed) => {
+      const row = width === 16 ? 4 * N : N;
+      const from = bytes(M * row, seed);
+      const end = 4 * Math.ceil(M / 4) * Math.ceil(row / width) * width;
+      const expected = new Uint8Array(end);
+      reference.pack_panels(from, expected, M, row, width);
+      const at = engine.alloc(end + 4 * row);
+      const raw = at + end - 4 * row * (Math.ceil(M / 4) - 1);
+      engine.put(raw, from);
+      engine.kernels.pack_panels(raw, at, M, row, width);
+      assert.equal(new Uint8Array(engine.kernels.memory.buffer, at, end).slice(), expected);
+
+      const stride = row + width;
+      const padded = new Uint8Array(M * stride);
+      reference.pad_rows(from, padded, M, row, stride);
+      const rows = engine.alloc(M * stride);
+      engine.put(rows + M * width, from);
+      engine.kernels.pad_rows(rows + M * width, rows, M, row, stride);
+      assert.equal(new Uint8Array(engine.kernels.memory.buffer, rows, M * stride).slice(), padded);
+    }),
+  );
+});
+
+test.run();

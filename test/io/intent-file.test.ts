@@ -1,0 +1,107 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { FileFormatError } from '../../src/errors.js';
+import { takeInventory } from '../../src/io/inventory.js';
+import { decodeIntentModel, decodeLanguageModel, decodeModel, encodeIntentModel } from '../../src/io/model-file.js';
+import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js';
+import { IntentModel } from '../../src/nn/intent-model.js';
+import { METHODS, type Method } from '../../src/operators/methods.js';
+import { Vocabulary } from '../../src/tasks/text.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { bits, noisy } from '../nn/oracle.js';
+
+const vocabulary = Vocabulary.build(['book a flight, play a song'], 'word');
+const LABELS = ['book', 'play', '#'];
+
+const makeModel = (method: Method) => {
+  const config = { hidden: 6, layers: 2, method, compression: method === 'dense' ? 1 : 2, embedding: 5 };
+  return noisy(IntentModel.create(new Runtime(), config, vocabulary, LABELS, 1));
+};
+
+for (const method of METHODS) {
+  test(`an intent model of ${method} comes back bit for bit`, () => {
+    const model = makeModel(method);
+    const bytes = encodeIntentModel(model);
+    const read = decodeIntentModel(new Runtime(), bytes);
+    assert.equal(read.config, model.config);
+    assert.equal(read.labels, LABELS);
+    assert.equal(read.vocabulary.toJSON(), vocabulary.toJSON());
+    for (const [i, [name, { data }]] of model.loose().entries())
+      assert.is(bits(read.loose()[i][1].data), bits(data), name);
+    for (const [i, [name, operator]] of model.operators().entries()) {
+      assert.is(bits(read.operators()[i][1].toDense()), bits(operator.toDense()), name);
+    }
+    assert.equal(takeInventory(read), takeInventory(model));
+    assert.is(Buffer.compare(encodeIntentModel(read), bytes), 0);
+    assert.instance(decodeModel(new Runtime(), bytes), IntentModel);
+  });
+}
+
+test('the compression is counted over all matrices of both directions', () => {
+  const { compression, parameters, tensors } = takeInventory(makeModel('dense'));
+  // Of each direction, from embeddings of 5 and from both states of the layer below, 12.
+  assert.is(parameters.lstm, 2 * 24 * (5 + 6 + 12 + 6));
+  assert.equal(compression, { parameters: 1, bytes: 1 });
+  assert.equal(
+    tensors.find(({ name }) => name === 'head'),
+    { name: 'head', kind: 'dense', shape: [3, 12], nnz: 36, bytes: 144 },
+  );
+});
+
+const refuses = (
+  bytes: Uint8Array,
+  message: RegExp,
+  decode: (runtime: Runtime, bytes: Uint8Array) => unknown = decodeModel,
+) =>
+  assert.throws(
+    () => decode(new Runtime(), bytes),
+    (error: unknown) => error instanceof FileFormatError && message.test(error.message),
+    `${message} is wanted`,
+  );
+
+/** The file of a model with some of its metadata replaced. */
+function changed(changes: Record<string, unknown>): Uint8Array {
+  const { tensors, metadata } = decodeSafetensors(encodeIntentModel(makeModel('doped-kron')));
+  for (const [field, value] of Object.entries(changes)) {
+    if (value === undefined) delete metadata[field];
+    else metadata[field] = typeof value === 'string' ? value : JSON.stringify(value);
+  }
+  return encodeSafetensors(tensors, metadata);
+}
+
+test('labels and settings that cannot be are refused by name', () => {
+  const config = { hidden: 6, layers: 2, embedding: 5, method: 'doped-kron', compression: 2 };
+  decodeModel(new Runtime(), changed({ config, labels: LABELS }));
+  for (const labels of [
+    undefined,
+    '[',
+    null,
+    'null',
+    {},
+    [],
+    ['book'],
+    ['a', 'a', 'b'],
+    ['a', '', 'b'],
+    ['a', 1, 'b'],
+  ]) {
+    refuses(changed({ labels }), /labels/);
+  }
+  refuses(changed({ labels: ['a', 'b'] }), /operator 'head' is 3 x 12; 2 x 12 is wanted/);
+  refuses(changed({ labels: ['a', 'b', 'c', 'd'] }), /operator 'head' is 3 x 12; 4 x 12 is wanted/);
+  for (const embedding of [undefined, 0, -1, 1.5, '5', 2 ** 17]) {
+    refuses(changed({ config: { ...config, embedding } }), /config: embedding is /);
+  }
+  refuses(changed({ config: { ...config, embedding: 6 } }), /tensor 'embedding'/);
+  refuses(changed({ config: { ...config, layers: 1 } }), /operator 'head'|not part of this model/);
+  refuses(changed({ vocabulary: Vocabulary.build(['abc'], 'char') }), /vocabulary: an intent model has one of words/);
+  refuses(changed({ format: 'dopant-language-model' }), /tensor 'embedding'|operator 'lstm\.0\.ih'/);
+  refuses(changed({ format: 'dopant-something' }), /not a model of dopant/);
+  refuses(changed({}), /of kind 'intent-model'; 'language-model' is wanted/, decodeLanguageModel);
+});
+
+test('a file cut short at any byte is refused', () => {
+  const bytes = encodeIntentModel(makeModel('doped-hmd'));
+  for (let length = 0; length < bytes.length; length += 1 + (length >> 6)) refuses(bytes.subarray(0, length), /./);
+});
+
+test.run();
