@@ -1,13 +1,14 @@
 import type { Table } from '../report.js';
-import { type CellSummary, denseOf, type Group, lossTo, qualityOf, type Spread } from './summary.js';
+import { type CellSummary, denseOf, type Group, lossTo, type Spread } from './summary.js';
 
-const digits = (measure: Group['measure'], value: number) =>
-  measure === 'accuracy' ? (100 * value).toFixed(2) : value.toFixed(value < 20 ? 3 : 2);
+/** As many digits as the value wants, or as one that it stands beside. */
+const digits = (measure: Group['measure'], value: number, beside = value) =>
+  measure === 'accuracy' ? (100 * value).toFixed(2) : value.toFixed(beside < 20 ? 3 : 2);
 
 export const unitOf = (measure: Group['measure']) => (measure === 'accuracy' ? 'accuracy, %' : 'perplexity');
 
 const show = (measure: Group['measure'], { mean, deviation, count }: Spread) =>
-  `${digits(measure, mean)}${count > 1 ? ` ± ${digits(measure, deviation)}` : ''}`;
+  `${digits(measure, mean)}${count > 1 ? ` ± ${digits(measure, deviation, mean)}` : ''}`;
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
@@ -88,5 +89,3 @@ export function commonSettings({ cells }: Group): string {
   );
   return common.map(([name, value]) => `${name} ${value}`).join(', ');
 }
-
-export const seedsOf = ({ cells }: Group): number => Math.max(...cells.map((cell) => qualityOf(cell).count));
