@@ -2,43 +2,48 @@
 //
 //   nn   C[M,N] (+)= A[M,K] B[K,N]
 //   nt   C[M,N] (+)= A[M,K] B[N,K]^T
-//   tn   C[M,N] (+)= A[K,M]^T B[K,N], the rows of A lda elements apart
+//   tn   C[M,N] (+)= A[K,M]^T B[K,N], the rows of A lda elements apart: M of its columns
 //
-// All row-major and dense. B is packed into panels of 8 columns, [ceil(N/8)][K][8], zero in the columns past N; A four
-// rows at a time, each element repeated four times, so that the inner loop is only loads, multiplications and additions
-// (Goto and van de Geijn, 2008; the repetition because a load32_splat with an offset costs V8 an instruction more).
-// Tile: 4 rows x 8 columns in eight registers. `scratch` is 16-byte aligned and holds F32_GEMM_SCRATCH bytes, and
-// behind them, for the kernels that pack B themselves, the packed B: 32 ceil(N/8) K bytes. M, N, K >= 1.
+// All row-major and dense. B is packed into panels of 8 columns, [ceil(N/8)][K][8], zero in the columns past N; A, a
+// block at a time, four rows side by side, [rows/4][kc][4]. A panel of B stays in L1 while the block of A, in L2, passes
+// over it (Goto and van de Geijn, 2008). Tile: 4 rows x 8 columns in eight registers; six rows spill on V8 12 and
+// before. An element of C is summed over k in the same order wherever it lies and whatever M and N are: the rows may be
+// divided between calls, and the bits stay the same.
+// `scratch` is 16-byte aligned and holds F32_GEMM_SCRATCH bytes, and behind them, for the kernels that pack B
+// themselves, the packed B: 32 ceil(N/8) K bytes. M, N, K >= 1.
 
-import { madd } from './simd';
+import { loadPart, madd, storePart } from './simd';
 
-const KC: i32 = 256; // K block: the packed rows of A, 16 kB, stay in L1
-const PANELS: i32 = 64; // column block, in panels: with KC rows 512 kB of B, which stay in L2
+const KC: i32 = 256; // K block: a panel of B, 8 kB, stays in L1
+const MC: i32 = 64; // rows of A packed at once: 64 kB, which stay in L2
+const PACKED_AT_ONCE: i32 = 32; // rows of B: as many pages, which the first level of address translation holds
 
 const TILE: usize = 4 * 8 * 4; // bytes of a tile that hangs over the edge of C
 
 /** Bytes of scratch besides the packed B. */
-export const F32_GEMM_SCRATCH: i32 = KC * 64 + 128;
+export const F32_GEMM_SCRATCH: i32 = MC * KC * 4 + 128;
 
 /** Packs B for A B, B[K,N]. */
 export function f32_gemm_pack_n(b: usize, packed: usize, N: i32, K: i32): void {
   const ldb = (<usize>N) << 2;
-  for (let j = 0; j < N; j += 8) {
-    let p = b + ((<usize>j) << 2);
-    if (j + 8 <= N) {
-      for (let k = 0; k < K; ++k) {
-        v128.store(packed, v128.load(p));
-        v128.store(packed, v128.load(p, 16), 16);
-        packed += 32;
-        p += ldb;
-      }
-    } else {
-      const n = (<usize>(N - j)) << 2;
-      for (let k = 0; k < K; ++k) {
-        memory.fill(packed, 0, 32);
-        memory.copy(packed, p, n);
-        packed += 32;
-        p += ldb;
+  for (let k0 = 0; k0 < K; k0 += PACKED_AT_ONCE) {
+    const k1 = min(K, k0 + PACKED_AT_ONCE);
+    let panel = packed + ((<usize>k0) << 5);
+    let row = b + <usize>k0 * ldb;
+    for (let n = N; n > 0; n -= 8, panel += (<usize>K) << 5, row += 32) {
+      let p = row;
+      let to = panel;
+      if (n >= 8) {
+        for (let k = k0; k < k1; ++k, p += ldb, to += 32) {
+          v128.store(to, v128.load(p));
+          v128.store(to, v128.load(p, 16), 16);
+        }
+      } else {
+        const zero = i32x4.splat(0);
+        for (let k = k0; k < k1; ++k, p += ldb, to += 32) {
+          v128.store(to, n < 4 ? loadPart(p, n) : v128.load(p));
+          v128.store(to, n > 4 ? loadPart(p + 16, n - 4) : zero, 16);
+        }
       }
     }
   }
@@ -87,41 +92,34 @@ export function f32_gemm_pack_t(b: usize, packed: usize, N: i32, K: i32): void {
   }
 }
 
-/**
- * Four rows of A[M,K] from row i and column k0 on, each element four times: [kc][4][4]. Rows past M repeat the last
- * one.
- */
-function packRows(a: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32, K: i32): void {
-  const lda = (<usize>K) << 2;
+/** Four rows of A[M,K] from row i and column k0 on, side by side: [kc][4]. In the rows past M there is anything. */
+function packRows(a: usize, lda: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32): void {
   const p0 = a + <usize>i * lda + ((<usize>k0) << 2);
   const p1 = i + 1 < M ? p0 + lda : p0;
   const p2 = i + 2 < M ? p1 + lda : p1;
   const p3 = i + 3 < M ? p2 + lda : p2;
   const end = (<usize>kc) << 2;
-  for (let at: usize = 0; at < end; at += 4, to += 64) {
-    v128.store(to, v128.load32_splat(p0 + at));
-    v128.store(to, v128.load32_splat(p1 + at), 16);
-    v128.store(to, v128.load32_splat(p2 + at), 32);
-    v128.store(to, v128.load32_splat(p3 + at), 48);
+  for (let at: usize = 0; at < end; at += 4, to += 16) {
+    let v = v128.load32_zero(p0 + at);
+    v = v128.load_lane<f32>(p1 + at, v, 1);
+    v = v128.load_lane<f32>(p2 + at, v, 2);
+    v128.store(to, v128.load_lane<f32>(p3 + at, v, 3));
   }
 }
 
 /** The same from A[K,M], whose columns are the rows wanted. */
-function packColumns(a: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32, lda: usize): void {
+function packColumns(a: usize, lda: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32): void {
   let p = a + <usize>k0 * lda + ((<usize>i) << 2);
-  const o1: usize = i + 1 < M ? 4 : 0;
-  const o2: usize = i + 2 < M ? o1 + 4 : o1;
-  const o3: usize = i + 3 < M ? o2 + 4 : o2;
-  for (let k = 0; k < kc; ++k, p += lda, to += 64) {
-    v128.store(to, v128.load32_splat(p));
-    v128.store(to, v128.load32_splat(p + o1), 16);
-    v128.store(to, v128.load32_splat(p + o2), 32);
-    v128.store(to, v128.load32_splat(p + o3), 48);
+  const rows = M - i;
+  if (rows >= 4) {
+    for (let k = 0; k < kc; ++k, p += lda, to += 16) v128.store(to, v128.load(p));
+  } else {
+    for (let k = 0; k < kc; ++k, p += lda, to += 16) v128.store(to, loadPart(p, rows));
   }
 }
 
-/** One tile: c[4,8] (+)= a[kc][4][4 times] b[kc][8]; ldc in bytes. */
-function tile(a: usize, b: usize, kc: i32, c: usize, ldc: usize, accumulate: bool): void {
+/** One tile: the rows r0 to r3 of C, 8 columns of each, (+)= a[kc][4]^T b[kc][8]. */
+function tile(a: usize, b: usize, kc: i32, r0: usize, r1: usize, r2: usize, r3: usize, accumulate: bool): void {
   let c00 = i32x4.splat(0);
   let c01 = c00;
   let c10 = c00;
@@ -138,73 +136,70 @@ function tile(a: usize, b: usize, kc: i32, c: usize, ldc: usize, accumulate: boo
   while (true) {
     b0 = v128.load(b);
     b1 = v128.load(b, 16);
-    r = v128.load(a);
+    r = v128.load32_splat(a);
     c00 = madd(r, b0, c00);
     c01 = madd(r, b1, c01);
-    r = v128.load(a, 16);
+    r = v128.load32_splat(a, 4);
     c10 = madd(r, b0, c10);
     c11 = madd(r, b1, c11);
-    r = v128.load(a, 32);
+    r = v128.load32_splat(a, 8);
     c20 = madd(r, b0, c20);
     c21 = madd(r, b1, c21);
-    r = v128.load(a, 48);
+    r = v128.load32_splat(a, 12);
     c30 = madd(r, b0, c30);
     c31 = madd(r, b1, c31);
     if (--kc === 0) break;
     b0 = v128.load(b, 32);
     b1 = v128.load(b, 48);
-    r = v128.load(a, 64);
+    r = v128.load32_splat(a, 16);
     c00 = madd(r, b0, c00);
     c01 = madd(r, b1, c01);
-    r = v128.load(a, 80);
+    r = v128.load32_splat(a, 20);
     c10 = madd(r, b0, c10);
     c11 = madd(r, b1, c11);
-    r = v128.load(a, 96);
+    r = v128.load32_splat(a, 24);
     c20 = madd(r, b0, c20);
     c21 = madd(r, b1, c21);
-    r = v128.load(a, 112);
+    r = v128.load32_splat(a, 28);
     c30 = madd(r, b0, c30);
     c31 = madd(r, b1, c31);
     if (--kc === 0) break;
     b0 = v128.load(b, 64);
     b1 = v128.load(b, 80);
-    r = v128.load(a, 128);
+    r = v128.load32_splat(a, 32);
     c00 = madd(r, b0, c00);
     c01 = madd(r, b1, c01);
-    r = v128.load(a, 144);
+    r = v128.load32_splat(a, 36);
     c10 = madd(r, b0, c10);
     c11 = madd(r, b1, c11);
-    r = v128.load(a, 160);
+    r = v128.load32_splat(a, 40);
     c20 = madd(r, b0, c20);
     c21 = madd(r, b1, c21);
-    r = v128.load(a, 176);
+    r = v128.load32_splat(a, 44);
     c30 = madd(r, b0, c30);
     c31 = madd(r, b1, c31);
     if (--kc === 0) break;
     b0 = v128.load(b, 96);
     b1 = v128.load(b, 112);
-    r = v128.load(a, 192);
+    r = v128.load32_splat(a, 48);
     c00 = madd(r, b0, c00);
     c01 = madd(r, b1, c01);
-    r = v128.load(a, 208);
+    r = v128.load32_splat(a, 52);
     c10 = madd(r, b0, c10);
     c11 = madd(r, b1, c11);
-    r = v128.load(a, 224);
+    r = v128.load32_splat(a, 56);
     c20 = madd(r, b0, c20);
     c21 = madd(r, b1, c21);
-    r = v128.load(a, 240);
+    r = v128.load32_splat(a, 60);
     c30 = madd(r, b0, c30);
     c31 = madd(r, b1, c31);
     if (--kc === 0) break;
-    a += 256;
+    a += 64;
     b += 128;
   }
-  const r1 = c + ldc;
-  const r2 = r1 + ldc;
-  const r3 = r2 + ldc;
   if (accumulate) {
-    c00 = f32x4.add(c00, v128.load(c));
-    c01 = f32x4.add(c01, v128.load(c, 16));
+    c00 = f32x4.add(c00, v128.load(r0));
+    c01 = f32x4.add(c01, v128.load(r0, 16));
     c10 = f32x4.add(c10, v128.load(r1));
     c11 = f32x4.add(c11, v128.load(r1, 16));
     c20 = f32x4.add(c20, v128.load(r2));
@@ -212,8 +207,8 @@ function tile(a: usize, b: usize, kc: i32, c: usize, ldc: usize, accumulate: boo
     c30 = f32x4.add(c30, v128.load(r3));
     c31 = f32x4.add(c31, v128.load(r3, 16));
   }
-  v128.store(c, c00);
-  v128.store(c, c01, 16);
+  v128.store(r0, c00);
+  v128.store(r0, c01, 16);
   v128.store(r1, c10);
   v128.store(r1, c11, 16);
   v128.store(r2, c20);
@@ -222,34 +217,24 @@ function tile(a: usize, b: usize, kc: i32, c: usize, ldc: usize, accumulate: boo
   v128.store(r3, c31, 16);
 }
 
-/** A tile of which only rows x cols lie within C: computed aside, then copied. */
-function edgeTile(
-  a: usize,
-  b: usize,
-  kc: i32,
-  c: usize,
-  ldc: usize,
-  rows: i32,
-  cols: i32,
-  accumulate: bool,
-  aside: usize,
-): void {
-  tile(a, b, kc, aside, 32, false);
-  for (let i = 0; i < rows; ++i) {
-    for (let j = 0; j < cols; ++j) {
-      const at = c + ((<usize>j) << 2);
-      const v = load<f32>(aside + ((<usize>j) << 2));
-      store<f32>(at, accumulate ? load<f32>(at) + v : v);
-    }
-    c += ldc;
-    aside += 32;
+/** n < 8 columns of a row of C, from a tile computed aside. */
+function copyPart(from: usize, to: usize, n: i32, accumulate: bool): void {
+  if (n >= 4) {
+    const v = v128.load(from);
+    v128.store(to, accumulate ? f32x4.add(v, v128.load(to)) : v);
+    from += 16;
+    to += 16;
+    n -= 4;
+    if (n === 0) return;
   }
+  const v = v128.load(from);
+  storePart(to, accumulate ? f32x4.add(v, loadPart(to, n)) : v, n);
 }
 
-/** `lda`, in bytes, is not 0 where A is transposed. */
 function run(
   a: usize,
   lda: usize,
+  transposed: bool,
   packed: usize,
   c: usize,
   M: i32,
@@ -259,23 +244,35 @@ function run(
   scratch: usize,
 ): void {
   const ldc = (<usize>N) << 2;
-  const panels = (N + 7) >> 3;
+  const aside = scratch;
   const rowsAt = scratch + TILE;
   for (let k0 = 0; k0 < K; k0 += KC) {
     const kc = min(KC, K - k0);
+    const group = (<usize>kc) << 4;
     const add = accumulate || k0 > 0;
-    for (let block = 0; block < panels; block += PANELS) {
-      const end = min(panels, block + PANELS);
-      for (let i = 0; i < M; i += 4) {
-        if (lda) packColumns(a, rowsAt, i, k0, kc, M, lda);
-        else packRows(a, rowsAt, i, k0, kc, M, K);
-        const rows = min(4, M - i);
-        for (let p = block; p < end; ++p) {
-          const b = packed + ((<usize>(p * K + k0)) << 5);
-          const to = c + <usize>i * ldc + ((<usize>p) << 5);
-          const cols = min(8, N - (p << 3));
-          if (rows === 4 && cols === 8) tile(rowsAt, b, kc, to, ldc, add);
-          else edgeTile(rowsAt, b, kc, to, ldc, rows, cols, add, scratch);
+    for (let i0 = 0; i0 < M; i0 += MC) {
+      const i1 = min(M, i0 + MC);
+      let at = rowsAt;
+      for (let i = i0; i < i1; i += 4, at += group) {
+        if (transposed) packColumns(a, lda, at, i, k0, kc, M);
+        else packRows(a, lda, at, i, k0, kc, M);
+      }
+      for (let j = 0; j < N; j += 8) {
+        const b = packed + ((<usize>(j >> 3) * K + k0) << 5);
+        const cols = N - j;
+        at = rowsAt;
+        for (let i = i0; i < i1; i += 4, at += group) {
+          const rows = i1 - i;
+          const r0 = c + <usize>i * ldc + ((<usize>j) << 2);
+          if (cols >= 8) {
+            const r1 = rows > 1 ? r0 + ldc : aside;
+            const r2 = rows > 2 ? r1 + ldc : aside;
+            const r3 = rows > 3 ? r2 + ldc : aside;
+            tile(at, b, kc, r0, r1, r2, r3, add);
+          } else {
+            tile(at, b, kc, aside, aside + 32, aside + 64, aside + 96, false);
+            for (let r = 0; r < min(4, rows); ++r) copyPart(aside + (r << 5), r0 + <usize>r * ldc, cols, add);
+          }
         }
       }
     }
@@ -293,7 +290,7 @@ export function f32_gemm_packed(
   accumulate: bool,
   scratch: usize,
 ): void {
-  run(a, 0, packed, c, M, N, K, accumulate, scratch);
+  run(a, (<usize>K) << 2, false, packed, c, M, N, K, accumulate, scratch);
 }
 
 export function f32_gemm_nn(
@@ -308,7 +305,7 @@ export function f32_gemm_nn(
 ): void {
   const packed = scratch + F32_GEMM_SCRATCH;
   f32_gemm_pack_n(b, packed, N, K);
-  run(a, 0, packed, c, M, N, K, accumulate, scratch);
+  run(a, (<usize>K) << 2, false, packed, c, M, N, K, accumulate, scratch);
 }
 
 export function f32_gemm_nt(
@@ -323,9 +320,10 @@ export function f32_gemm_nt(
 ): void {
   const packed = scratch + F32_GEMM_SCRATCH;
   f32_gemm_pack_t(b, packed, N, K);
-  run(a, 0, packed, c, M, N, K, accumulate, scratch);
+  run(a, (<usize>K) << 2, false, packed, c, M, N, K, accumulate, scratch);
 }
 
+/** tn for M columns among the lda of A[K,lda], `a` the first of them: some rows of what tn gives for all. */
 export function f32_gemm_tn(
   a: usize,
   lda: i32,
@@ -339,5 +337,5 @@ export function f32_gemm_tn(
 ): void {
   const packed = scratch + F32_GEMM_SCRATCH;
   f32_gemm_pack_n(b, packed, N, K);
-  run(a, (<usize>lda) << 2, packed, c, M, N, K, accumulate, scratch);
+  run(a, (<usize>lda) << 2, true, packed, c, M, N, K, accumulate, scratch);
 }

@@ -14,14 +14,18 @@ let checksum = 0;
 
 /**
  * Microseconds of one repeat, by name: the median of each round. All tasks take turns, round after round, so that a
- * noisy neighbour slows them alike; quote ratios, not times.
+ * noisy neighbour slows them alike; quote ratios, not times. What takes seconds wants `ms` 0: no warming, and as many
+ * iterations a round as it is told.
  */
-export async function alternate(tasks: readonly Task[]): Promise<Map<string, number[]>> {
+export async function alternate(
+  tasks: readonly Task[],
+  { rounds = ROUNDS, ms = MS_A_ROUND, iterations = 3 } = {},
+): Promise<Map<string, number[]>> {
   const medians = new Map(tasks.map(({ name }) => [name, [] as number[]]));
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const { name, repeats, run } of tasks) {
       // Warm in every round: what ran before has emptied the caches.
-      const bench = new Bench({ time: MS_A_ROUND, warmup: true, warmupTime: MS_A_ROUND / 3, iterations: 3 });
+      const bench = new Bench({ time: ms, warmup: ms > 0, warmupTime: ms / 3, iterations });
       const isAsync = run.constructor.name === 'AsyncFunction';
       const sync = () => {
         checksum += run() as number;
@@ -36,7 +40,7 @@ export async function alternate(tasks: readonly Task[]): Promise<Map<string, num
         throw new Error(`${name}: ${result.state}`, { cause: 'error' in result ? result.error : undefined });
       medians.get(name)!.push((result.latency.p50 * 1000) / repeats);
     }
-    process.stderr.write(`round ${round + 1} of ${ROUNDS}\n`);
+    process.stderr.write(`round ${round + 1} of ${rounds}\n`);
   }
   if (Number.isNaN(checksum)) throw new Error('a task computed NaN');
   return medians;

@@ -1,42 +1,15 @@
-// All benchmarks; prints their tables and writes them to bench/RESULTS.md, their figures to bench/results.json.
+// `node bench/run.mjs main inference` or `training`: prints the tables and writes them, see report.ts.
 
-import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { formatTable } from '../src/cli/table.js';
-import { benchInference } from './inference.js';
-import { benchKernels } from './kernels.js';
+import { writeReport } from './report.js';
 
-const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim();
-
-const inference = await benchInference();
-const kernels = await benchKernels();
-
-const machine = `${cpus().length} x ${cpus()[0].model}, ${process.platform} ${process.arch}`;
-const versions = { node: process.version, v8: process.versions.v8, ...inference.versions };
-const commit =
-  git('rev-parse', 'HEAD') + (git('status', '--porcelain', '--', 'src', 'assembly', 'bench') ? ' and changes' : '');
-const date = new Date().toISOString().slice(0, 10);
-const { figures } = inference;
-const rows = Object.entries(figures).map(([id, { value, unit, spread }]) => [
-  id,
-  `${value.toPrecision(3)} ${unit}`,
-  spread.toPrecision(2),
-]);
-const text = `# Benchmarks
-
-Written by \`npm run bench\`. ${machine}; ${Object.entries(versions)
-  .map(([name, version]) => `${name} ${version}`)
-  .join(', ')}; commit ${commit}; ${date}.
-
-Medians of rounds in which all take turns; the spread is between the quartiles of the rounds.
-
-${formatTable({ columns: ['figure', 'value', 'spread'], rows })}
-
-${inference.text}
-### Kernels of training
-
-${kernels}`;
-console.log(text);
-writeFileSync('bench/RESULTS.md', text);
-writeFileSync('bench/results.json', `${JSON.stringify({ machine, versions, commit, date, figures }, undefined, 2)}\n`);
+const [, , , what] = process.argv;
+if (what === 'inference') {
+  const { benchInference } = await import('./inference.js');
+  const { benchKernels } = await import('./kernels.js');
+  const inference = await benchInference();
+  const text = `${inference.text}\n### Kernels of training\n\n${await benchKernels()}`;
+  writeReport('Inference', 'npm run bench', { ...inference, text });
+} else if (what === 'training') {
+  const { benchTraining } = await import('./training.js');
+  writeReport('Training', 'npm run bench:train', await benchTraining());
+} else throw new Error(`'${what}' was given; inference or training is wanted`);

@@ -1,7 +1,7 @@
-// Bundles a program of this folder and runs it: `node bench/run.mjs [name]`, main unless told.
+// Bundles a program of this folder and runs it: `node bench/run.mjs NAME`, and what it is to be told.
 import { build } from 'esbuild';
 
-const name = process.argv[2] ?? 'main';
+const name = process.argv[2];
 await build({
   entryPoints: [`bench/${name}.ts`],
   outbase: 'bench',

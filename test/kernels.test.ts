@@ -4,11 +4,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Stream } from '../src/random.js';
 import {
-  type Argument,
   type Case,
   check,
   type KernelName,
   PROGRAM_KERNELS,
+  runKernel,
   runTwin,
   runtime,
   twins,
@@ -31,12 +31,13 @@ const output = (n: number, accumulate: boolean) => (accumulate ? updated(n) : wr
 
 // ---- gemm.ts
 
-/** Around the tile of 4 x 8, the K block of 256 and the column block of 512. */
+/** Around the tile of 4 x 8, the K block of 256, the row block of 64 and packing's 32 rows. */
 function* gemmSizes(): Generator<[M: number, N: number, K: number]> {
   for (const M of range(1, 9)) for (const N of range(1, 17)) for (const K of range(1, 9)) yield [M, N, K];
   for (const M of [3, 4, 5]) for (const N of [7, 8, 9]) for (const K of [255, 256, 257, 513]) yield [M, N, K];
-  for (const M of [1, 5]) for (const N of [511, 512, 513]) yield [M, N, 3];
-  yield [5, 521, 257];
+  for (const M of [63, 64, 65, 129]) for (const N of [7, 17]) yield [M, N, 3];
+  for (const K of [31, 32, 33]) yield [5, 21, K];
+  yield [67, 21, 257];
 }
 
 /** Scratch for a gemm whose packed B is at most as large as the largest of these. */
@@ -56,19 +57,21 @@ function* gemm(): Generator<Case> {
   }
 }
 
-/** A[K,M] as columns of a wider matrix. */
-function* gemmColumns(): Generator<Case> {
-  for (const { args, roundings } of gemm()) {
-    const [, b, c, M, N, K, accumulate, scratch] = args as [never, ...Argument[]];
-    for (const lda of [M as number, (M as number) + 3]) {
-      yield { args: [values((K as number) * lda), lda, b, c, M, N, K, accumulate, scratch], roundings };
+/** A part of the columns of A, which ends where its last one does. */
+function* gemmPart(): Generator<Case> {
+  for (const [M, N, K] of gemmSizes()) {
+    const lda = M + 3;
+    for (const accumulate of bool) {
+      const [a, b, c] = [values((K - 1) * lda + M), values(K * N), output(M * N, accumulate)];
+      yield { args: [a, lda, b, c, M, N, K, accumulate, gemmScratch([N, K])], roundings: gemmRoundings(K) };
     }
   }
 }
 
 function* gemmPack(): Generator<Case> {
   for (const N of [...range(1, 17), 63]) {
-    for (const K of [...range(1, 9), 31]) yield { args: [values(K * N), written(8 * Math.ceil(N / 8) * K), N, K] };
+    for (const K of [...range(1, 9), 31, 32, 33])
+      yield { args: [values(K * N), written(8 * Math.ceil(N / 8) * K), N, K] };
   }
 }
 
@@ -524,7 +527,7 @@ function* adam(): Generator<Case> {
 const cases: Record<KernelName, Cases> = {
   f32_gemm_nn: gemm,
   f32_gemm_nt: gemm,
-  f32_gemm_tn: gemmColumns,
+  f32_gemm_tn: gemmPart,
   f32_gemm_pack_n: gemmPack,
   f32_gemm_pack_t: gemmPack,
   f32_gemm_packed: gemmPacked,
@@ -581,6 +584,34 @@ test('every kernel has a twin and cases here', () => {
     assert.ok(Object.hasOwn(cases, name), `${name} has no cases in test/kernels.test.ts`);
   }
   assert.equal(Object.keys(cases).sort(), kernels.sort());
+});
+
+test('rows of a product have the same bits whatever other rows are computed with them', () => {
+  const [M, N, K] = [70, 13, 300];
+  const [a, at, b] = [values(M * K), values(K * M), values(K * N)];
+  const packed = Float32Array.from(runTwin('f32_gemm_pack_n', [b, written(8 * Math.ceil(N / 8) * K), N, K]).outputs[0]);
+  const part: Record<string, (from: number, rows: number) => ReturnType<typeof runKernel>> = {};
+  for (const [name, right] of [
+    ['f32_gemm_nn', b],
+    ['f32_gemm_nt', b],
+    ['f32_gemm_packed', packed],
+  ] as const) {
+    part[name] = (from, rows) => {
+      const left = a.subarray(from * K, (from + rows) * K);
+      return runKernel(name, [left, right, written(rows * N), rows, N, K, false, gemmScratch([N, K])]);
+    };
+  }
+  part.f32_gemm_tn = (from, rows) => {
+    const left = at.subarray(from, (K - 1) * M + from + rows);
+    return runKernel('f32_gemm_tn', [left, M, b, written(rows * N), rows, N, K, false, gemmScratch([N, K])]);
+  };
+  for (const [name, run] of Object.entries(part)) {
+    const whole = Array.from(run(0, M).outputs[0]);
+    for (const cut of [1, 2, 3, 5, 35, 64, 65, 69]) {
+      const parts = [...Array.from(run(0, cut).outputs[0]), ...Array.from(run(cut, M - cut).outputs[0])];
+      assert.equal(parts, whole, `${name}, cut at row ${cut}`);
+    }
+  }
 });
 
 for (const [name, generate] of Object.entries(cases) as [KernelName, Cases][]) {

@@ -9,7 +9,7 @@ import { encodeTexts } from './language-model.js';
 import { loadModel } from './model.js';
 import { startProgress } from './progress.js';
 
-export interface EvalArguments {
+interface EvalArguments {
   data: string;
   /** Test where nothing is said. */
   split?: 'valid' | 'test';
@@ -22,9 +22,9 @@ export async function evaluate(path: string, given: EvalArguments): Promise<void
   process.stdout.write(given.json ? `${JSON.stringify(result)}\n` : `${result.split}: ${said}\n`);
 }
 
-export async function perplexity(model: LanguageModel, { data, split = 'test' }: EvalArguments, show = showing) {
+async function perplexity(model: LanguageModel, { data, split = 'test' }: EvalArguments) {
   const ids = encodeTexts((await readCorpus(data))[split], model.vocabulary);
-  const { loss, tokens } = show(split, `${ids.length} tokens`, (onProgress) =>
+  const { loss, tokens } = showing(split, `${ids.length} tokens`, (onProgress) =>
     new Evaluation(model).meanLoss(ids, onProgress),
   );
   const result = { split, perplexity: Math.exp(loss), bitsPerToken: loss / Math.LN2, tokens };
@@ -32,14 +32,14 @@ export async function perplexity(model: LanguageModel, { data, split = 'test' }:
   return { result, said };
 }
 
-export async function accuracy(model: IntentModel, { data, split: asked }: EvalArguments, show = showing) {
+async function accuracy(model: IntentModel, { data, split: asked }: EvalArguments) {
   const corpus = await readIntents(data);
   const split = asked ?? (corpus.test ? 'test' : 'valid');
   const found = corpus[split];
   if (!found) throw new InputError(`split: ${data} has no folder test; --split valid would do`);
   if (!asked && split === 'valid') process.stderr.write(`${data} has no folder test: valid is what is evaluated\n`);
   const sentences = encodeExamples(found, model.vocabulary);
-  const { accuracy, exact, examples } = show(split, `${found.sentences.length} sentences`, (onProgress) =>
+  const { accuracy, exact, examples } = showing(split, `${found.sentences.length} sentences`, (onProgress) =>
     evaluateIntents(model, sentences, onProgress),
   );
   const result = { split, accuracy, exact, examples };

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Quality } from './experiment/record.js';
-import { type Given, modelPath, type Trained, taskOf, testModel } from './experiment/task.js';
+import { type Given, modelPath, type Outcome, taskOf } from './experiment/task.js';
 import { Interrupted, type StepReport } from './training.js';
 
 /** A run of an experiment, on a thread of its own. */
@@ -18,7 +18,7 @@ export interface ExperimentJob {
 
 export type ExperimentMessage =
   | { kind: 'step'; report: StepReport }
-  | { kind: 'done'; trained?: Trained; fileBytes: number; test?: Quality }
+  | { kind: 'done'; outcome?: Outcome; fileBytes: number; test?: Quality }
   /** Training cannot go on, which is a result too. */
   | { kind: 'failed'; message: string }
   | { kind: 'stopped' };
@@ -38,10 +38,9 @@ const watcher = {
   interrupted: () => Atomics.load(stop, 0) !== 0,
 };
 try {
-  const trained = train ? await task.train(given, folder, watcher) : undefined;
-  const model = modelPath(folder);
-  const fileBytes = (await stat(model)).size;
-  send({ kind: 'done', trained, fileBytes, test: test ? await testModel(model, String(given.data)) : undefined });
+  const outcome = train ? await task.train(given, folder, watcher) : undefined;
+  const fileBytes = (await stat(modelPath(folder))).size;
+  send({ kind: 'done', outcome, fileBytes, test: test ? await task.test(given, folder) : undefined });
 } catch (error) {
   if (error instanceof Interrupted) send({ kind: 'stopped' });
   else if ((error as Error).name === 'TrainingError') send({ kind: 'failed', message: (error as Error).message });

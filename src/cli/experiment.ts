@@ -12,7 +12,7 @@ import { naming, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
 import { type Order, Runner } from './experiment/runner.js';
 import { measureOf, summarise } from './experiment/summary.js';
-import { type Cost, type ExperimentTask, type Given, taskOf } from './experiment/task.js';
+import { type Cost, type Given, type Task, taskOf } from './experiment/task.js';
 import { formatTable } from './table.js';
 import { Interrupted } from './training.js';
 
@@ -98,12 +98,7 @@ interface CellPlan extends Order {
 }
 
 /** Every candidate's settings must make a training before the first one starts. */
-async function checkCell(
-  file: string,
-  cell: Cell,
-  task: ExperimentTask,
-  given: (settings: Settings) => Given,
-): Promise<Cost> {
+async function checkCell(file: string, cell: Cell, task: Task, given: (settings: Settings) => Given): Promise<Cost> {
   try {
     let cost: Cost | undefined;
     // Models of other cells are not there yet.

@@ -22,7 +22,7 @@ export function timeSteps(plans: readonly Plan[]): StepTimes[] {
   return plans.map((_, i) => ({ lstm: times[2 * i], token: times[2 * i + 1] }));
 }
 
-/** The median of a sentence of ten words that the model knows. */
+/** The median of a sentence of ten words, in microseconds. */
 export function timeSentence(plan: IntentPlan): number {
   const { tokens } = plan.vocabulary;
   const sentence = Array.from({ length: 10 }, (_, i) => tokens[i % tokens.length]).join(' ');

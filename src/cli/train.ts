@@ -2,15 +2,14 @@ import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
-import { defaultIntentOptions, type IntentData, type IntentTraining } from '../tasks/intent.js';
-import { defaultOptions, type EncodedCorpus, type LanguageModelTraining } from '../tasks/language-model.js';
+import { defaultIntentOptions, type IntentOptions } from '../tasks/intent.js';
+import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
 import type { Level } from '../tasks/text.js';
 import type { Training, TrainingOptions } from '../tasks/training.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
-import type { Corpus } from './corpus.js';
-import { type IntentCorpus, type IntentSource, intentTask } from './intents.js';
+import { type IntentSource, intentTask } from './intents.js';
 import { languageModelTask, type TextSource } from './language-model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
@@ -63,79 +62,68 @@ export interface TrainArguments {
   report?: string;
 }
 
-export interface LanguageModelArguments extends TrainArguments {
+interface LanguageModelArguments extends TrainArguments {
   level: Level;
   vocab?: number;
   bptt?: number;
   maxTokens?: number;
 }
 
-export interface IntentArguments extends TrainArguments {
+interface IntentArguments extends TrainArguments {
   vocab?: number;
   embedding?: number;
 }
 
 type GivenOn = { getOptionValueSource(name: string): string | undefined };
 
-/** A task, and what a run of it reads and how it trains when it is told so on the command line. */
-export interface TrainCommand<S extends RunSource, D, T extends Training, E, A extends TrainArguments> {
-  task: Task<S, D, T, E>;
-  start(data: string, given: A): { source: S; options: T['options'] };
+/** What a run of a task is started with. */
+interface Start<S extends RunSource, Options extends TrainingOptions> {
+  source: S;
+  options: Options;
 }
 
-export const languageModelCommand: TrainCommand<
-  TextSource,
-  Corpus,
-  LanguageModelTraining,
-  EncodedCorpus,
-  LanguageModelArguments
-> = {
-  task: languageModelTask,
-  start(data, given) {
-    const { level, vocab, maxTokens, bptt } = given;
-    const defaults = defaultOptions(level, optimizerOf(given));
-    return {
-      source: { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
-      options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
-    };
-  },
-};
+/** Throws InputError where the options make no run. */
+export function startLm(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
+  const { level, vocab, maxTokens, bptt } = given;
+  const defaults = defaultOptions(level, optimizerOf(given));
+  const data = dataOf(given, languageModelTask.wanted);
+  return {
+    source: { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
+    options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
+  };
+}
 
-export const intentCommand: TrainCommand<IntentSource, IntentCorpus, IntentTraining, IntentData, IntentArguments> = {
-  task: intentTask,
-  start(data, given) {
-    const { vocab, embedding } = given;
-    const defaults = defaultIntentOptions(optimizerOf(given));
-    return {
-      source: { data, ...(vocab && { vocab }) },
-      options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
-    };
-  },
-};
+export function startIntent(given: IntentArguments): Start<IntentSource, IntentOptions> {
+  const { vocab, embedding } = given;
+  const defaults = defaultIntentOptions(optimizerOf(given));
+  return {
+    source: { data: dataOf(given, intentTask.wanted), ...(vocab && { vocab }) },
+    options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
+  };
+}
 
-export const trainLm = (given: LanguageModelArguments, command: GivenOn) => train(languageModelCommand, given, command);
-export const trainIntent = (given: IntentArguments, command: GivenOn) => train(intentCommand, given, command);
+function dataOf({ data }: TrainArguments, wanted: string): string {
+  if (data === undefined) throw new InputError(`--data is missing: ${wanted}; or --resume DIR to go on with a run`);
+  return data;
+}
 
-/** What a run reads and how it trains. */
-export function startOf<S extends RunSource, D, T extends Training, E, A extends TrainArguments>(
-  { task, start }: TrainCommand<S, D, T, E, A>,
-  given: A,
-): { source: S; options: T['options'] } {
-  if (given.data === undefined) {
-    throw new InputError(`--data is missing: ${task.wanted}; or --resume DIR to go on with a run`);
-  }
-  return start(given.data, given);
+export function trainLm(given: LanguageModelArguments, command: GivenOn): Promise<void> {
+  return train(languageModelTask, given, command, startLm);
+}
+
+export function trainIntent(given: IntentArguments, command: GivenOn): Promise<void> {
+  return train(intentTask, given, command, startIntent);
 }
 
 /** Those that may stand beside --resume: the others are the checkpoint's. */
 const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
 
-async function train<S extends RunSource, D, T extends Training, E, A extends TrainArguments>(
-  trainCommand: TrainCommand<S, D, T, E, A>,
-  given: A,
+async function train<S extends RunSource, D, T extends Training, E, Given extends TrainArguments>(
+  task: Task<S, D, T, E>,
+  given: Given,
   command: GivenOn,
+  start: (given: Given) => Start<S, T['options']>,
 ): Promise<void> {
-  const { task } = trainCommand;
   const { resume, checkpoint, checkpointEvery = 60 } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
@@ -158,7 +146,7 @@ async function train<S extends RunSource, D, T extends Training, E, A extends Tr
       const places = (out: string) => ({ checkpoint: checkpoint ?? resume, checkpointEvery, out: given.out ?? out });
       outcome = await resumeTraining(task, resume, places, watcher);
     } else {
-      const { source, options } = startOf(trainCommand, given);
+      const { source, options } = start(given);
       const places: RunPlaces = {
         checkpointEvery,
         out: given.out ?? 'model.safetensors',

@@ -44,7 +44,7 @@ export interface RunPlaces {
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
-  /** Leave the test split alone: this run only decides something. */
+  /** Leave the test text alone: this run only decides something. */
   withoutTest?: boolean;
 }
 
@@ -107,8 +107,9 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
   return finish(task, training, data, source, places, watcher);
 }
 
-export const hasCheckpoint = async (folder: string): Promise<boolean> =>
-  (await find(join(folder, CHECKPOINT_FILE))) !== undefined;
+export async function hasCheckpoint(folder: string): Promise<boolean> {
+  return (await find(join(folder, CHECKPOINT_FILE))) !== undefined;
+}
 
 /** The same for a run that the checkpoint in a folder holds; `places` may depend on where its model was to go. */
 export async function resumeTraining<S extends RunSource, D, T extends Training, E>(

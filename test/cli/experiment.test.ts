@@ -135,6 +135,41 @@ test('a training that cannot go on is a result too', async () => {
   assert.ok(Number.isFinite(cell.runs[0].test.perplexity));
 });
 
+test('intents: without a test split the final runs are those of the validation split', async () => {
+  const sentences = (n: number) =>
+    Array.from({ length: n }, (_, i) => (i % 2 ? `fly to place ${i % 7}` : `play song ${i % 5}`));
+  for (const [split, n] of [
+    ['train', 80],
+    ['valid', 20],
+  ] as const) {
+    mkdirSync(path('intents', split), { recursive: true });
+    writeFileSync(path('intents', split, 'seq.in'), sentences(n).join('\n'));
+    writeFileSync(
+      path('intents', split, 'label'),
+      sentences(n)
+        .map((sentence) => sentence.split(' ')[0])
+        .join('\n'),
+    );
+  }
+  const intents = { data: 'intents', hidden: 8, embedding: 8, batch: 4, epochs: 2 };
+  write('intents.json', {
+    task: 'intent',
+    settings: intents,
+    tune: { lr: [0.01, 0.03] },
+    cells: [{ method: 'dense' }],
+  });
+  await succeed(folder, 'experiment intents.json --out intent-records');
+  const records = [...(await readRecords(path('intent-records'))).values()];
+  assert.is(records.filter(({ final }) => final).length, 1);
+  for (const { result, timing } of records) {
+    assert.ok(result!.valid.accuracy! >= 0 && result!.valid.accuracy! <= 1);
+    assert.is(result!.test, undefined);
+    assert.ok(timing!.sentence! > 0);
+  }
+  await succeed(folder, 'report intent-records --out page.html');
+  assert.match(readFileSync(path('page.html'), 'utf8'), /valid accuracy, %/);
+});
+
 test('what is wrong is refused before anything starts, with its place', async () => {
   const cases: [unknown, string, RegExp][] = [
     [
@@ -149,11 +184,7 @@ test('what is wrong is refused before anything starts, with its place', async ()
     [{ ...grid, cells: [{ method: 'doped' }] }, '', /unknown method 'doped'/],
     [{ ...grid, settings: { ...settings, data: 'none.txt' } }, '', /no such file or folder: 'none.txt'/],
     [{ ...grid, settings: { ...settings, vocab: 99999 } }, '', /vocab: 99999 given; at most/],
-    [
-      { ...grid, settings: { ...settings, batch: 999 } },
-      '',
-      /the training text has [0-9]+ tokens, fewer than one batch/,
-    ],
+    [{ ...grid, settings: { ...settings, batch: 999 } }, '', /the training text has \d+ tokens, fewer than one batch/],
     [{ ...grid, tune: { lr: [0.1, -1] } }, '', /cell 'dense': lr: -1 was given; it must be a positive number/],
     [{ ...grid, task: 'speech' }, '', /task: 'speech' was given; it must be one of lm, intent/],
     [grid, '--only 3/2', /--only: '3\/2' was given; K\/N is wanted/],

@@ -27,7 +27,7 @@ export function record({ valid, test, ...given }: Given = {}): RunRecord {
     tuned: [],
     ...result,
     curves: [],
-    timing: { seconds: 1, tokensPerSecond: 1000, step: { lstm: 10, whole: 20 }, node: 'v20', cpu: 'none' },
+    timing: { seconds: 1, tokensPerSecond: 1000, step: { lstm: 10, token: 20 }, node: 'v20', cpu: 'none' },
     dopant: { version: '0.0.0' },
     ...given,
   };

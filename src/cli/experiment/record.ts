@@ -49,11 +49,10 @@ export interface RunRecord {
 export interface Timing {
   seconds: number;
   tokensPerSecond: number;
-  /**
-   * Microseconds of dopant/infer: a step of the LSTM layers, and with embedding and head; or a sentence of ten words,
-   * where sentences are the input.
-   */
-  step: { lstm?: number; whole: number };
+  /** Microseconds: one step of the LSTM layers, and one token with embedding and head, by dopant/infer. */
+  step?: { lstm: number; token: number };
+  /** The same for a sentence of ten words, where sentences are the input. */
+  sentence?: number;
   /** The seconds are those since it was taken up again. */
   resumed?: true;
   node: string;

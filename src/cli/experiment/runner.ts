@@ -173,7 +173,7 @@ export class Runner {
     const { label, method, compression, candidates, shrunk } = cell;
     const head = { name, cell: label, task, method, compression, settings, tuned: Object.keys(candidates[0]) };
     if (message.kind === 'failed') return { ...head, failed: message.message, curves: [], dopant };
-    const { result, records, timing } = message.trained!;
+    const { result, records, timing } = message.outcome!;
     const { parameters, bytes } = result.compression;
     const host = { node: process.version, cpu: cpus()[0]?.model.trim() ?? 'unknown' };
     return {

@@ -1,4 +1,5 @@
 import type { Table } from '../report.js';
+import type { Timing } from './record.js';
 import { type CellSummary, denseOf, type Group, lossTo, type Spread } from './summary.js';
 
 /** As many digits as the value wants, or as one that it stands beside. */
@@ -22,10 +23,18 @@ export function resultsTable(group: Group): Table {
     const percent = (share: number) => (100 * share).toFixed(1);
     return `${percent(mean)} ± ${percent(deviation)} ${measure === 'accuracy' ? 'points' : '%'}`;
   };
-  const time = (cell: CellSummary, what: 'lstm' | 'whole') => {
-    const times = cell.runs.flatMap(({ timing }) => timing?.step[what] ?? []);
+  const time = (cell: CellSummary, of: (timing: Timing) => number | undefined) => {
+    const times = cell.runs.flatMap(({ timing }) => (timing && of(timing)) ?? []);
     return times.length ? median(times).toFixed(1) : '-';
   };
+  // Microseconds.
+  const times: [string, (timing: Timing) => number | undefined][] =
+    measure === 'accuracy'
+      ? [['sentence, us', ({ sentence }) => sentence]]
+      : [
+          ['LSTM step, us', ({ step }) => step?.lstm],
+          ['whole token, us', ({ step }) => step?.token],
+        ];
   return {
     columns: [
       'cell',
@@ -36,8 +45,7 @@ export function resultsTable(group: Group): Table {
       'compression (parameters)',
       'compression (bytes)',
       'bytes in file',
-      'LSTM step, us',
-      'whole step, us',
+      ...times.map(([column]) => column),
       'chosen',
       'seeds',
     ],
@@ -52,8 +60,7 @@ export function resultsTable(group: Group): Table {
         compression.parameters.toFixed(1),
         compression.bytes.toFixed(1),
         fileBytes,
-        time(cell, 'lstm'),
-        time(cell, 'whole'),
+        ...times.map(([, of]) => time(cell, of)),
         cell.chosen || '-',
         cell.runs.map(({ settings }) => settings.seed).join(' '),
       ];
