@@ -323,7 +323,6 @@ export function f32_gemm_nt(
   run(a, (<usize>K) << 2, false, packed, c, M, N, K, accumulate, scratch);
 }
 
-/** tn for M columns among the lda of A[K,lda], `a` the first of them: some rows of what tn gives for all. */
 export function f32_gemm_tn(
   a: usize,
   lda: i32,
