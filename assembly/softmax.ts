@@ -1,11 +1,11 @@
 // Softmax over rows of V logits, f32, and the cross-entropy of a target in each row. x[R,V] row-major; R, V >= 1.
 
 import { run_program } from './program';
-import { exp4, loadPart, storePart, sum4 } from './simd';
-import { f32_set_rows } from './vector';
+import { exp4, loadPart, put, storePart, sum4 } from './simd';
+import { f32_add, f32_set_rows } from './vector';
 
-/** log(sum(e^x)) of one row: the largest is taken out first, so that nothing overflows. */
-function logSumExp(x: usize, V: i32): f32 {
+/** log(sum(e^(a x))) of one row, a > 0: the largest is taken out first, so that nothing overflows. */
+function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
   const whole = (<usize>V >> 2) << 4;
   const rest = V & 3;
   let top = v128.load32_splat(x);
@@ -16,16 +16,19 @@ function logSumExp(x: usize, V: i32): f32 {
   );
   for (let j = 0; j < rest; ++j) max = Mathf.max(max, load<f32>(x + whole + ((<usize>j) << 2)));
   const shift = f32x4.splat(max);
+  const factor = f32x4.splat(a);
   let sum = i32x4.splat(0);
-  for (let at: usize = 0; at < whole; at += 16) sum = f32x4.add(sum, exp4(f32x4.sub(v128.load(x + at), shift)));
+  for (let at: usize = 0; at < whole; at += 16) {
+    sum = f32x4.add(sum, exp4(f32x4.mul(factor, f32x4.sub(v128.load(x + at), shift))));
+  }
   let total = sum4(sum);
   if (rest) {
-    const e = exp4(f32x4.sub(loadPart(x + whole, rest), shift));
+    const e = exp4(f32x4.mul(factor, f32x4.sub(loadPart(x + whole, rest), shift)));
     total += f32x4.extract_lane(e, 0);
     if (rest > 1) total += f32x4.extract_lane(e, 1);
     if (rest > 2) total += f32x4.extract_lane(e, 2);
   }
-  return max + Mathf.log(total);
+  return a * max + Mathf.log(total);
 }
 
 /** y = x - log(sum(e^x)), row by row. y may be x. */
@@ -81,6 +84,60 @@ export function f32_cross_entropy_grad(
   }
 }
 
+/** a x - lse, at least -87. pmax keeps its first operand when the comparison is false, so a NaN stays one. */
+function logProbability(x: v128, a: v128, lse: v128): v128 {
+  return f32x4.pmax(f32x4.sub(f32x4.mul(a, x), lse), f32x4.splat(-87));
+}
+
+/**
+ * Learning from a teacher's logits t[R,V] as well (Hinton et al., 2015), of temperature T, with p = softmax(t / T) and
+ * s = softmax(x / T):
+ *
+ *   losses[r] = (1 - weight) losses[r] + weight T^2 KL(p || s)
+ *   t = scale weight T (s - p), the gradient of scale times the second term with respect to x
+ *
+ * Probabilities below e^-87 count as e^-87. A row whose target, i32[R], is negative keeps its loss and has gradient 0.
+ * t may not be x.
+ */
+export function f32_distill(
+  x: usize,
+  t: usize,
+  targets: usize,
+  losses: usize,
+  R: i32,
+  V: i32,
+  weight: f32,
+  temperature: f32,
+  scale: f32,
+): void {
+  const row = (<usize>V) << 2;
+  const whole = (<usize>V >> 2) << 4;
+  const rest = V & 3;
+  const a: f32 = 1 / temperature;
+  const factor = f32x4.splat(a);
+  const g = f32x4.splat(scale * weight * temperature);
+  for (let r = 0; r < R; ++r, x += row, t += row, targets += 4, losses += 4) {
+    if (load<i32>(targets) < 0) {
+      memory.fill(t, 0, row);
+      continue;
+    }
+    const lx = f32x4.splat(logSumExp(x, V, a));
+    const lt = f32x4.splat(logSumExp(t, V, a));
+    let sum = i32x4.splat(0);
+    for (let at: usize = 0; at < row; at += 16) {
+      const n = at < whole ? 4 : rest;
+      const logS = logProbability(n === 4 ? v128.load(x + at) : loadPart(x + at, n), factor, lx);
+      const logP = logProbability(n === 4 ? v128.load(t + at) : loadPart(t + at, n), factor, lt);
+      const p = exp4(logP);
+      put(t + at, f32x4.mul(g, f32x4.sub(exp4(logS), p)), n, false);
+      const inside = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(n));
+      sum = f32x4.add(sum, v128.and(inside, f32x4.mul(p, f32x4.sub(logP, logS))));
+    }
+    const loss = load<f32>(losses);
+    store<f32>(losses, (1 - weight) * loss + weight * temperature * temperature * sum4(sum));
+  }
+}
+
 /**
  * A softmax head over R rows of x[R,N], `block` rows at a time, so that their logits are still in cache when they are
  * needed again: logits = W x + bias, then lse and losses as above. `forward` is a program (see program.ts) that adds W x
@@ -88,6 +145,8 @@ export function f32_cross_entropy_grad(
  *
  * With `transpose`, a program that adds W^T d to a row of dx[R,N], the gradient is taken at once, see
  * f32_cross_entropy_grad: `logits`, [R,V], becomes that of the logits. Without it, `logits` is memory for one block.
+ *
+ * `taught`, if it is not 0, are a teacher's logits, [R,V], see f32_distill, and `weight` is 0 otherwise.
  */
 export function f32_softmax_head(
   forward: usize,
@@ -106,18 +165,24 @@ export function f32_softmax_head(
   scale: f32,
   scratch: usize,
   scratchBack: usize,
+  taught: usize,
+  weight: f32,
+  temperature: f32,
 ): void {
   for (let r = 0; r < R; r += block) {
     const n = min(block, R - r);
     f32_set_rows(bias, logits, n, V);
     run_program(forward, x, logits, n, r, scratch);
     f32_cross_entropy(logits, targets, lse, losses, n, V);
+    if (taught) f32_distill(logits, taught, targets, losses, n, V, weight, temperature, scale);
     if (transpose) {
-      f32_cross_entropy_grad(logits, targets, lse, logits, n, V, scale);
+      f32_cross_entropy_grad(logits, targets, lse, logits, n, V, (1 - weight) * scale);
+      if (taught) f32_add(taught, logits, n * V);
       run_program(transpose, logits, dx, n, r, scratchBack);
       logits += (<usize>(n * V)) << 2;
       dx += (<usize>(n * N)) << 2;
     }
+    if (taught) taught += (<usize>(n * V)) << 2;
     x += (<usize>(n * N)) << 2;
     targets += (<usize>n) << 2;
     lse += (<usize>n) << 2;

@@ -16,7 +16,7 @@ export { embed } from './nn/embedding.js';
 export { IntentModel, type SentenceBatch } from './nn/intent-model.js';
 export { LanguageModel, type State } from './nn/language-model.js';
 export { linear } from './nn/linear.js';
-export { type SoftmaxHead, softmaxLoss } from './nn/loss.js';
+export { type Distillation, type SoftmaxHead, softmaxLoss, type Taught } from './nn/loss.js';
 export { LstmLayer, lstm } from './nn/lstm.js';
 export { buildOperator, describePlan, type Plan, planMatrix, type Structure } from './operators/budget.js';
 export type { CsrArrays } from './operators/csr.js';
@@ -50,12 +50,13 @@ export {
   LanguageModelTraining,
 } from './tasks/language-model.js';
 export { type Level, sampleTexts, splitText, Vocabulary } from './tasks/text.js';
-export type { Quality, Training, TrainingClass, TrainingOptions } from './tasks/training.js';
+export type { Quality, TrainedModels, Training, TrainingClass, TrainingOptions } from './tasks/training.js';
 export { type AnnealingOptions, defaultAnnealing } from './train/annealing.js';
 export { type CoMatrixDropoutOptions, noCoMatrixDropout } from './train/comatrix.js';
 export type { OptimizerName } from './train/optimizers.js';
 export type { MatrixAdaptation, TrainRecord } from './train/records.js';
 export type { Schedule } from './train/schedule.js';
+export { startFrom } from './train/start.js';
 export { type Trainable, Trainer, type TrainerOptions } from './train/trainer.js';
 export type { Kernels, Pointer } from './wasm/kernels.js';
 export { Runtime } from './wasm/runtime.js';

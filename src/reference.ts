@@ -427,6 +427,41 @@ export function f32_cross_entropy_grad(
   }
 }
 
+/** The row of log(softmax(x / temperature)), none below -87. */
+function logProbabilities(x: In, from: number, V: number, temperature: number): Float64Array {
+  const scaled = Float64Array.from({ length: V }, (_, j) => x[from + j] / temperature);
+  const lse = logSumExp(scaled, 0, V);
+  return scaled.map((value) => Math.max(-87, value - lse));
+}
+
+export function f32_distill(
+  x: In,
+  t: Out,
+  targets: In,
+  losses: Out,
+  R: number,
+  V: number,
+  weight: number,
+  temperature: number,
+  scale: number,
+): void {
+  for (let r = 0; r < R; r++) {
+    if (targets[r] < 0) {
+      for (let j = 0; j < V; j++) t[r * V + j] = 0;
+      continue;
+    }
+    const logS = logProbabilities(x, r * V, V, temperature);
+    const logP = logProbabilities(t, r * V, V, temperature);
+    let divergence = 0;
+    for (let j = 0; j < V; j++) {
+      const p = Math.exp(logP[j]);
+      divergence += p * (logP[j] - logS[j]);
+      t[r * V + j] = scale * weight * temperature * (Math.exp(logS[j]) - p);
+    }
+    losses[r] = (1 - weight) * losses[r] + weight * temperature ** 2 * divergence;
+  }
+}
+
 // ---- embedding.ts
 
 export function f32_gather(table: In, ids: In, y: Out, R: number, E: number): void {

@@ -386,6 +386,31 @@ function* crossEntropyGrad(): Generator<Case> {
   }
 }
 
+function* distill(): Generator<Case> {
+  for (const { R, V, x, targets } of logits()) {
+    for (const temperature of [0.5, 1, 3]) {
+      const t = values(R * V, 10);
+      if (V > 2) t[(targets[0] + 2) % V] = Number.NEGATIVE_INFINITY;
+      const weight = 0.75;
+      const scale = Math.fround(1 / 7);
+      // What a logarithm of a probability errs by: its logit and the inverse of the temperature are rounded, then the
+      // logarithm of the sum as above, and the difference.
+      const errors = [x, t].map((rows) =>
+        Math.max(...rows.filter(Number.isFinite).map((value) => Math.abs(value) / temperature)),
+      );
+      const error = errors.reduce((sum, largest) => sum + U * (4 * largest + 8 + 4 * V), 0);
+      yield {
+        args: [x, new Written(t), targets, new Written(values(R, 5).map(Math.abs)), R, V, weight, temperature, scale],
+        bound: (i, output, [, losses]) => {
+          if (output === 0) return targets[Math.floor(i / V)] < 0 ? 0 : scale * weight * temperature * (error + 8 * U);
+          // p (log p - log s), summed: no logarithm is larger than 87.
+          return targets[i] < 0 ? 0 : temperature ** 2 * (error + U * 87 * (V + 8)) + 4 * U * losses[i];
+        },
+      };
+    }
+  }
+}
+
 // ---- embedding.ts
 
 function* rows(): Generator<{ R: number; E: number; V: number; ids: Uint32Array }> {
@@ -548,6 +573,7 @@ const cases: Record<KernelName, Cases> = {
   f32_log_softmax: logSoftmax,
   f32_cross_entropy: crossEntropy,
   f32_cross_entropy_grad: crossEntropyGrad,
+  f32_distill: distill,
   f32_gather: gather,
   f32_scatter_add: scatterAdd,
   f32_add: vector((n) => ({ args: [values(n), updated(n), n], roundings: 1 })),

@@ -101,10 +101,8 @@ interface CellPlan extends Order {
 async function checkCell(file: string, cell: Cell, task: Task, given: (settings: Settings) => Given): Promise<Cost> {
   try {
     let cost: Cost | undefined;
-    // Models of other cells are not there yet.
-    const own = Object.entries(cell.settings).filter(([, value]) => !String(value).startsWith('@'));
     for (const candidate of cell.candidates) {
-      cost = await task.check(given({ ...Object.fromEntries(own), ...candidate, seed: cell.seeds[0] }));
+      cost = await task.check(given({ ...cell.settings, ...candidate, seed: cell.seeds[0] }));
     }
     return cost!;
   } catch (error) {

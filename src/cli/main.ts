@@ -63,6 +63,15 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
         'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster; or of the four gates of a unit (default: 1)',
       ).choices(['1', '4', '8', 'gates']),
     )
+    .addOption(
+      new Option('--from <model>', 'start from a trained model, its matrices split as the method asks; its sizes hold'),
+    )
+    .addOption(
+      new Option(
+        '--distill <weight[,temperature]>',
+        'share of the loss that is the distance from the probabilities of a teacher, the model of --from',
+      ),
+    )
     .addOption(new Option('--cmr <p>', 'co-matrix row dropout of both matrices (default: 0)').argParser(number))
     .addOption(new Option('--optimizer <name>', 'sgd or adam (default: adam)'))
     .addOption(new Option('--lr <x>', `learning rate (default: ${defaults.lr})`).argParser(number))
@@ -70,6 +79,11 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
     .addOption(new Option('--batch <n>', `sequences side by side (default: ${defaults.batch})`).argParser(whole(1)))
     .addOption(new Option('--epochs <n>', `passes over the text (default: ${defaults.epochs})`).argParser(whole(1)))
     .addOption(new Option('--seed <n>', 'the same seed gives the same model (default: 1)').argParser(whole(0)))
+    .addOption(
+      new Option('--threads <n>', 'that share the work; the model is the same, bit by bit (default: 1)').argParser(
+        whole(1),
+      ),
+    )
     .addOption(new Option('--checkpoint <dir>', 'write checkpoints here, to go on from after any stop'))
     .addOption(new Option('--resume <dir>', 'go on from the checkpoint here, with the settings it was started with'))
     .addOption(new Option('--out <file>', 'the model (default: model.safetensors)'))
@@ -102,6 +116,11 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
         `free weights learn at min(1, scale density^-power) of the rate (default: ${defaults.freeRate})`,
       ),
     )
+    .addOption(
+      new Option('--factor-rate <x>', 'structured matrices learn at so many times the rate (default: 1)').argParser(
+        number,
+      ),
+    )
     .addOption(new Option('--cmr-rates <s,m>', 'co-matrix row dropout of the structure and of the dopants'))
     .addOption(new Option('--cmr-hold', 'hold each CMR mask over the sequence instead of one step'))
     .addOption(
@@ -113,6 +132,7 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
         'block coordinate descent: train structure and dopants in turn, n steps each',
       ).argParser(whole(0)),
     )
+    .addOption(new Option('--teacher <model>', 'learn from this model instead of that of --from'))
     .optionsGroup('Output:')
     .addOption(
       new Option('--checkpoint-every <seconds>', 'time between two checkpoints (default: 60)').argParser(number),
@@ -127,7 +147,7 @@ const lm = train
   .command('lm')
   .description('train a language model on text, its LSTM compressed')
   .addOption(data())
-  .addOption(new Option('--level <level>', 'tokens are words or characters').choices(['word', 'char']).default('word'))
+  .addOption(new Option('--level <level>', 'tokens are words or characters (default: word)').choices(['word', 'char']))
   .addOption(
     new Option('--vocab <n>', 'most frequent tokens kept (default: 10000 words, 256 characters)').argParser(whole(2)),
   )
@@ -155,6 +175,7 @@ addTrainingOptions(lm, {
 Examples:
   $ dopant train lm --data sotu --vocab 5000 --max-tokens 300000 --out doped.safetensors
   $ dopant train lm --data book.txt --level char --method dense --out dense.safetensors
+  $ dopant train lm --data book.txt --from dense.safetensors --distill 0.5 --out doped.safetensors
   $ dopant train lm --data sotu --checkpoint run1     (Ctrl-C stops; then:)
   $ dopant train lm --resume run1`,
   )

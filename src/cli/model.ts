@@ -1,12 +1,19 @@
+import { createHash } from 'node:crypto';
 import { FileFormatError } from '../errors.js';
 import { readFileBytes } from '../io/files.js';
 import { decodeLanguageModel, decodeModel } from '../io/model-file.js';
 import { Runtime } from '../wasm/runtime.js';
 
 /** The model of a file, whatever its kind; errors name the file. */
-export async function loadModel(path: string) {
+export async function loadModel(path: string, runtime = new Runtime()) {
+  return (await loadHashedModel(path, runtime)).model;
+}
+
+/** The same, with a hash of the file: what is read again later must still be the same. */
+export async function loadHashedModel(path: string, runtime: Runtime) {
   const bytes = await readFileBytes(path);
-  return naming(path, () => decodeModel(new Runtime(), bytes));
+  const model = naming(path, () => decodeModel(runtime, bytes));
+  return { model, hash: createHash('sha256').update(bytes).digest('hex') };
 }
 
 /** The same for a file that must hold a language model. */

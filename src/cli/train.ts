@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
+import type { Distillation } from '../nn/loss.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 import { defaultIntentOptions, type IntentOptions } from '../tasks/intent.js';
@@ -11,6 +12,7 @@ import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
 import { type IntentSource, intentTask } from './intents.js';
 import { languageModelTask, type TextSource } from './language-model.js';
+import { loadModel } from './model.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
 import { resultTable } from './table.js';
@@ -53,24 +55,28 @@ export interface TrainArguments {
   threshold?: string;
   finalSparsity?: number;
   freeRate?: string;
+  factorRate?: number;
   cmrRates?: string;
   cmrHold?: boolean;
   cmrUntil?: number;
   alternate?: number;
+  from?: string;
+  distill?: string;
+  teacher?: string;
   checkpointEvery?: number;
+  threads?: number;
   records?: string;
   report?: string;
+  vocab?: number;
 }
 
 interface LanguageModelArguments extends TrainArguments {
-  level: Level;
-  vocab?: number;
+  level?: Level;
   bptt?: number;
   maxTokens?: number;
 }
 
 interface IntentArguments extends TrainArguments {
-  vocab?: number;
   embedding?: number;
 }
 
@@ -84,11 +90,15 @@ interface Start<S extends RunSource, Options extends TrainingOptions> {
 
 /** Throws InputError where the options make no run. */
 export function startLm(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
-  const { level, vocab, maxTokens, bptt } = given;
+  const { level = 'word', vocab, maxTokens, bptt } = given;
   const defaults = defaultOptions(level, optimizerOf(given));
-  const data = dataOf(given, languageModelTask.wanted);
   return {
-    source: { data, level, ...(vocab && { vocab }), ...(maxTokens && { maxTokens }) },
+    source: {
+      ...sourceOf(given, languageModelTask.wanted),
+      level,
+      ...(vocab && { vocab }),
+      ...(maxTokens && { maxTokens }),
+    },
     options: { ...trainingOptions(given, defaults), bptt: bptt ?? defaults.bptt },
   };
 }
@@ -97,14 +107,21 @@ export function startIntent(given: IntentArguments): Start<IntentSource, IntentO
   const { vocab, embedding } = given;
   const defaults = defaultIntentOptions(optimizerOf(given));
   return {
-    source: { data: dataOf(given, intentTask.wanted), ...(vocab && { vocab }) },
+    source: { ...sourceOf(given, intentTask.wanted), ...(vocab && { vocab }) },
     options: { ...trainingOptions(given, defaults), embedding: embedding ?? defaults.embedding },
   };
 }
 
-function dataOf({ data }: TrainArguments, wanted: string): string {
+function sourceOf({ data, from, teacher, distill }: TrainArguments, wanted: string): RunSource {
   if (data === undefined) throw new InputError(`--data is missing: ${wanted}; or --resume DIR to go on with a run`);
-  return data;
+  if (teacher !== undefined && distill === undefined) {
+    throw new InputError('--teacher goes with --distill, which says how much it counts');
+  }
+  const taught = distill === undefined ? undefined : (teacher ?? from);
+  if (distill !== undefined && taught === undefined) {
+    throw new InputError('--distill wants a teacher: --teacher MODEL, or --from MODEL to start from it too');
+  }
+  return { data, ...(from !== undefined && { from }), ...(taught !== undefined && { teacher: taught }) };
 }
 
 export function trainLm(given: LanguageModelArguments, command: GivenOn): Promise<void> {
@@ -116,7 +133,7 @@ export function trainIntent(given: IntentArguments, command: GivenOn): Promise<v
 }
 
 /** Those that may stand beside --resume: the others are the checkpoint's. */
-const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'out', 'json', 'checkpointEvery', 'records', 'report'];
+const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'threads', 'out', 'json', 'checkpointEvery', 'records', 'report'];
 
 async function train<S extends RunSource, D, T extends Training, E, Given extends TrainArguments>(
   task: Task<S, D, T, E>,
@@ -124,7 +141,7 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
   command: GivenOn,
   start: (given: Given) => Start<S, T['options']>,
 ): Promise<void> {
-  const { resume, checkpoint, checkpointEvery = 60 } = given;
+  const { resume, checkpoint, checkpointEvery = 60, threads = 1 } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
   try {
@@ -143,12 +160,18 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
           `--${flag} does not go with --resume: the run goes on with the settings it was started with`,
         );
       }
-      const places = (out: string) => ({ checkpoint: checkpoint ?? resume, checkpointEvery, out: given.out ?? out });
+      const places = (out: string) => ({
+        checkpoint: checkpoint ?? resume,
+        checkpointEvery,
+        threads,
+        out: given.out ?? out,
+      });
       outcome = await resumeTraining(task, resume, places, watcher);
     } else {
-      const { source, options } = start(given);
+      const { source, options } = start(given.from === undefined ? given : await likeModel(given, given.from));
       const places: RunPlaces = {
         checkpointEvery,
+        threads,
         out: given.out ?? 'model.safetensors',
         ...(checkpoint && { checkpoint }),
       };
@@ -208,6 +231,29 @@ class TerminalWatcher {
   }
 }
 
+/** The options with the sizes of a trained model, which they must not contradict. */
+async function likeModel<A extends TrainArguments>(given: A, from: string): Promise<A> {
+  const { config, vocabulary } = await loadModel(from);
+  const { hidden, layers } = config;
+  const sizes: Record<string, number | string> = { hidden, layers, vocab: vocabulary.size, level: vocabulary.level };
+  if ('embedding' in config) sizes.embedding = config.embedding;
+  for (const [name, there] of Object.entries(sizes)) {
+    const here = given[name as keyof A];
+    if (here !== undefined && here !== there) {
+      throw new InputError(`--${name}: ${here} was given, but the model of --from has ${there}; leave it out`);
+    }
+  }
+  return { ...given, ...sizes };
+}
+
+function distillationOf(text: string): Distillation {
+  const [weight, temperature] = text.includes(',') ? pair('distill', text) : [Number(text), 1];
+  if (text.trim() === '' || Number.isNaN(weight)) {
+    throw new InputError(`--distill: '${text}' was given; a weight is wanted, or a weight and a temperature, as 0.5,2`);
+  }
+  return { weight, temperature };
+}
+
 const optimizerOf = ({ optimizer = 'adam' }: TrainArguments) => optimizer as OptimizerName;
 
 function trainingOptions<Options extends TrainingOptions>(given: TrainArguments, defaults: Options): Options {
@@ -242,7 +288,9 @@ function trainingOptions<Options extends TrainingOptions>(given: TrainArguments,
     schedule: scheduleOf(given, defaults.schedule),
     annealing,
     freeRate: { scale, power },
+    factorRate: given.factorRate ?? defaults.factorRate,
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
+    ...(given.distill !== undefined && { distillation: distillationOf(given.distill) }),
     ...(given.kron && { kron: kronShape(given.kron) }),
     ...(given.block !== undefined && { block: BLOCK_SIZES.find((block) => String(block) === given.block)! }),
   };

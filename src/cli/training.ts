@@ -6,17 +6,23 @@ import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
 import { encodeModel } from '../io/model-file.js';
 import { asObject } from '../io/model-header.js';
-import { matrixPlans } from '../nn/model.js';
+import { type Model, matrixPlans } from '../nn/model.js';
 import { describePlan } from '../operators/budget.js';
 import type { Vocabulary } from '../tasks/text.js';
 import type { Quality, Training, TrainingClass } from '../tasks/training.js';
 import type { TrainRecord } from '../train/records.js';
 import { Runtime } from '../wasm/runtime.js';
-import { naming } from './model.js';
+import { whyNoThreads } from '../wasm/threads.js';
+import { loadHashedModel, loadModel, naming } from './model.js';
 
 /** What a run reads, besides the options of the training itself. */
 export interface RunSource {
   data: string;
+  /** Model files: what the weights start from, and whom the run learns from. */
+  from?: string;
+  teacher?: string;
+  /** Of the teacher's file, once it has been read. */
+  teacherHash?: string;
 }
 
 /** What the command line must know of a task. S: what tells the data; D: the data as read; E: as trained on. */
@@ -44,6 +50,8 @@ export interface RunPlaces {
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
+  /** That share the work; their number changes no bit of the result. */
+  threads?: number;
   /** Leave the test text alone: this run only decides something. */
   withoutTest?: boolean;
 }
@@ -101,10 +109,26 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
 ): Promise<Outcome> {
   await checkPlaces(places);
   const data = await task.read(source);
-  const vocabulary = task.vocabulary(data, source);
+  const runtime = await startRuntime(places, watcher);
+  const from = source.from === undefined ? undefined : await loadModel(source.from, runtime);
+  const { model: teacher, hash: teacherHash } = await loadTeacher(source, runtime);
+  const vocabulary = (from ?? teacher)?.vocabulary ?? task.vocabulary(data, source);
   const encoded = task.encode(data, source, vocabulary);
-  const training = task.training.create(new Runtime(), vocabulary, options, encoded);
-  return finish(task, training, data, source, places, watcher);
+  const training = task.training.create(runtime, vocabulary, options, encoded, { from, teacher });
+  return finish(task, training, data, { ...source, teacherHash }, places, watcher);
+}
+
+/** The teacher of a run, if it has one. */
+async function loadTeacher(
+  { teacher, teacherHash }: RunSource,
+  runtime: Runtime,
+): Promise<{ model?: Model; hash?: string }> {
+  if (teacher === undefined) return {};
+  const loaded = await loadHashedModel(teacher, runtime);
+  if (teacherHash !== undefined && loaded.hash !== teacherHash) {
+    throw new InputError(`teacher: ${teacher} is not the file any more that the run began with`);
+  }
+  return loaded;
 }
 
 export async function hasCheckpoint(folder: string): Promise<boolean> {
@@ -128,7 +152,9 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
   await checkPlaces(chosen, folder);
   const data = await task.read(run);
   const encoded = task.encode(data, run, vocabulary);
-  const training = naming(path, () => resume(new Runtime(), encoded));
+  const runtime = await startRuntime(chosen, watcher);
+  const { model: teacher } = await loadTeacher(run, runtime);
+  const training = naming(path, () => resume(runtime, encoded, teacher));
   return finish(task, training, data, run, chosen, watcher);
 }
 
@@ -138,7 +164,8 @@ function checkRun<S extends RunSource>(
 ): S & { out: string } {
   const run = asObject(value, 'run');
   const text = (field: unknown) => typeof field === 'string' && field !== '';
-  if (text(run.data) && text(run.out) && task.isSource(run)) return run as unknown as S & { out: string };
+  const files = [run.from, run.teacher, run.teacherHash].every((field) => field === undefined || text(field));
+  if (text(run.data) && text(run.out) && files && task.isSource(run)) return run as unknown as S & { out: string };
   throw new FileFormatError("'run' in the file's metadata is not what dopant train writes there");
 }
 
@@ -161,6 +188,11 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   };
   if (checkpoint) await makeFolder(checkpoint);
   watcher.announce(`${task.describe(training, data)}; ${describeMatrices(training)}`);
+  if (!training.done) {
+    const megabytes = Math.ceil(training.rehearse() / 2 ** 20);
+    const { threads } = model.runtime;
+    watcher.announce(`memory: ${megabytes} MB from start to end${threads > 1 ? `, shared by ${threads} threads` : ''}`);
+  }
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const stepsBefore = trainer.stepsDone;
@@ -207,6 +239,14 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     out,
   };
   return { result, records: training.records };
+}
+
+/** A runtime of so many threads, all of them up; of one where there can be no more, which is said. */
+async function startRuntime({ threads = 1 }: RunPlaces, watcher: RunWatcher): Promise<Runtime> {
+  const runtime = new Runtime({ threads });
+  if (runtime.threads < threads) watcher.announce(`threads: ${whyNoThreads()}; one does all the work`);
+  while (!runtime.ready) await new Promise((resolve) => setTimeout(resolve, 1));
+  return runtime;
 }
 
 /** How the LSTM's matrices are made, in words; those of one shape are made alike. */

@@ -1,6 +1,6 @@
 import { FileFormatError, InputError } from '../errors.js';
 import type { Architecture } from '../nn/architecture.js';
-import { matrixPlans } from '../nn/model.js';
+import { type Model, matrixPlans } from '../nn/model.js';
 import { rowsOf } from '../operators/csr.js';
 import type { Pattern, Sparse } from '../operators/sparse.js';
 import { Vocabulary } from '../tasks/text.js';
@@ -61,8 +61,8 @@ export interface Checkpoint<Options, Data, T> {
   options: Options;
   vocabulary: Vocabulary;
   run: unknown;
-  /** The training as it was. Throws InputError when the data are others. */
-  resume(runtime: Runtime, data: Data): T;
+  /** The training as it was, with the teacher that it had, if any. Throws InputError when the data are others. */
+  resume(runtime: Runtime, data: Data, teacher?: Model): T;
 }
 
 /** Throws FileFormatError for a file that is no checkpoint of this task, or a damaged one. */
@@ -85,7 +85,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
   const records = checkRecords(parseField(metadata, 'records', infinite));
   const saved = checkFingerprint(parseField(metadata, 'corpus'));
 
-  const resume = (runtime: Runtime, data: Data): T => {
+  const resume = (runtime: Runtime, data: Data, teacher?: Model): T => {
     const now = training.fingerprint(data);
     if (JSON.stringify(saved) !== JSON.stringify(now)) {
       throw new InputError(
@@ -95,7 +95,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
     let resumed: T;
     try {
       checkSize(tensors, options, training.architecture(options, vocabulary, data));
-      resumed = training.create(runtime, vocabulary, options, data);
+      resumed = training.create(runtime, vocabulary, options, data, { teacher });
     } catch (error) {
       if (error instanceof InputError)
         throw new FileFormatError(`the checkpoint's options: ${error.message}`, { cause: error });
@@ -146,6 +146,8 @@ function checkPosition(value: unknown): Position {
 function checkOptions<Options extends TrainingOptions>(value: unknown, sample: Options): Options {
   const config = checkConfig(value);
   checkTypes(value, sample, 'options');
+  const { distillation } = value as Options;
+  if (distillation !== undefined) checkTypes(distillation, { weight: 0, temperature: 0 }, 'options.distillation');
   return { ...(value as Options), ...config };
 }
 

@@ -9,7 +9,7 @@ import type { IntentModelConfig } from './config.js';
 import { dropout, type StepDropout } from './dropout.js';
 import { embed } from './embedding.js';
 import { linear } from './linear.js';
-import { softmaxLoss } from './loss.js';
+import { softmaxLoss, type Taught } from './loss.js';
 import { lstm } from './lstm.js';
 import { checkModelSize, createParts, Model, type ModelParts } from './model.js';
 import { joinColumns, selectRows } from './rows.js';
@@ -57,6 +57,10 @@ export class IntentModel extends Model {
     return new IntentModel(runtime, config, vocabulary, labels, createParts(runtime, config, architecture, seed));
   }
 
+  override get meaning(): unknown {
+    return [this.vocabulary, this.labels];
+  }
+
   /** Logits [B, labels]. With `drop`, the model is being trained. */
   forward(tape: Tape, batch: SentenceBatch, drop?: StepDropout): Tensor {
     const { weight, bias } = this.parts.head;
@@ -64,8 +68,14 @@ export class IntentModel extends Model {
   }
 
   /** The loss of the labels' numbers, i32[B], see softmaxLoss(). */
-  loss(tape: Tape, batch: SentenceBatch, targets: Pointer, drop?: StepDropout): { sum: number; count: number } {
-    return softmaxLoss(tape, this.parts.head, this.features(tape, batch, drop), targets);
+  loss(
+    tape: Tape,
+    batch: SentenceBatch,
+    targets: Pointer,
+    drop?: StepDropout,
+    taught?: Taught,
+  ): { sum: number; count: number } {
+    return softmaxLoss(tape, this.parts.head, this.features(tape, batch, drop), targets, taught);
   }
 
   /** What the head works on: the states at both ends of the last layer, side by side, [B, 2 H]. */

@@ -9,7 +9,7 @@ import type { ModelConfig } from './config.js';
 import { dropout, type StepDropout } from './dropout.js';
 import { embed } from './embedding.js';
 import { linear } from './linear.js';
-import { softmaxLoss } from './loss.js';
+import { softmaxLoss, type Taught } from './loss.js';
 import { lstm } from './lstm.js';
 import { checkModelSize, createParts, Model, type ModelParts } from './model.js';
 
@@ -64,8 +64,8 @@ export class LanguageModel extends Model {
   }
 
   /** The loss of the targets, i32[T B], see softmaxLoss(). */
-  loss(tape: Tape, targets: Pointer, ...tokens: Tokens): { sum: number; count: number } {
-    return softmaxLoss(tape, this.parts.head, this.features(tape, ...tokens), targets);
+  loss(tape: Tape, targets: Pointer, tokens: Tokens, taught?: Taught): { sum: number; count: number } {
+    return softmaxLoss(tape, this.parts.head, this.features(tape, ...tokens), targets, taught);
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
+import { InputError } from '../errors.js';
 import type { Operator } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';
@@ -10,12 +11,37 @@ export interface SoftmaxHead {
   bias: Parameter; // [V]
 }
 
+/** How much a model learns from a teacher's probabilities instead of from the text alone. */
+export interface Distillation {
+  /** Share of the teacher in the loss, 0 to 1. */
+  weight: number;
+  /** Above 1, the teacher's lesser choices count for more. */
+  temperature: number;
+}
+
+/** A teacher's logits, [R,V], which are written over, and how much they count. */
+export interface Taught extends Distillation {
+  logits: Pointer;
+}
+
+export function checkDistillation({ weight, temperature }: Distillation): void {
+  if (!(weight >= 0 && weight <= 1)) throw new InputError(`distill: weight ${weight}; it must be from 0 to 1`);
+  if (!(temperature > 0 && Number.isFinite(temperature))) {
+    throw new InputError(`distill: temperature ${temperature}; it must be a positive number`);
+  }
+}
+
 /** Bytes of logits at a time: they should still be in cache when their gradient is taken. */
 const BLOCK_BYTES = 2 ** 21;
 
 /**
  * Cross-entropy of the targets, i32[R], under softmax(W x + bias), x[R,N]; a negative target does not count. Returns the
  * sum over the rows that count, in nats, and their number; the gradient is that of the mean.
+ * With a teacher, the loss of a row is
+ *
+ *   (1 - weight) cross-entropy + weight T^2 KL(softmax(teacher's logits / T) || softmax(logits / T)), T the temperature
+ *
+ * (Hinton et al., 2015).
  *
  * It is the end of the tape, so the way back begins here: logits, their gradient and x's are made block by block, and
  * the logits, the largest tensor there is, are stored once.
@@ -25,6 +51,7 @@ export function softmaxLoss(
   { weight, bias }: SoftmaxHead,
   x: Tensor,
   targets: Pointer,
+  taught?: Taught,
 ): { sum: number; count: number } {
   const { runtime, recording } = tape;
   const { kernels } = runtime;
@@ -67,6 +94,9 @@ export function softmaxLoss(
       count ? 1 / count : 0,
       scratch[i],
       back.scratch[i],
+      taught ? taught.logits + at * V : 0,
+      taught?.weight ?? 0,
+      taught?.temperature ?? 1,
     ];
   });
   runtime.parallel('f32_softmax_head', calls);

@@ -30,6 +30,11 @@ export abstract class Model {
     readonly parts: ModelParts,
   ) {}
 
+  /** What the numbers of its inputs and outputs mean, as JSON would have it. */
+  get meaning(): unknown {
+    return this.vocabulary;
+  }
+
   /** The LSTM's matrices, which are what is compressed, by their names in files. */
   matrices(): [string, Operator][] {
     return this.layers().flatMap(([name, { ih, hh }]): [string, Operator][] => [

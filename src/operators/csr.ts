@@ -129,3 +129,16 @@ export function toBlocks(M: number, { values, columns, starts }: CsrArrays, bloc
   }
   return result;
 }
+
+/** The place in W, of N columns, of each value, [blocks, size]. */
+export function placesOf(N: number, rows: BlockRows, columns: Uint32Array, starts: Uint32Array): Uint32Array {
+  const { size, stride } = rows;
+  const places = new Uint32Array(columns.length * size);
+  for (let group = 0; group < starts.length - 1; group++) {
+    const first = firstRow(group, rows);
+    for (let k = starts[group]; k < starts[group + 1]; k++) {
+      for (let row = 0; row < size; row++) places[k * size + row] = (first + row * stride) * N + columns[k];
+    }
+  }
+  return places;
+}

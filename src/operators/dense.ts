@@ -66,6 +66,10 @@ export class Dense extends Operator {
     noise(this.weight, Math.sqrt(3 * variance));
   }
 
+  fit(w: ArrayLike<number>): void {
+    this.weight.data.set(w);
+  }
+
   spec(): OperatorSpec {
     return { type: 'dense', shape: [this.M, this.N] };
   }

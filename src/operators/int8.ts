@@ -1,3 +1,4 @@
+import { InputError } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Dense } from './dense.js';
 import type { OperatorSpec } from './spec.js';
@@ -19,6 +20,10 @@ export class Int8 extends Dense {
     super(runtime, M, N);
     const { data } = this.weight;
     for (let i = 0; i < data.length; i++) data[i] = arrays.weight[i] * arrays.scales[Math.floor(i / N)];
+  }
+
+  override fit(): void {
+    throw new InputError('Int8: it is for inference, and its numbers stay what they are');
   }
 
   override spec(): OperatorSpec {

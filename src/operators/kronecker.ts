@@ -1,6 +1,7 @@
 import { kron } from '../reference.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { nearestKronecker } from './decompose.js';
 import { type Dense, packedBytes } from './dense.js';
 import { type Noise, Operator } from './operator.js';
 import type { Place, Program } from './program.js';
@@ -68,6 +69,12 @@ export class Kronecker extends Operator {
   initialise(variance: number, noise: Noise): void {
     this.B.initialise(Math.sqrt(variance), noise);
     this.C.initialise(Math.sqrt(variance), noise);
+  }
+
+  fit(w: ArrayLike<number>): void {
+    const nearest = nearestKronecker(w, this.B.M, this.B.N, this.C.M, this.C.N);
+    this.B.fit(nearest.B);
+    this.C.fit(nearest.C);
   }
 
   spec(): OperatorSpec {

@@ -1,7 +1,7 @@
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
-import { type BlockRows, firstRow } from './csr.js';
+import { type BlockRows, firstRow, placesOf } from './csr.js';
 import { Dense } from './dense.js';
 import type { Place, Program } from './program.js';
 import { PRUNED, sizeOf } from './pruning.js';
@@ -90,20 +90,7 @@ export class Masked extends Dense {
       for (let j = 0; j < N; j++) if (mask[first + j]) columns[k++] = j;
       starts[group + 1] = k;
     }
-    return { columns, starts, indices: this.places(columns, starts) };
-  }
-
-  private places(columns: Uint32Array, starts: Uint32Array): Uint32Array {
-    const { N, rows } = this;
-    const { size, stride } = rows;
-    const places = new Uint32Array(columns.length * size);
-    for (let group = 0; group < starts.length - 1; group++) {
-      const first = firstRow(group, rows);
-      for (let k = starts[group]; k < starts[group + 1]; k++) {
-        for (let row = 0; row < size; row++) places[k * size + row] = (first + row * stride) * N + columns[k];
-      }
-    }
-    return places;
+    return { columns, starts, indices: placesOf(N, rows, columns, starts) };
   }
 
   /** This matrix's weights at these places, in its memory; it must not be used any more. */
@@ -111,7 +98,7 @@ export class Masked extends Dense {
     const { runtime, M, N, rows, weight, roomSize } = this;
     const wanted = indexBytes(M, N, rows, columns.length);
     const room = wanted <= roomSize ? weight.mask : runtime.alloc(wanted);
-    weight.keep(this.places(columns, starts));
+    weight.keep(placesOf(N, rows, columns, starts));
     weight.mask = 0;
     return new Compressed(runtime, M, N, rows, weight, room, columns, starts);
   }

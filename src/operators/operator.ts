@@ -60,6 +60,8 @@ export abstract class Operator {
 
   /** Fills the parameters with uniform noise such that each entry of W has this variance. */
   abstract initialise(variance: number, noise: Noise): void;
+  /** Sets the parameters so that W comes near w[M,N], row-major, in the Frobenius norm. */
+  abstract fit(w: ArrayLike<number>): void;
   abstract spec(): OperatorSpec;
   /** W, row-major: for looking and testing, not for speed. */
   abstract toDense(): Float32Array;

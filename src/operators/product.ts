@@ -1,6 +1,7 @@
 import { InputError } from '../errors.js';
 import { f32_gemm_nn } from '../reference.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { nearestLowRank } from './decompose.js';
 import { type Noise, Operator } from './operator.js';
 import type { Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
@@ -49,6 +50,12 @@ export class Product extends Operator {
     // An entry of W is a sum of K products.
     this.U.initialise(Math.sqrt(variance / this.U.N), noise);
     this.V.initialise(Math.sqrt(variance / this.U.N), noise);
+  }
+
+  fit(w: ArrayLike<number>): void {
+    const nearest = nearestLowRank(w, this.M, this.N, this.U.N);
+    this.U.fit(nearest.U);
+    this.V.fit(nearest.V);
   }
 
   spec(): OperatorSpec {

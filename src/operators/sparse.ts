@@ -9,6 +9,7 @@ import {
   checkBlock,
   checkCsr,
   fromBlocks,
+  placesOf,
   rowsOf,
   toBlocks,
 } from './csr.js';
@@ -152,6 +153,15 @@ export class Sparse extends Operator {
 
   initialise(variance: number, noise: Noise): void {
     noise(this.weight, Math.sqrt(3 * variance));
+  }
+
+  /** Takes what stands at the places that have not been pruned. */
+  fit(w: ArrayLike<number>): void {
+    const { columns, starts, indices } = this.form.alive();
+    const { data } = this.weight;
+    for (const [k, place] of placesOf(this.N, this.rows, columns, starts).entries()) {
+      data[indices ? place : k] = w[place];
+    }
   }
 
   spec(): OperatorSpec {

@@ -121,6 +121,16 @@ export class Sum extends Operator {
     for (const term of this.terms) term.initialise(variance / this.terms.length, noise);
   }
 
+  /** The first term alone as well as it can, the next what that leaves, and so on. */
+  fit(w: ArrayLike<number>): void {
+    const rest = Float64Array.from(w);
+    for (const term of this.terms) {
+      term.fit(rest);
+      const values = term.toDense();
+      for (let i = 0; i < rest.length; i++) rest[i] -= values[i];
+    }
+  }
+
   spec(): OperatorSpec {
     return { type: 'sum', terms: this.terms.map((term) => term.spec()) };
   }

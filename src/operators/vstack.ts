@@ -62,6 +62,16 @@ export class VStack extends Operator {
     for (const block of this.blocks) block.initialise(variance, noise);
   }
 
+  fit(w: ArrayLike<number>): void {
+    const numbers = Float64Array.from(w);
+    let at = 0;
+    for (const block of this.blocks) {
+      const size = block.M * block.N;
+      block.fit(numbers.subarray(at, at + size));
+      at += size;
+    }
+  }
+
   spec(): OperatorSpec {
     return { type: 'vstack', blocks: this.blocks.map((block) => block.spec()) };
   }

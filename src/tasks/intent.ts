@@ -10,7 +10,16 @@ import type { OptimizerName } from '../train/optimizers.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { likeliest, softmax } from './softmax.js';
 import type { Vocabulary } from './text.js';
-import { type Fingerprint, fingerprintOf, type Quality, Training, type TrainingOptions } from './training.js';
+import {
+  alike,
+  type Fingerprint,
+  fingerprintOf,
+  type Quality,
+  started,
+  type TrainedModels,
+  Training,
+  type TrainingOptions,
+} from './training.js';
 
 export interface IntentOptions extends TrainingOptions, IntentModelConfig {}
 
@@ -35,6 +44,7 @@ export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentO
     coMatrixDropout: noCoMatrixDropout,
     alternate: 0,
     freeRate: adam ? { scale: 0.3, power: 1 } : { scale: 1, power: 0 },
+    factorRate: 1,
     measureEvery: 5,
   };
 }
@@ -73,6 +83,7 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     model: IntentModel,
     options: IntentOptions,
     readonly data: IntentData,
+    teacher?: IntentModel,
   ) {
     const { batch } = options;
     const { train, valid } = data;
@@ -93,7 +104,7 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     }
     const known = valid.intents.flatMap((intent, i) => (model.labels.includes(intent) ? [i] : []));
     if (known.length === 0) throw new InputError('valid: none of its intents is one of train');
-    super(model, options, Math.ceil(train.sentences.length / batch));
+    super(model, options, Math.ceil(train.sentences.length / batch), teacher);
     this.targets = Int32Array.from(train.intents, (intent) => model.labels.indexOf(intent));
     this.tokensPerStep = train.sentences.reduce((sum, { length }) => sum + length, 0) / this.pieces;
     const probed = known.slice(0, PROBE);
@@ -103,7 +114,13 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     };
   }
 
-  static create(runtime: Runtime, vocabulary: Vocabulary, options: IntentOptions, data: IntentData): IntentTraining {
+  static create(
+    runtime: Runtime,
+    vocabulary: Vocabulary,
+    options: IntentOptions,
+    data: IntentData,
+    { from, teacher }: TrainedModels = {},
+  ): IntentTraining {
     const labels = labelsOf(data.train);
     if (labels.length < 2) {
       throw new InputError(
@@ -111,7 +128,8 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
       );
     }
     const config = { ...modelConfig(options), embedding: options.embedding };
-    return new IntentTraining(IntentModel.create(runtime, config, vocabulary, labels, options.seed), options, data);
+    const model = started(IntentModel.create(runtime, config, vocabulary, labels, options.seed), from);
+    return new IntentTraining(model, options, data, teacher && alike('teacher', teacher, model));
   }
 
   static architecture(options: IntentOptions, vocabulary: Vocabulary, { train }: IntentData): Architecture {
@@ -151,7 +169,8 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     const targets = runtime.alloc(4 * chosen.length);
     runtime.ints(targets, chosen.length).set(chosen.map((i) => this.targets[i]));
     const drop = { rate: options.dropout, seed: options.seed, step: trainer.stepsDone };
-    const { sum, count } = model.loss(tape, batch, targets, drop);
+    const taught = this.taught((silent, teacher) => teacher.forward(silent, batch));
+    const { sum, count } = model.loss(tape, batch, targets, drop, taught);
     return sum / count;
   }
 

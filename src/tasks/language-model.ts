@@ -11,10 +11,13 @@ import type { Runtime } from '../wasm/runtime.js';
 import { Streams } from './batches.js';
 import type { Level, Vocabulary } from './text.js';
 import {
+  alike,
   type Fingerprint,
   fingerprintOf,
   type NamedArray,
   type Quality,
+  started,
+  type TrainedModels,
   Training,
   type TrainingOptions,
 } from './training.js';
@@ -47,6 +50,7 @@ export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'):
     // Adam moves every weight by about the learning rate, however small its gradient: that is too much for weights in
     // such numbers.
     freeRate: adam ? { scale: word ? 0.1 : 0.3, power: 1 } : { scale: 1, power: 0 },
+    factorRate: 1,
     measureEvery: 5,
   };
 }
@@ -64,6 +68,7 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
 
   readonly task = LanguageModelTraining.task;
   readonly state: State;
+  private readonly teacherState: State;
   private readonly streams: Streams;
   private readonly inputs: Pointer; // i32[bptt batch]
   private readonly targets: Pointer;
@@ -75,6 +80,7 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     model: LanguageModel,
     options: LanguageModelOptions,
     readonly corpus: EncodedCorpus,
+    teacher?: LanguageModel,
   ) {
     const { batch, bptt } = options;
     const streams = new Streams(corpus.train, batch, bptt, 'the training text');
@@ -83,9 +89,10 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     const { runtime, vocabulary } = model;
     vocabulary.check(corpus.train, 'train');
     vocabulary.check(corpus.valid, 'valid');
-    super(model, options, streams.pieces);
+    super(model, options, streams.pieces, teacher);
     this.streams = streams;
     this.state = model.newState(batch);
+    this.teacherState = teacher?.newState(batch) ?? [];
     this.inputs = runtime.zeros(4 * bptt * batch);
     this.targets = runtime.zeros(4 * bptt * batch);
     this.evaluation = new Evaluation(model);
@@ -98,9 +105,10 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     vocabulary: Vocabulary,
     options: LanguageModelOptions,
     corpus: EncodedCorpus,
+    { from, teacher }: TrainedModels = {},
   ): LanguageModelTraining {
-    const model = LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed);
-    return new LanguageModelTraining(model, options, corpus);
+    const model = started(LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed), from);
+    return new LanguageModelTraining(model, options, corpus, teacher && alike('teacher', teacher, model));
   }
 
   static architecture(options: LanguageModelOptions, vocabulary: Vocabulary): Architecture {
@@ -128,10 +136,14 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     const { runtime } = model;
     const { batch, bptt, seed, dropout } = options;
     const n = batch * bptt;
-    if (this.piece === 0) model.resetState(state, batch);
+    if (this.piece === 0) {
+      model.resetState(state, batch);
+      this.teacher?.resetState(this.teacherState, batch);
+    }
     streams.fill(this.piece, runtime.ints(inputs, n), runtime.ints(targets, n));
     const drop = { rate: dropout, seed, step: trainer.stepsDone };
-    const { sum, count } = model.loss(tape, targets, inputs, bptt, batch, state, drop);
+    const taught = this.taught((silent, teacher) => teacher.forward(silent, inputs, bptt, batch, this.teacherState));
+    const { sum, count } = model.loss(tape, targets, [inputs, bptt, batch, state, drop], taught);
     return sum / count;
   }
 
@@ -143,11 +155,21 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     return { perplexity: this.perplexity(this.corpus.valid) };
   }
 
+  protected override rehearseValidation(): void {
+    this.evaluation.meanLoss(this.corpus.valid.subarray(0, 2));
+  }
+
   protected override *carried(): Generator<NamedArray> {
-    const size = this.options.batch * this.options.hidden;
-    for (const [l, { h, c }] of this.state.entries()) {
-      yield { name: `state.${l}.h`, at: h, size };
-      yield { name: `state.${l}.c`, at: c, size };
+    const states = [
+      { name: 'state', state: this.state, hidden: this.options.hidden },
+      { name: 'teacher', state: this.teacherState, hidden: this.teacher?.config.hidden ?? 0 },
+    ];
+    for (const { name, state, hidden } of states) {
+      const size = this.options.batch * hidden;
+      for (const [l, { h, c }] of state.entries()) {
+        yield { name: `${name}.${l}.h`, at: h, size };
+        yield { name: `${name}.${l}.c`, at: c, size };
+      }
     }
   }
 
@@ -209,7 +231,7 @@ export class Evaluation {
       }
       const mark = runtime.mark();
       const tape = new Tape(runtime, false);
-      const piece = model.loss(tape, this.targets, this.inputs, steps, batch, state);
+      const piece = model.loss(tape, this.targets, [this.inputs, steps, batch, state]);
       runtime.release(mark);
       sum += piece.sum;
       tokens += piece.count;

@@ -1,11 +1,13 @@
-import type { Tape } from '../autograd/tape.js';
+import { Tape, type Tensor } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
 import type { Architecture } from '../nn/architecture.js';
 import type { ModelConfig } from '../nn/config.js';
+import { checkDistillation, type Distillation, type Taught } from '../nn/loss.js';
 import { type Model, matrixPlans } from '../nn/model.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
 import type { TrainRecord } from '../train/records.js';
+import { startFrom } from '../train/start.js';
 import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
@@ -16,6 +18,16 @@ export interface TrainingOptions extends ModelConfig, TrainerOptions {
   dropout: number;
   batch: number;
   epochs: number;
+  /** Learn from a teacher too. */
+  distillation?: Distillation;
+}
+
+/** Models that a training begins with; they must stand in its runtime, and their numbers mean what the model's do. */
+export interface TrainedModels {
+  /** What the weights start from, instead of from noise. */
+  from?: Model;
+  /** Whom `distillation` learns from. */
+  teacher?: Model;
 }
 
 /** How good a model is on a split. */
@@ -39,7 +51,7 @@ export interface TrainingClass<Options extends TrainingOptions, Data, T extends 
   readonly task: string;
   /** Options of all the types that there must be. */
   readonly sample: Options;
-  create(runtime: Runtime, vocabulary: Vocabulary, options: Options, data: Data): T;
+  create(runtime: Runtime, vocabulary: Vocabulary, options: Options, data: Data, trained?: TrainedModels): T;
   architecture(options: Options, vocabulary: Vocabulary, data: Data): Architecture;
   fingerprint(data: Data): Fingerprint;
 }
@@ -72,14 +84,17 @@ export abstract class Training<M extends Model = Model, Options extends Training
     readonly options: Options,
     /** In one pass over the data. */
     readonly pieces: number,
+    protected readonly teacher?: M,
   ) {
-    const { dropout, epochs } = options;
+    const { dropout, epochs, distillation } = options;
     if (!(dropout >= 0 && dropout < 1)) {
       throw new InputError(`dropout: ${dropout} was given; it must be at least 0 and below 1`);
     }
     if (!Number.isInteger(epochs) || epochs < 1) {
       throw new InputError(`epochs: ${epochs} was given; it must be a whole number of at least 1`);
     }
+    if (distillation) checkDistillation(distillation);
+    if (!distillation !== !teacher) throw new InputError('distill: a weight and a teacher go together; one is missing');
     const nonzeros = matrixPlans(options, model.architecture).map((plan) => plan.nonzeros);
     this.trainer = new Trainer(model, options, epochs * pieces, nonzeros);
   }
@@ -97,8 +112,17 @@ export abstract class Training<M extends Model = Model, Options extends Training
   protected abstract probe(): number;
   /** On all the validation data. */
   protected abstract validate(): Quality;
+  /** Takes the memory that validate() takes. */
+  protected rehearseValidation(): void {}
   /** What the next step depends on besides parameters and moments. */
   protected *carried(): Generator<NamedArray> {}
+
+  /** What the teacher says of a piece: its logits, made on a tape that remembers nothing. */
+  protected taught(forward: (tape: Tape, teacher: M) => Tensor): Taught | undefined {
+    const { teacher, model, options } = this;
+    if (!teacher || !options.distillation) return undefined;
+    return { ...options.distillation, logits: forward(new Tape(model.runtime, false), teacher).value };
+  }
 
   get totalSteps(): number {
     return this.trainer.totalSteps;
@@ -136,6 +160,20 @@ export abstract class Training<M extends Model = Model, Options extends Training
       this.records.push({ kind: 'valid', step: trainer.stepsDone, epoch, ...this.validate() });
     }
     return loss;
+  }
+
+  /** Goes through a step that changes nothing, so that the memory of all steps is held from here on: its bytes. */
+  rehearse(): number {
+    const { runtime } = this.model;
+    const carried = [...this.carried()].map(({ at, size }) => ({ at, values: runtime.floats(at, size).slice() }));
+    this.trainer.rehearse(
+      this.rows,
+      (tape) => this.forward(tape),
+      () => this.probe(),
+    );
+    this.rehearseValidation();
+    for (const { at, values } of carried) runtime.floats(at, values.length).set(values);
+    return runtime.usage().held;
   }
 
   /** Every array of floats that the next step depends on, by name. */
@@ -186,6 +224,22 @@ export abstract class Training<M extends Model = Model, Options extends Training
     const last = this.trainer.stepsDone - 1;
     throw diverged(what, value, last, Math.floor(last / this.pieces));
   }
+}
+
+/** A model whose weights start from those of a trained one, where there is one. */
+export function started<M extends Model>(model: M, from: Model | undefined): M {
+  if (from) startFrom(model, alike('from', from, model));
+  return model;
+}
+
+/** A trained model, seen to be of the same kind and to mean the same by its numbers; sizes may differ. */
+export function alike<M extends Model>(what: string, trained: Model, model: M): M {
+  if (trained.runtime !== model.runtime) throw new InputError(`${what}: the model stands in another runtime`);
+  if (trained.kind !== model.kind) throw new InputError(`${what}: of kind ${trained.kind}; ${model.kind} is wanted`);
+  if (JSON.stringify(trained.meaning) !== JSON.stringify(model.meaning)) {
+    throw new InputError(`${what}: the model's words or answers are others; their numbers must mean the same`);
+  }
+  return trained as M;
 }
 
 export function fingerprintOf(train: number, valid: number, contents: Iterable<ArrayLike<number>>): Fingerprint {

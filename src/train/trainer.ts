@@ -33,9 +33,11 @@ export interface TrainerOptions {
   alternate: number;
   /**
    * Free weights, those of a dense matrix or of M_sp, learn at min(1, scale density^-power) of the learning rate: a
-   * weight among many starts slowly, the few that stay get the full rate. Factors always get it.
+   * weight among many starts slowly, the few that stay get the full rate.
    */
   freeRate: { scale: number; power: number };
+  /** What structured matrices, S or all there is, learn at, as a multiple of the learning rate. */
+  factorRate: number;
   /** A CMA record at every so many prunings. */
   measureEvery: number;
 }
@@ -110,16 +112,9 @@ export class Trainer {
     const { options, annealing, stepsDone: step } = this;
     if (annealing?.due(step)) this.prune(annealing, probe);
     if (options.alternate) this.freezeHalf(Math.floor(step / options.alternate) % 2);
-    const progress = step / this.totalSteps;
-    setCoMatrixDropout(this.sums, options.coMatrixDropout, { seed: options.seed, step, batch, progress });
-
-    const mark = runtime.mark();
-    const tape = new Tape(runtime, true);
     for (const { grad, size } of this.parameters) runtime.floats(grad, size).fill(0);
-    const mean = loss(tape);
+    const mean = this.backward(batch, loss);
     if (!Number.isFinite(mean)) throw diverged('loss', mean, step, epoch);
-    tape.backward();
-    runtime.release(mark);
 
     let squares = 0;
     for (const { grad, size, frozen } of this.parameters) {
@@ -129,6 +124,26 @@ export class Trainer {
     if (!Number.isFinite(norm)) throw diverged("gradient's norm", norm, step, epoch);
     this.optimizer.step(this.learningRate(epoch), options.clip && norm > options.clip ? options.clip / norm : 1);
     return mean;
+  }
+
+  /** Adds the gradients of a mean loss, under the masks of this step, and returns it. */
+  private backward(batch: number, loss: (tape: Tape) => number): number {
+    const { runtime } = this.model;
+    const { options, stepsDone: step } = this;
+    const progress = step / this.totalSteps;
+    setCoMatrixDropout(this.sums, options.coMatrixDropout, { seed: options.seed, step, batch, progress });
+    const mark = runtime.mark();
+    const tape = new Tape(runtime, true);
+    const mean = loss(tape);
+    tape.backward();
+    runtime.release(mark);
+    return mean;
+  }
+
+  /** Takes the memory that a step and a measurement take: what they compute is forgotten. */
+  rehearse(batch: number, loss: (tape: Tape) => number, probe: () => number): void {
+    this.backward(batch, loss);
+    this.unmasked(() => measureAdaptation(this.model.runtime, this.sums, probe));
   }
 
   private prune(annealing: SparsityAnnealing, probe: () => number): void {
@@ -175,8 +190,15 @@ export class Trainer {
       sparse.weight.rateScale = nonzeros ? rate(nonzeros / (M * N)) : 1;
     }
     this.sparsity = all ? 1 - alive / all : 0;
-    for (const [, operator] of this.model.matrices()) {
-      if (operator instanceof Dense) operator.weight.rateScale = rate(1);
+    for (const [name, operator] of this.model.matrices()) {
+      if (operator instanceof Dense) {
+        operator.weight.rateScale = rate(1);
+        continue;
+      }
+      for (const [, inner] of walk(operator, name)) {
+        if (inner instanceof Sparse) continue;
+        for (const parameter of inner.own()) parameter.rateScale = this.options.factorRate;
+      }
     }
   }
 
@@ -203,6 +225,7 @@ function checkOptions({
   coMatrixDropout,
   alternate,
   freeRate,
+  factorRate,
   measureEvery,
   seed,
 }: TrainerOptions): void {
@@ -213,6 +236,7 @@ function checkOptions({
   check('clip', clip, clip >= 0 && Number.isFinite(clip), 'at least 0, which is no clipping');
   check('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0');
   check('alternate', alternate, Number.isInteger(alternate) && alternate >= 0, 'a whole number of steps, or 0');
+  check('factor rate', factorRate, factorRate > 0 && Number.isFinite(factorRate), 'a positive number');
   check('free rate scale', freeRate.scale, freeRate.scale > 0 && Number.isFinite(freeRate.scale), 'a positive number');
   check(
     'free rate power',

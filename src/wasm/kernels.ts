@@ -138,6 +138,17 @@ export interface Kernels {
     V: number,
     scale: number,
   ): void;
+  f32_distill(
+    x: Pointer,
+    t: Pointer,
+    targets: Pointer,
+    losses: Pointer,
+    R: number,
+    V: number,
+    weight: number,
+    temperature: number,
+    scale: number,
+  ): void;
 
   f32_softmax_head(
     forward: Pointer,
@@ -156,6 +167,9 @@ export interface Kernels {
     scale: number,
     scratch: Pointer,
     scratchBack: Pointer,
+    taught: Pointer,
+    weight: number,
+    temperature: number,
   ): void;
 
   // embedding.ts

@@ -57,6 +57,26 @@ async function refuse(code: 1 | 2, message: RegExp, line: string, ...rest: strin
   return stderr;
 }
 
+test('a trained model to start from or to learn from', async () => {
+  const line = SMALL.replace('--hidden 8 ', '');
+  await refuse(2, /cannot read no\.safetensors: there is no such file/, `${line} --from no.safetensors`);
+  await refuse(1, /cut\.safetensors: /, `${line} --from cut.safetensors`);
+  for (const [option, given, there] of [
+    ['hidden', 9, 8],
+    ['layers', 1, 2],
+    ['level', 'char', 'word'],
+    ['vocab', 5, '\\d+'],
+  ]) {
+    const message = new RegExp(`--${option}: ${given} was given, but the model of --from has ${there}`);
+    await refuse(2, message, `${line} --from good.safetensors --${option} ${given}`);
+  }
+  await refuse(2, /--distill wants a teacher: /, `${line} --distill 0.5`);
+  await refuse(2, /--teacher goes with --distill/, `${line} --teacher good.safetensors`);
+  await refuse(2, /--distill: 'x' was given/, `${line} --from good.safetensors --distill x`);
+  await refuse(2, /^dopant: distill: weight 2;/, `${line} --from good.safetensors --distill 2`);
+  await refuse(2, /^dopant: distill: temperature 0;/, `${line} --teacher good.safetensors --distill 0.5,0`);
+});
+
 test('a text that is not there, or no text', async () => {
   const data = (name: string) => SMALL.replace('text.txt', name);
   await refuse(2, /data: no such file or folder: 'nowhere\.txt'; give 'sotu', a text file/, data('nowhere.txt'));

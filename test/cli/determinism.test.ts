@@ -18,10 +18,12 @@ const RUNS = {
   kron: `${SMALL} --hidden 16 --epochs 3 --cmr 0.2 --dropout 0.2 --anneal 0.1,0.8`,
   hmd: `${SMALL} --hidden 9 --epochs 4 --method doped-hmd --optimizer sgd --decay 0,1.2 --cmr 0.1 --cmr-hold --alternate 5 --block 4`,
 };
+const TAUGHT = `${SMALL} --from dense.safetensors --distill 0.5,2 --epochs 3 --dropout 0.2`;
 const CHECKPOINT = 'checkpoint.safetensors';
 
 test.before(async () => {
-  for (const [name, line] of Object.entries(RUNS)) {
+  await succeed(folder, `${SMALL} --method dense --hidden 16 --epochs 1 --seed 3 --out dense.safetensors`);
+  for (const [name, line] of Object.entries({ ...RUNS, taught: TAUGHT })) {
     await succeed(folder, `${line} --out ${name}.safetensors --records ${name}.json`);
   }
 });
@@ -101,11 +103,8 @@ test('Ctrl-C without --checkpoint tells that nothing was kept', async () => {
 });
 
 /** A run that was stopped early, in a folder of its own. */
-async function stop(checkpoint: string): Promise<void> {
-  const { child, ended } = await startSaving(
-    `${RUNS.kron} --checkpoint ${checkpoint} --out ${checkpoint}.out`,
-    checkpoint,
-  );
+async function stop(checkpoint: string, line = RUNS.kron): Promise<void> {
+  const { child, ended } = await startSaving(`${line} --checkpoint ${checkpoint} --out ${checkpoint}.out`, checkpoint);
   child.kill('SIGINT');
   assert.is((await ended).code, 1);
 }
@@ -163,6 +162,18 @@ test('another text than the run began with is refused', async () => {
   cpSync(path('kept.txt'), path('text.txt'));
   await succeed(folder, 'train lm --resume moved');
   assert.is(bytes('moved.out'), bytes('kron.safetensors'));
+});
+
+test('a run goes on with the teacher that it had, and with no other', async () => {
+  await stop('taught', TAUGHT);
+  cpSync(path('dense.safetensors'), path('kept.safetensors'));
+  cpSync(path('kron.safetensors'), path('dense.safetensors'));
+  await refused('train lm --resume taught', /teacher: dense\.safetensors is not the file any more/);
+  rmSync(path('dense.safetensors'));
+  await refused('train lm --resume taught', /cannot read dense\.safetensors: there is no such file/);
+  cpSync(path('kept.safetensors'), path('dense.safetensors'));
+  await succeed(folder, 'train lm --resume taught');
+  assert.is(bytes('taught.out'), bytes('taught.safetensors'));
 });
 
 test('a run that is over writes its model again, elsewhere when asked', async () => {

@@ -170,6 +170,39 @@ test('intents: without a test split the final runs are those of the validation s
   assert.match(readFileSync(path('page.html'), 'utf8'), /valid accuracy, %/);
 });
 
+test('a cell starts from the models of another, those of its seed', async () => {
+  const from = { epochs: 1, from: '@teacher' };
+  const cells = [
+    { name: 'teacher', method: 'dense', with: { epochs: 1 } },
+    { name: 'pupil', method: 'doped-kron', compression: 5, with: { ...from, distill: 0.5 } },
+  ];
+  write('from.json', { settings, tune: { lr: [0.01, 0.03] }, seeds: [1, 2], cells });
+  await succeed(folder, 'experiment from.json --out from');
+  const runs = await facts('from');
+  const teachers = runs.filter(({ cell, final }) => cell === 'teacher' && final);
+  const pupils = runs.filter(({ cell }) => cell === 'pupil');
+  assert.equal([teachers.length, pupils.length], [2, 3]);
+  for (const pupil of pupils) {
+    const teacher = teachers.find(({ settings: { seed } }) => seed === pupil.settings.seed)!;
+    assert.is(pupil.settings.from, `@${teacher.name}`);
+  }
+  assert.equal(readdirSync(path('from', '.scratch')), []);
+  const last = pupils.find(({ settings: { seed } }) => seed === 2)!;
+  // Its teacher is trained again where its model is gone.
+  rmSync(path('from', `${last.name}.json`));
+  await succeed(folder, 'experiment from.json --out from');
+  assert.equal(await facts('from'), runs);
+  // By hand it comes to the same.
+  const flags = (run: typeof last) =>
+    Object.entries({ ...run.settings, ...(run.settings.from && { from: 'teacher.safetensors' }) })
+      .map(([name, value]) => `--${name} ${value}`)
+      .join(' ');
+  const teacher = teachers.find(({ settings: { seed } }) => seed === 2)!;
+  await succeed(folder, `train lm ${flags(teacher)} --out teacher.safetensors`);
+  const { valid, test } = await json<TrainResult>(folder, `train lm ${flags(last)}`);
+  assert.equal([last.result!.valid, last.result!.test], [valid, test]);
+});
+
 test('what is wrong is refused before anything starts, with its place', async () => {
   const cases: [unknown, string, RegExp][] = [
     [

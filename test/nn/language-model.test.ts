@@ -131,7 +131,7 @@ for (const method of ['dense', 'doped-kron', 'doped-hmd'] as const) {
     for (const [, parameter] of model.parameters()) parameter.prepareGradient();
 
     const tape = new Tape(runtime, true);
-    const { sum, count } = model.loss(tape, place(runtime, targets), place(runtime, ids), T, B, state, drop);
+    const { sum, count } = model.loss(tape, place(runtime, targets), [place(runtime, ids), T, B, state, drop]);
     tape.backward();
     const slow = (numbers?: SlowOptions['numbers']) => {
       const loss = slowLoss(slowForward(model, ids, T, B, { state: before, drop, numbers }).logits, targets, V);

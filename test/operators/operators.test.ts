@@ -141,6 +141,61 @@ test('battery: dense, larger than all blocks', () => battery((rt) => dense(rt, 5
 test('battery: dense, wider than all blocks', () => battery((rt) => dense(rt, 263, 523), [2]));
 test('battery: compressed, large', () => battery((rt) => compressed(rt, 150, 210, 0.05), [1, 9]));
 
+// ---- fitting
+
+// Those whose kinds of matrices are found again: of a sum, the first term takes what it can; a sparse one keeps its places.
+for (const name of Object.keys(cases).filter(
+  (name) => !/^(masked|compressed|product of|vstack of three|sum of)|pruned$/.test(name),
+)) {
+  test(`fit finds a matrix of its own kind again: ${name}`, () =>
+    scoped(() => {
+      const [given, fitted] = [cases[name](runtime), cases[name](runtime)];
+      fill(given);
+      fill(fitted);
+      const w = denseOf(given);
+      fitted.fit(w);
+      const norm = Math.hypot(...w);
+      const error = Math.hypot(...denseOf(fitted).map((value, i) => value - w[i]));
+      // Factors are rounded to f32, and so is their product.
+      assert.ok(error <= gamma(roundings(given)) * norm, `off by ${error} of ${norm}`);
+    }));
+}
+
+test('fit: a sparse matrix takes what stands where it has entries', () => {
+  scoped(() => {
+    for (const name of Object.keys(cases).filter((name) => /^(masked|compressed)/.test(name))) {
+      const sparse = cases[name](runtime) as Sparse;
+      const { starts, columns } = sparse.entries();
+      const w = values(sparse.M * sparse.N).map((value) => value + 2); // no zeros
+      sparse.fit(w);
+      const kept = reference.csrToDense(new Float32Array(columns.length).fill(1), columns, starts, sparse.M, sparse.N);
+      assert.equal(
+        sparse.toDense(),
+        w.map((value, i) => value * kept[i]),
+        name,
+      );
+    }
+  });
+});
+
+test('fit: the dopants are what the structure leaves', () => {
+  scoped(() => {
+    const build = () => doped(runtime, kron(runtime, [4, 2, 3, 5]));
+    const [sum, structure] = [build(), kron(runtime, [4, 2, 3, 5])];
+    const w = values(sum.M * sum.N);
+    sum.fit(w);
+    structure.fit(w);
+    assert.equal(sum.terms[0].toDense(), structure.toDense());
+    assertClose(
+      denseOf(sum),
+      w,
+      w.map(Math.abs).map((value) => value + 1),
+      gamma(4),
+      'the sum',
+    );
+  });
+});
+
 // ---- random trees
 
 /** An operator as data, so that a counterexample can be read. */

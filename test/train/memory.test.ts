@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { encodeLanguageModel } from '../../src/io/model-file.js';
 import { LanguageModelTraining } from '../../src/tasks/language-model.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { collectGarbage } from '../garbage.js';
@@ -52,6 +53,16 @@ test('a thousand steps, with pruning, take no more WebAssembly memory than the f
     assert.equal(runtime.usage(), before);
   }
   assert.ok(alive(run) < weights / 2, 'pruning should have gone on');
+});
+
+test('a rehearsal takes all the memory that a training wants, and changes no bit of it', () => {
+  const [one, other] = [training(), training()];
+  const held = one.rehearse();
+  for (const run of [one, other]) take(run, 130);
+  assert.ok(one.epoch > 1 && one.records.some(({ kind }) => kind === 'cma'));
+  assert.is(one.model.runtime.usage().held, held);
+  assert.equal(one.records, other.records);
+  assert.is(Buffer.compare(encodeLanguageModel(one.model), encodeLanguageModel(other.model)), 0);
 });
 
 test('nor do they leave anything in the JavaScript heap but their records', () => {

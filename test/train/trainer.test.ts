@@ -190,6 +190,8 @@ test('bad options are refused by name', () => {
     [{ seed: 2 ** 53 }, /^seed: 9007199254740992 /],
     [{ alternate: -1 }, /^alternate: -1 /],
     [{ alternate: 0.5 }, /^alternate: 0\.5 /],
+    [{ factorRate: 0 }, /^factor rate: 0 /],
+    [{ factorRate: Number.NaN }, /^factor rate: NaN /],
     [{ freeRate: { scale: 0, power: 1 } }, /^free rate scale: 0 /],
     [{ freeRate: { scale: Number.POSITIVE_INFINITY, power: 1 } }, /^free rate scale: Infinity /],
     [{ freeRate: { scale: 1, power: -1 } }, /^free rate power: -1 /],
@@ -257,7 +259,8 @@ test('free weights learn at min(1, scale density^-power) of the rate, as they ar
     ['hmd', 'none'],
   ] as const satisfies [Method, string][]) {
     const freeRate = { scale: 0.2, power: 0.5 };
-    const run = training({ method, freeRate, annealing: { ...defaultAnnealing, every: 2 }, epochs: 1 });
+    const factorRate = 3;
+    const run = training({ method, freeRate, factorRate, annealing: { ...defaultAnnealing, every: 2 }, epochs: 1 });
     const { model } = run;
     const seen = new Set<number>();
     const check = () => {
@@ -270,6 +273,9 @@ test('free weights learn at min(1, scale density^-power) of the rate, as they ar
         if (method === 'dense') wanted.set(parametersOf(operator)[0], 0.2);
       }
       assert.is(wanted.size, free === 'none' ? 0 : 4);
+      for (const parameter of model.matrices().flatMap(([, operator]) => parametersOf(operator))) {
+        if (!wanted.has(parameter)) wanted.set(parameter, factorRate);
+      }
       for (const [name, parameter] of model.parameters()) {
         relativelyClose(parameter.rateScale, wanted.get(parameter) ?? 1, 8 * U64, `${method} ${name}`);
       }

@@ -75,8 +75,9 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       const reading = known.get(key) ?? read(source);
       known.set(key, reading);
       const { data, vocabulary, encoded } = await reading;
-      // The training itself knows best what it takes.
-      const training = task.training.create(new Runtime(), vocabulary, options, encoded);
+      // The training itself knows best what it takes. The models that it starts with need not be there yet.
+      const alone = { ...options, distillation: undefined };
+      const training = task.training.create(new Runtime(), vocabulary, alone, encoded);
       task.test(training, data);
       const matrices = training.model.operators();
       const weights = matrices.reduce((sum, [, { M, N }]) => sum + M * N, 0);
