@@ -11,6 +11,7 @@ import { basesOf, type Cell, independentParts, type Run, runsOf, type Settings }
 import { naming, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
 import { type Order, Runner } from './experiment/runner.js';
+import { measureOf, summarise } from './experiment/summary.js';
 import { type Cost, type Given, type Task, taskOf } from './experiment/task.js';
 import { formatTable } from './table.js';
 import { Interrupted } from './training.js';
@@ -184,10 +185,6 @@ function showResults(orders: readonly Order[], records: ReadonlyMap<string, RunR
     const of = (list: readonly Run[]) => list.flatMap(({ name }) => records.get(name) ?? []);
     return { cell, failed: of([...tuning, ...final]).filter(({ failed }) => failed).length, final: of(final) };
   });
-  const mean = (list: readonly RunRecord[], split: 'valid' | 'test') => {
-    const values = list.flatMap(({ result }) => Object.values(result?.[split] ?? {}) as number[]);
-    return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : Number.NaN;
-  };
   if (json) {
     const told = cells.map(({ cell: { label }, failed, final }) => {
       const runs = final.map(({ name, settings: { seed }, result }) => ({ name, seed, ...result }));
@@ -196,14 +193,20 @@ function showResults(orders: readonly Order[], records: ReadonlyMap<string, RunR
     process.stdout.write(`${JSON.stringify({ out, records: records.size, cells: told })}\n`);
     return;
   }
-  const columns = ['cell', 'seeds', 'valid', 'test', 'failed'];
-  const rows = cells.map(({ cell, failed, final }) => [
-    cell.label,
-    final.map(({ settings }) => settings.seed).join(' '),
-    mean(final, 'valid').toFixed(3),
-    mean(final, 'test').toFixed(3),
-    failed,
-  ]);
+  const columns = ['cell', 'seeds', 'measure', 'valid', 'test', 'failed'];
+  const rows = cells.map(({ cell: { label }, failed, final }) => {
+    const summary = summarise(final);
+    if (!summary) return [label, '-', '-', '-', '-', failed];
+    const { runs, valid, test } = summary;
+    return [
+      label,
+      runs.map(({ settings }) => settings.seed).join(' '),
+      measureOf(runs[0].result!.valid),
+      valid.mean.toFixed(3),
+      test ? test.mean.toFixed(3) : '-',
+      failed,
+    ];
+  });
   process.stdout.write(`${formatTable({ columns, rows })}\nrecords in ${out}\n`);
 }
 

@@ -70,8 +70,17 @@ function summaryOf(groups: readonly Group[]) {
 
 /** The methods as they are; then what was changed in them, beside what it was changed from. */
 function sectionsOf(group: Group): Section[] {
-  const isPlain = ({ label, method }: CellSummary) =>
-    label === method || (/^ [\d.]+x$/.test(label.slice(method.length)) && label.startsWith(method));
+  // Of the cells of a method at a compression, the one that is called no more than that.
+  const named = ({ label, method, runs }: CellSummary) =>
+    label.endsWith(method) || label.endsWith(`${method} ${runs[0].compression}x`);
+  const isPlain = (cell: CellSummary) =>
+    named(cell) &&
+    group.cells.every(
+      (other) =>
+        other.method !== cell.method ||
+        other.runs[0].compression !== cell.runs[0].compression ||
+        other.label.length >= cell.label.length,
+    );
   const plain = group.cells.filter(isPlain);
   const varied = group.cells.filter((cell) => !isPlain(cell));
   if (plain.length === 0) return [sectionOf(group, group.title, false)];

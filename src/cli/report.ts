@@ -346,6 +346,12 @@ function runCharts(runs: ReportRun[]): Chart[] {
       { scale: 'auto' },
     ),
     chart(
+      'Validation accuracy',
+      'Higher is better; it moves in steps where the split is small.',
+      'right answers (%)',
+      runLines('valid', ({ accuracy }) => (accuracy === undefined ? Number.NaN : 100 * accuracy)),
+    ),
+    chart(
       'Sparsity of M_sp',
       'Should climb steeply, level out at its target and stay there; compare steps where it climbs with the charts below.',
       'zeros (%)',

@@ -1,4 +1,4 @@
-import type { Plan } from '../infer/index.js';
+import type { IntentPlan, Plan } from '../infer/index.js';
 
 const ROUNDS = 100;
 const STEPS_A_ROUND = 20;
@@ -13,23 +13,31 @@ export interface StepTimes {
 
 /** Medians of one step of each model; the models take turns. */
 export function timeSteps(plans: readonly Plan[]): StepTimes[] {
-  const runs = plans.map((plan) => {
+  const steps = plans.flatMap((plan) => {
     const session = plan.session();
     const x = new Float32Array(plan.hidden);
-    const timed = (step: () => void) => {
+    return [() => session.step(x), () => session.next(1)];
+  });
+  const times = medians(steps);
+  return plans.map((_, i) => ({ lstm: times[2 * i], token: times[2 * i + 1] }));
+}
+
+/** The median of a sentence of ten words, in microseconds. */
+export function timeSentence(plan: IntentPlan): number {
+  const { tokens } = plan.vocabulary;
+  const sentence = Array.from({ length: 10 }, (_, i) => tokens[i % tokens.length]).join(' ');
+  return medians([() => plan.classify(sentence)])[0];
+}
+
+/** The steps take turns, so that whatever else the machine does falls on all of them. */
+function medians(steps: readonly (() => unknown)[]): number[] {
+  const times = steps.map(() => [] as number[]);
+  for (let round = 0; round < ROUNDS; round++) {
+    steps.forEach((step, which) => {
       const start = performance.now();
       for (let i = 0; i < STEPS_A_ROUND; i++) step();
-      return ((performance.now() - start) / STEPS_A_ROUND) * 1000;
-    };
-    return { lstm: () => timed(() => session.step(x)), token: () => timed(() => session.next(1)) };
-  });
-  const times = plans.map(() => ({ lstm: [] as number[], token: [] as number[] }));
-  for (let round = 0; round < ROUNDS; round++) {
-    runs.forEach(({ lstm, token }, i) => {
-      times[i].lstm.push(lstm());
-      times[i].token.push(token());
+      times[which].push(((performance.now() - start) / STEPS_A_ROUND) * 1000);
     });
   }
-  const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
-  return times.map(({ lstm, token }) => ({ lstm: median(lstm), token: median(token) }));
+  return times.map((list) => list.sort((a, b) => a - b)[list.length >> 1]);
 }

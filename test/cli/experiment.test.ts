@@ -135,6 +135,74 @@ test('a training that cannot go on is a result too', async () => {
   assert.ok(Number.isFinite(cell.runs[0].test.perplexity));
 });
 
+test('intents: without a test split the final runs are those of the validation split', async () => {
+  const sentences = (n: number) =>
+    Array.from({ length: n }, (_, i) => (i % 2 ? `fly to place ${i % 7}` : `play song ${i % 5}`));
+  for (const [split, n] of [
+    ['train', 80],
+    ['valid', 20],
+  ] as const) {
+    mkdirSync(path('intents', split), { recursive: true });
+    writeFileSync(path('intents', split, 'seq.in'), sentences(n).join('\n'));
+    writeFileSync(
+      path('intents', split, 'label'),
+      sentences(n)
+        .map((sentence) => sentence.split(' ')[0])
+        .join('\n'),
+    );
+  }
+  const intents = { data: 'intents', hidden: 8, embedding: 8, batch: 4, epochs: 2 };
+  write('intents.json', {
+    task: 'intent',
+    settings: intents,
+    tune: { lr: [0.01, 0.03] },
+    cells: [{ method: 'dense' }],
+  });
+  await succeed(folder, 'experiment intents.json --out intent-records');
+  const records = [...(await readRecords(path('intent-records'))).values()];
+  assert.is(records.filter(({ final }) => final).length, 1);
+  for (const { result, timing } of records) {
+    assert.ok(result!.valid.accuracy! >= 0 && result!.valid.accuracy! <= 1);
+    assert.is(result!.test, undefined);
+    assert.ok(timing!.sentence! > 0);
+  }
+  await succeed(folder, 'report intent-records --out page.html');
+  assert.match(readFileSync(path('page.html'), 'utf8'), /valid accuracy, %/);
+});
+
+test('a cell starts from the models of another, those of its seed', async () => {
+  const from = { epochs: 1, from: '@teacher' };
+  const cells = [
+    { name: 'teacher', method: 'dense', with: { epochs: 1 } },
+    { name: 'pupil', method: 'doped-kron', compression: 5, with: { ...from, distill: 0.5 } },
+  ];
+  write('from.json', { settings, tune: { lr: [0.01, 0.03] }, seeds: [1, 2], cells });
+  await succeed(folder, 'experiment from.json --out from');
+  const runs = await facts('from');
+  const teachers = runs.filter(({ cell, final }) => cell === 'teacher' && final);
+  const pupils = runs.filter(({ cell }) => cell === 'pupil');
+  assert.equal([teachers.length, pupils.length], [2, 3]);
+  for (const pupil of pupils) {
+    const teacher = teachers.find(({ settings: { seed } }) => seed === pupil.settings.seed)!;
+    assert.is(pupil.settings.from, `@${teacher.name}`);
+  }
+  assert.equal(readdirSync(path('from', '.scratch')), []);
+  const last = pupils.find(({ settings: { seed } }) => seed === 2)!;
+  // Its teacher is trained again where its model is gone.
+  rmSync(path('from', `${last.name}.json`));
+  await succeed(folder, 'experiment from.json --out from');
+  assert.equal(await facts('from'), runs);
+  // By hand it comes to the same.
+  const flags = (run: typeof last) =>
+    Object.entries({ ...run.settings, ...(run.settings.from && { from: 'teacher.safetensors' }) })
+      .map(([name, value]) => `--${name} ${value}`)
+      .join(' ');
+  const teacher = teachers.find(({ settings: { seed } }) => seed === 2)!;
+  await succeed(folder, `train lm ${flags(teacher)} --out teacher.safetensors`);
+  const { valid, test } = await json<TrainResult>(folder, `train lm ${flags(last)}`);
+  assert.equal([last.result!.valid, last.result!.test], [valid, test]);
+});
+
 test('what is wrong is refused before anything starts, with its place', async () => {
   const cases: [unknown, string, RegExp][] = [
     [
@@ -149,9 +217,9 @@ test('what is wrong is refused before anything starts, with its place', async ()
     [{ ...grid, cells: [{ method: 'doped' }] }, '', /unknown method 'doped'/],
     [{ ...grid, settings: { ...settings, data: 'none.txt' } }, '', /no such file or folder: 'none.txt'/],
     [{ ...grid, settings: { ...settings, vocab: 99999 } }, '', /vocab: 99999 given; at most/],
-    [{ ...grid, settings: { ...settings, batch: 999 } }, '', /batch 999 and bptt 8 need/],
+    [{ ...grid, settings: { ...settings, batch: 999 } }, '', /the training text has \d+ tokens, fewer than one batch/],
     [{ ...grid, tune: { lr: [0.1, -1] } }, '', /cell 'dense': lr: -1 was given; it must be a positive number/],
-    [{ ...grid, task: 'speech' }, '', /task: 'speech' was given; it must be one of lm/],
+    [{ ...grid, task: 'speech' }, '', /task: 'speech' was given; it must be one of lm, intent/],
     [grid, '--only 3/2', /--only: '3\/2' was given; K\/N is wanted/],
     [{ extends: 'bad.json', cells: [] }, '', /it extends itself/],
   ];

@@ -9,6 +9,7 @@ import type { Settings } from './grid.js';
 export interface Quality {
   perplexity?: number;
   accuracy?: number;
+  /** Of answers, the share that names all that is right, nothing else. */
   exact?: number;
 }
 
@@ -41,7 +42,7 @@ export interface RunRecord {
   failed?: string;
   /** Thinned out. */
   curves: TrainRecord[];
-  timing: Timing;
+  timing?: Timing;
   dopant: { version: string; commit?: string };
 }
 
@@ -50,6 +51,8 @@ export interface Timing {
   tokensPerSecond: number;
   /** Microseconds: one step of the LSTM layers, and one token with embedding and head, by dopant/infer. */
   step?: { lstm: number; token: number };
+  /** The same for a sentence of ten words, where sentences are the input. */
+  sentence?: number;
   /** The seconds are those since it was taken up again. */
   resumed?: true;
   node: string;

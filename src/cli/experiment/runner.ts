@@ -172,13 +172,10 @@ export class Runner {
     const { name, settings } = run;
     const { label, method, compression, candidates, shrunk } = cell;
     const head = { name, cell: label, task, method, compression, settings, tuned: Object.keys(candidates[0]) };
-    const host = { node: process.version, cpu: cpus()[0]?.model.trim() ?? 'unknown' };
-    if (message.kind === 'failed') {
-      const timing = { seconds: 0, tokensPerSecond: 0, ...host };
-      return { ...head, failed: message.message, curves: [], timing, dopant };
-    }
+    if (message.kind === 'failed') return { ...head, failed: message.message, curves: [], dopant };
     const { result, records, timing } = message.outcome!;
     const { parameters, bytes } = result.compression;
+    const host = { node: process.version, cpu: cpus()[0]?.model.trim() ?? 'unknown' };
     return {
       ...head,
       result: {

@@ -1,13 +1,15 @@
 import type { Table } from '../report.js';
-import { type CellSummary, denseOf, type Group, lossTo, qualityOf, type Spread } from './summary.js';
+import type { Timing } from './record.js';
+import { type CellSummary, denseOf, type Group, lossTo, type Spread } from './summary.js';
 
-const digits = (measure: Group['measure'], value: number) =>
-  measure === 'accuracy' ? (100 * value).toFixed(2) : value.toFixed(value < 20 ? 3 : 2);
+/** As many digits as the value wants, or as one that it stands beside. */
+const digits = (measure: Group['measure'], value: number, beside = value) =>
+  measure === 'accuracy' ? (100 * value).toFixed(2) : value.toFixed(beside < 20 ? 3 : 2);
 
 export const unitOf = (measure: Group['measure']) => (measure === 'accuracy' ? 'accuracy, %' : 'perplexity');
 
 const show = (measure: Group['measure'], { mean, deviation, count }: Spread) =>
-  `${digits(measure, mean)}${count > 1 ? ` ± ${digits(measure, deviation)}` : ''}`;
+  `${digits(measure, mean)}${count > 1 ? ` ± ${digits(measure, deviation, mean)}` : ''}`;
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
@@ -21,10 +23,18 @@ export function resultsTable(group: Group): Table {
     const percent = (share: number) => (100 * share).toFixed(1);
     return `${percent(mean)} ± ${percent(deviation)} ${measure === 'accuracy' ? 'points' : '%'}`;
   };
-  const time = (cell: CellSummary, what: 'lstm' | 'token') => {
-    const times = cell.runs.flatMap(({ timing }) => timing.step?.[what] ?? []);
+  const time = (cell: CellSummary, of: (timing: Timing) => number | undefined) => {
+    const times = cell.runs.flatMap(({ timing }) => (timing && of(timing)) ?? []);
     return times.length ? median(times).toFixed(1) : '-';
   };
+  // Microseconds.
+  const times: [string, (timing: Timing) => number | undefined][] =
+    measure === 'accuracy'
+      ? [['sentence, us', ({ sentence }) => sentence]]
+      : [
+          ['LSTM step, us', ({ step }) => step?.lstm],
+          ['whole token, us', ({ step }) => step?.token],
+        ];
   return {
     columns: [
       'cell',
@@ -35,8 +45,7 @@ export function resultsTable(group: Group): Table {
       'compression (parameters)',
       'compression (bytes)',
       'bytes in file',
-      'LSTM step, us',
-      'whole step, us',
+      ...times.map(([column]) => column),
       'chosen',
       'seeds',
     ],
@@ -51,8 +60,7 @@ export function resultsTable(group: Group): Table {
         compression.parameters.toFixed(1),
         compression.bytes.toFixed(1),
         fileBytes,
-        time(cell, 'lstm'),
-        time(cell, 'token'),
+        ...times.map(([, of]) => time(cell, of)),
         cell.chosen || '-',
         cell.runs.map(({ settings }) => settings.seed).join(' '),
       ];
@@ -88,5 +96,3 @@ export function commonSettings({ cells }: Group): string {
   );
   return common.map(([name, value]) => `${name} ${value}`).join(', ');
 }
-
-export const seedsOf = ({ cells }: Group): number => Math.max(...cells.map((cell) => qualityOf(cell).count));

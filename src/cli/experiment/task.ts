@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { InputError } from '../../errors.js';
-import { initSync, loadSync } from '../../infer/index.js';
+import { initSync, loadIntentSync, loadSync } from '../../infer/index.js';
 import { readFileBytes } from '../../io/files.js';
 import { decodeIntentModel, decodeLanguageModel } from '../../io/model-file.js';
 import { evaluateIntents } from '../../tasks/intent.js';
@@ -10,7 +10,7 @@ import type { TrainRecord } from '../../train/records.js';
 import { Runtime } from '../../wasm/runtime.js';
 import { encodeExamples, intentTask } from '../intents.js';
 import { encodeTexts, languageModelTask } from '../language-model.js';
-import { timeSteps } from '../timing.js';
+import { timeSentence, timeSteps } from '../timing.js';
 import { startIntent, startLm } from '../train.js';
 import {
   hasCheckpoint,
@@ -43,7 +43,7 @@ export interface Cost {
 export interface Outcome {
   result: Omit<RunResult, 'fileBytes'>;
   records: TrainRecord[];
-  timing: Pick<Timing, 'seconds' | 'tokensPerSecond' | 'step' | 'resumed'>;
+  timing: Pick<Timing, 'seconds' | 'tokensPerSecond' | 'step' | 'sentence' | 'resumed'>;
 }
 
 /** A checkpoint this often, in seconds: what a kill may cost. */
@@ -56,27 +56,29 @@ interface Ways<S extends RunSource, D, T extends Training, E> {
   start(given: Given): { source: S; options: T['options'] };
   /** The quality on the test split of the model in a file. */
   test(bytes: Uint8Array, data: D): Quality | undefined;
-  time?(bytes: Uint8Array): Timing['step'];
+  time(bytes: Uint8Array): Pick<Timing, 'step' | 'sentence'>;
 }
 
 function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Ways<S, D, T, E>): Task {
   const { task, start } = ways;
-  // What was read is needed by every cell.
-  const known = new Map<string, Promise<D>>();
-  const read = (source: S) => {
-    const data = known.get(source.data) ?? task.read(source);
-    known.set(source.data, data);
-    return data;
+  // The same data serve most of a grid.
+  const known = new Map<string, ReturnType<typeof read>>();
+  const read = async (source: S) => {
+    const data = await task.read(source);
+    const vocabulary = task.vocabulary(data, source);
+    return { data, vocabulary, encoded: task.encode(data, source, vocabulary) };
   };
   return {
     async check(given) {
       const { source, options } = start(given);
-      const data = await read(source);
-      const vocabulary = task.vocabulary(data, source);
-      // The training itself knows best what it takes.
-      // The models that it starts with need not be there yet.
+      const key = JSON.stringify(source);
+      const reading = known.get(key) ?? read(source);
+      known.set(key, reading);
+      const { data, vocabulary, encoded } = await reading;
+      // The training itself knows best what it takes. The models that it starts with need not be there yet.
       const alone = { ...options, distillation: undefined };
-      const training = task.training.create(new Runtime(), vocabulary, alone, task.encode(data, source, vocabulary));
+      const training = task.training.create(new Runtime(), vocabulary, alone, encoded);
+      task.test(training, data);
       const matrices = training.model.operators();
       const weights = matrices.reduce((sum, [, { M, N }]) => sum + M * N, 0);
       return { weights, tokens: Math.round(training.tokensPerStep * training.totalSteps) };
@@ -91,16 +93,17 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
         ? await resumeTraining(task, folder, () => places, watcher)
         : await runTraining(task, source, options, places, watcher);
       const { valid, parameters, compression, seconds, tokensPerSecond } = result;
-      const step = ways.time?.(await readFileBytes(out));
+      initSync();
+      const times = ways.time(await readFileBytes(out));
       return {
         result: { valid, parameters, compression },
         records,
-        timing: { seconds, tokensPerSecond, ...(step && { step }), ...(resumed && { resumed }) },
+        timing: { seconds, tokensPerSecond, ...times, ...(resumed && { resumed }) },
       };
     },
 
     async test(given, folder) {
-      return ways.test(await readFileBytes(modelPath(folder)), await read(start(given).source));
+      return ways.test(await readFileBytes(modelPath(folder)), await task.read(start(given).source));
     },
   };
 }
@@ -113,10 +116,7 @@ const TASKS: Record<string, Task> = {
       const model = decodeLanguageModel(new Runtime(), bytes);
       return { perplexity: Math.exp(new Evaluation(model).meanLoss(encodeTexts(test, model.vocabulary)).loss) };
     },
-    time(bytes) {
-      initSync();
-      return timeSteps([loadSync(bytes)])[0];
-    },
+    time: (bytes) => ({ step: timeSteps([loadSync(bytes)])[0] }),
   }),
   intent: experimentTask({
     task: intentTask,
@@ -127,6 +127,7 @@ const TASKS: Record<string, Task> = {
       const { accuracy, exact } = evaluateIntents(model, encodeExamples(test, model.vocabulary));
       return { accuracy, exact };
     },
+    time: (bytes) => ({ sentence: timeSentence(loadIntentSync(bytes)) }),
   }),
 };
 
