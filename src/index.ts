@@ -51,6 +51,7 @@ export {
 } from './tasks/language-model.js';
 export { type Level, sampleTexts, splitText, Vocabulary } from './tasks/text.js';
 export type { Quality, TrainedModels, Training, TrainingClass, TrainingOptions } from './tasks/training.js';
+export { buildVocabulary } from './tasks/vocabulary.js';
 export { type AnnealingOptions, defaultAnnealing } from './train/annealing.js';
 export { type CoMatrixDropoutOptions, noCoMatrixDropout } from './train/comatrix.js';
 export type { OptimizerName } from './train/optimizers.js';

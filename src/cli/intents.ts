@@ -3,7 +3,8 @@
 import { basename, join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
 import { type Examples, type IntentData, IntentTraining } from '../tasks/intent.js';
-import { Vocabulary } from '../tasks/text.js';
+import type { Vocabulary } from '../tasks/text.js';
+import { buildVocabulary } from '../tasks/vocabulary.js';
 import { isFolder, readText } from './corpus.js';
 import type { RunSource, Task } from './training.js';
 
@@ -74,7 +75,7 @@ export const intentTask: Task<IntentSource, IntentCorpus, IntentTraining, Intent
   isSource: ({ vocab }) => vocab === undefined || Number.isSafeInteger(vocab),
   read: ({ data }) => readIntents(data),
   vocabulary: ({ train }, { vocab }) =>
-    Vocabulary.build(train.sentences, 'word', vocab, vocab === undefined ? LEAST_SEEN : 1),
+    buildVocabulary(train.sentences, 'word', vocab, vocab === undefined ? LEAST_SEEN : 1),
   encode: ({ train, valid }, _, vocabulary) => ({
     train: encodeExamples(train, vocabulary),
     valid: encodeExamples(valid, vocabulary),

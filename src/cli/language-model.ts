@@ -1,6 +1,7 @@
 import { InputError } from '../errors.js';
 import { type EncodedCorpus, LanguageModelTraining } from '../tasks/language-model.js';
-import { type Level, sampleTexts, Vocabulary } from '../tasks/text.js';
+import { type Level, sampleTexts, type Vocabulary } from '../tasks/text.js';
+import { buildVocabulary } from '../tasks/vocabulary.js';
 import { type Corpus, readCorpus } from './corpus.js';
 import type { Task } from './training.js';
 
@@ -31,7 +32,7 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
     return (level === 'word' || level === 'char') && whole(vocab) && whole(maxTokens);
   },
   read: ({ data }) => readCorpus(data),
-  vocabulary: (corpus, source) => Vocabulary.build(trainingTexts(corpus, source), source.level, source.vocab),
+  vocabulary: (corpus, source) => buildVocabulary(trainingTexts(corpus, source), source.level, source.vocab),
   encode(corpus, source, vocabulary) {
     const train = encodeTexts(trainingTexts(corpus, source), vocabulary);
     return { train: train.slice(0, source.maxTokens), valid: encodeTexts(corpus.valid, vocabulary) };

@@ -1,4 +1,4 @@
-import { headerOf } from '../io/model-header.js';
+import { readIntentModelHeader } from '../io/model-header.js';
 import { likeliest, softmax } from '../tasks/softmax.js';
 import type { Vocabulary } from '../tasks/text.js';
 import type { Pointer } from '../wasm/kernels.js';
@@ -25,7 +25,7 @@ export class IntentPlan {
 
   /** Throws FileFormatError for bytes that are no intent model, saying what is wrong. */
   constructor(bytes: Uint8Array) {
-    const header = headerOf(bytes, 'intent-model');
+    const header = readIntentModelHeader(bytes);
     this.vocabulary = header.vocabulary;
     this.labels = header.labels;
     this.hidden = header.config.hidden;

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { blamingTheFile, type ModelHeader } from '../io/model-header.js';
+import { blamingTheFile, type Header } from '../io/model-header.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 import { packMatrix, putFloats } from './pack.js';
@@ -27,7 +27,7 @@ export interface Network {
 const LARGEST_SUM = 1.7e38;
 
 /** Throws FileFormatError, saying what is wrong with the file. */
-export function packNetwork(engine: Engine, { architecture, spec, source, finish }: ModelHeader): Network {
+export function packNetwork(engine: Engine, { architecture, spec, source, finish }: Header): Network {
   const { embedding: table, hidden: H, head } = architecture;
   const [V, E] = table;
   const { kernels } = engine;

@@ -1,5 +1,5 @@
 import { refuseNotFinite, type TensorSource } from '../io/tensor-source.js';
-import { checkCsr, fromBlocks } from '../operators/csr.js';
+import { checkCsr } from '../operators/csr.js';
 import { type OperatorSpec, shapeOf } from '../operators/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
@@ -198,10 +198,8 @@ class Packer {
     const { kernels } = engine;
     // The gates of a unit have no kernel of their own: every row is for itself.
     const size = block === 'gates' ? 1 : block;
-    const { values, columns, starts } =
-      block === 'gates'
-        ? fromBlocks(M, this.source.csr(name, M, N, nonzeros, block), block)
-        : this.source.unseenCsr(name, M, N, nonzeros, block);
+    const stored = this.source.unseenCsr(name, M, N, nonzeros, block);
+    const { values, columns, starts } = block === 'gates' ? gatesApart(stored) : stored;
     const rows = M / size;
     const longest = Math.min(N, columns.length); // no row holds more
     /** The file's arrays past all that is handed out, checked, and the order of their rows. */
@@ -255,4 +253,21 @@ class Packer {
     }
     return N * largest;
   }
+}
+
+/** Rows for blocks across the gates: a quarter of the rows for each gate, all four alike but for the values. */
+function gatesApart({ values, columns, starts }: ReturnType<TensorSource['unseenCsr']>) {
+  const n = columns.length;
+  const units = starts.length - 1;
+  const rows = {
+    values: new Float32Array(4 * n),
+    columns: new Uint32Array(4 * n),
+    starts: new Uint32Array(4 * units + 1),
+  };
+  for (let gate = 0; gate < 4; gate++) {
+    rows.columns.set(columns, gate * n);
+    for (let k = 0; k < n; k++) rows.values[gate * n + k] = values[4 * k + gate];
+    for (let j = 0; j <= units; j++) rows.starts[gate * units + j] = gate * n + starts[j];
+  }
+  return rows;
 }

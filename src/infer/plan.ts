@@ -1,5 +1,5 @@
 import { InputError } from '../errors.js';
-import { headerOf } from '../io/model-header.js';
+import { readLanguageModelHeader } from '../io/model-header.js';
 import type { Vocabulary } from '../tasks/text.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Engine } from './engine.js';
@@ -23,7 +23,7 @@ export class Plan {
 
   /** Throws FileFormatError for bytes that are no language model, saying what is wrong. */
   constructor(bytes: Uint8Array) {
-    const header = headerOf(bytes, 'language-model');
+    const header = readLanguageModelHeader(bytes);
     const { hidden: H, layers } = header.config;
     this.vocabulary = header.vocabulary;
     this.hidden = H;

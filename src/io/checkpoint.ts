@@ -111,7 +111,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
     const source = new TensorSource(tensors);
     // First, since they say how many weights there are.
     for (const [name, sparse] of resumed.sparse()) {
-      const pattern = readPattern(source, name, sparse);
+      const pattern = readPattern(tensors, source, name, sparse);
       blamingTheFile(() => sparse.restore(pattern));
     }
     const copies: [Pointer, Float32Array][] = [];
@@ -124,11 +124,26 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
   return { options, vocabulary, run: parseField(metadata, 'run'), resume };
 }
 
-function readPattern(source: TensorSource, name: string, { M, N, block }: Sparse): Pattern {
-  if (source.has(`mask.${name}`)) return { mask: source.flags(`mask.${name}`, [M * N]) };
+function readPattern(
+  tensors: ReadonlyMap<string, NamedTensor>,
+  source: TensorSource,
+  name: string,
+  { M, N, block }: Sparse,
+): Pattern {
+  if (tensors.has(`mask.${name}`)) return { mask: readMask(source, `mask.${name}`, M * N) };
   const groups = M / rowsOf(block, M).size;
   const starts = new Uint32Array(source.integers(`starts.${name}`, [groups + 1]));
   return { starts, columns: new Uint32Array(source.integers(`columns.${name}`, [starts[groups]])) };
+}
+
+function readMask(source: TensorSource, name: string, size: number): Uint8Array {
+  const tensor = source.take(name, [size]);
+  if (tensor.dtype !== 'U8') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U8 is wanted`);
+  const bad = tensor.data.findIndex((flag) => flag > 1);
+  if (bad >= 0) {
+    throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; 0 or 1 is wanted`);
+  }
+  return tensor.data;
 }
 
 function checkPosition(value: unknown): Position {

@@ -7,9 +7,12 @@ import type { Runtime } from '../wasm/runtime.js';
 import {
   blamingTheFile,
   formatOf,
-  headerOf,
+  type Header,
+  type IntentModelHeader,
+  type LanguageModelHeader,
   MODEL_VERSION,
-  type ModelHeader,
+  readIntentModelHeader,
+  readLanguageModelHeader,
   readModelHeader,
 } from './model-header.js';
 import { encodeSafetensors, type NamedTensor } from './safetensors.js';
@@ -51,15 +54,15 @@ export function decodeModel(runtime: Runtime, bytes: Uint8Array): LanguageModel 
 
 /** The same for a file that must hold a language model. */
 export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): LanguageModel {
-  return modelOf(runtime, headerOf(bytes, 'language-model')) as LanguageModel;
+  return modelOf(runtime, readLanguageModelHeader(bytes)) as LanguageModel;
 }
 
 /** The same for a file that must hold an intent model. */
 export function decodeIntentModel(runtime: Runtime, bytes: Uint8Array): IntentModel {
-  return modelOf(runtime, headerOf(bytes, 'intent-model')) as IntentModel;
+  return modelOf(runtime, readIntentModelHeader(bytes)) as IntentModel;
 }
 
-function modelOf(runtime: Runtime, header: ModelHeader): LanguageModel | IntentModel {
+function modelOf(runtime: Runtime, header: LanguageModelHeader | IntentModelHeader): LanguageModel | IntentModel {
   return blamingTheFile(() => {
     const parts = decodeParts(runtime, header);
     const { vocabulary } = header;
@@ -69,7 +72,7 @@ function modelOf(runtime: Runtime, header: ModelHeader): LanguageModel | IntentM
   });
 }
 
-function decodeParts(runtime: Runtime, { architecture, spec, source, finish }: ModelHeader): ModelParts {
+function decodeParts(runtime: Runtime, { architecture, spec, source, finish }: Header): ModelParts {
   const { embedding, layers, hidden: H, head } = architecture;
   const parameter = (name: string, shape: readonly number[]) => {
     const values = source.floats(name, shape);

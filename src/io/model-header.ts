@@ -16,7 +16,7 @@ export const MODEL_VERSION = '1';
 
 export const formatOf = (kind: ModelKind) => `dopant-${kind}`;
 
-interface Header {
+export interface Header {
   vocabulary: Vocabulary;
   architecture: Architecture;
   /** What a matrix of this name is made of; it must be M x N. */
@@ -26,19 +26,39 @@ interface Header {
   finish(): void;
 }
 
-export type ModelHeader = Header &
-  (
-    | { kind: 'language-model'; config: ModelConfig }
-    | { kind: 'intent-model'; config: IntentModelConfig; labels: string[] }
-  );
+export interface LanguageModelHeader extends Header {
+  kind: 'language-model';
+  config: ModelConfig;
+}
+
+export interface IntentModelHeader extends Header {
+  kind: 'intent-model';
+  config: IntentModelConfig;
+  labels: string[];
+}
 
 /** What a model file says of itself, checked, and its tensors, to be taken. Throws FileFormatError. */
-export function readModelHeader(bytes: Uint8Array): ModelHeader {
+export function readModelHeader(bytes: Uint8Array): LanguageModelHeader | IntentModelHeader {
+  const opened = open(bytes);
+  return opened.kind === 'intent-model' ? intentModel(opened) : languageModel(opened);
+}
+
+// The same for a model that must be of one kind: who runs only one needs to bundle no more than that.
+
+export function readLanguageModelHeader(bytes: Uint8Array): LanguageModelHeader {
+  return languageModel(open(bytes));
+}
+
+export function readIntentModelHeader(bytes: Uint8Array): IntentModelHeader {
+  return intentModel(open(bytes));
+}
+
+/** What both kinds have. */
+function open(bytes: Uint8Array) {
   const { tensors, metadata } = decodeSafetensors(bytes);
-  const kind = metadata.format === formatOf('intent-model') ? 'intent-model' : 'language-model';
+  const kind: ModelKind = metadata.format === formatOf('intent-model') ? 'intent-model' : 'language-model';
   checkFormat(metadata, formatOf(kind), MODEL_VERSION, 'a model of dopant');
-  const given = parseField(metadata, 'config');
-  const config = checkConfig(given);
+  const config = checkConfig(parseField(metadata, 'config'));
   const vocabulary = Vocabulary.fromJSON(parseField(metadata, 'vocabulary'));
   const operators = asObject(parseField(metadata, 'operators'), 'operators');
   const source = new TensorSource(tensors);
@@ -50,25 +70,30 @@ export function readModelHeader(bytes: Uint8Array): ModelHeader {
     }
     return checked;
   };
-  const shared = { vocabulary, spec, source, finish: () => source.finish() };
-  const V = vocabulary.size;
-  if (kind === 'language-model') {
-    return { ...shared, kind, config, architecture: languageModelArchitecture(config, V) };
-  }
-  if (vocabulary.level !== 'word') throw new FileFormatError('vocabulary: an intent model has one of words');
-  const embedding = wholeNumber('embedding', asObject(given, 'config').embedding, LARGEST_HIDDEN);
-  const labels = checkLabels(parseField(metadata, 'labels'));
-  const full = { ...config, embedding };
-  return { ...shared, kind, config: full, labels, architecture: intentArchitecture(full, V, labels.length) };
+  return { kind, metadata, config, vocabulary, spec, source, finish: () => source.finish() };
 }
 
-/** The header of a model that must be of this kind. */
-export function headerOf<Kind extends ModelKind>(bytes: Uint8Array, kind: Kind): Extract<ModelHeader, { kind: Kind }> {
-  const header = readModelHeader(bytes);
-  if (header.kind !== kind) {
-    throw new FileFormatError(`the file is of kind '${header.kind}'; '${kind}' is wanted`);
-  }
-  return header as Extract<ModelHeader, { kind: Kind }>;
+type Opened = ReturnType<typeof open>;
+
+function checkKind(found: ModelKind, wanted: ModelKind): void {
+  if (found !== wanted) throw new FileFormatError(`the file is of kind '${found}'; '${wanted}' is wanted`);
+}
+
+function languageModel({ kind, metadata, ...shared }: Opened): LanguageModelHeader {
+  checkKind(kind, 'language-model');
+  const architecture = languageModelArchitecture(shared.config, shared.vocabulary.size);
+  return { ...shared, kind: 'language-model', architecture };
+}
+
+function intentModel({ kind, metadata, config, ...shared }: Opened): IntentModelHeader {
+  checkKind(kind, 'intent-model');
+  const { level, size } = shared.vocabulary;
+  if (level !== 'word') throw new FileFormatError('vocabulary: an intent model has one of words');
+  const given = asObject(parseField(metadata, 'config'), 'config');
+  const full = { ...config, embedding: wholeNumber('embedding', given.embedding, LARGEST_HIDDEN) };
+  const labels = checkLabels(parseField(metadata, 'labels'));
+  const architecture = intentArchitecture(full, size, labels.length);
+  return { ...shared, kind: 'intent-model', config: full, labels, architecture };
 }
 
 function checkLabels(value: unknown): string[] {

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { type BlockSize, type CsrArrays, checkBlock, checkCsr, rowsOf } from '../operators/csr.js';
+import { type BlockSize, checkBlock, rowsOf } from '../operators/csr.js';
 import type { Int8Arrays } from '../operators/int8.js';
 import type { NamedTensor } from './safetensors.js';
 
@@ -13,10 +13,6 @@ export class TensorSource {
 
   constructor(tensors: ReadonlyMap<string, NamedTensor>) {
     this.rest = new Map(tensors);
-  }
-
-  has(name: string): boolean {
-    return this.rest.has(name);
   }
 
   floats(name: string, shape: readonly number[]): Float32Array {
@@ -38,25 +34,7 @@ export class TensorSource {
     return tensor.data;
   }
 
-  flags(name: string, shape: readonly number[]): Uint8Array {
-    const tensor = this.take(name, shape);
-    if (tensor.dtype !== 'U8') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U8 is wanted`);
-    const bad = tensor.data.findIndex((flag) => flag > 1);
-    if (bad >= 0)
-      throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; 0 or 1 is wanted`);
-    return tensor.data;
-  }
-
-  /** The arrays of a sparse matrix, of its blocks where it has some. Throws InputError where they do not fit together. */
-  csr(name: string, M: number, N: number, nonzeros: number, block: BlockSize = 1): CsrArrays {
-    const { values, columns, starts } = this.unseenCsr(name, M, N, nonzeros, block);
-    checkFinite(`${name}.values`, values);
-    const arrays = { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) };
-    checkCsr(M, N, arrays, block);
-    return arrays;
-  }
-
-  /** The same without a look at the numbers: whoever takes them does that. */
+  /** The arrays of a sparse matrix, of its blocks where it has some, without a look at the numbers: whoever takes them does that. */
   unseenCsr(name: string, M: number, N: number, nonzeros: number, block: BlockSize) {
     checkBlock(M, N, block);
     const { size } = rowsOf(block, M);
@@ -79,7 +57,7 @@ export class TensorSource {
     return { weight: weight.data, scales };
   }
 
-  private take(name: string, shape: readonly number[]): NamedTensor {
+  take(name: string, shape: readonly number[]): NamedTensor {
     const tensor = this.rest.get(name);
     if (!tensor) throw new FileFormatError(`tensor '${name}' is missing`);
     if (tensor.shape.join() !== shape.join()) {
@@ -98,7 +76,7 @@ export class TensorSource {
   }
 }
 
-function checkFinite(name: string, data: Float32Array): Float32Array {
+export function checkFinite(name: string, data: Float32Array): Float32Array {
   // The host searches at full speed at once; a loop of ours would still be interpreted when a model is loaded first.
   if (NOT_FINITE.some((bad) => data.includes(bad))) refuseNotFinite(name, data);
   return data;

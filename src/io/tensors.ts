@@ -1,4 +1,4 @@
-import { fromBlocks } from '../operators/csr.js';
+import { checkCsr, fromBlocks } from '../operators/csr.js';
 import { Dense } from '../operators/dense.js';
 import { Int8 } from '../operators/int8.js';
 import { Kronecker } from '../operators/kronecker.js';
@@ -11,7 +11,7 @@ import { Sum } from '../operators/sum.js';
 import { VStack } from '../operators/vstack.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { NamedTensor } from './safetensors.js';
-import type { TensorSource } from './tensor-source.js';
+import { checkFinite, type TensorSource } from './tensor-source.js';
 
 // Operators and parameters as named tensors. A dense leaf is `NAME.weight`; a sparse one is `NAME.values`,
 // `NAME.columns` and `NAME.starts`, the integers in 16 bits where they fit; with blocks, values are [blocks, block], with
@@ -62,7 +62,10 @@ export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string,
       return loadDense(runtime, spec.shape, name, source);
     case 'sparse': {
       const [M, N] = spec.shape;
-      const arrays = source.csr(name, M, N, spec.nonzeros, spec.block);
+      const { values, columns, starts } = source.unseenCsr(name, M, N, spec.nonzeros, spec.block ?? 1);
+      checkFinite(`${name}.values`, values);
+      const arrays = { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) };
+      checkCsr(M, N, arrays, spec.block);
       return new Sparse(runtime, M, N, fromBlocks(M, arrays, spec.block ?? 1), spec.block);
     }
     case 'int8': {

@@ -1,14 +1,14 @@
 /** Text to token ids and back, for language models of words or of characters. */
 
 import { FileFormatError, InputError } from '../errors.js';
+import { show } from '../io/safetensors.js';
 
 export type Level = 'word' | 'char';
 
-const DEFAULT_SIZE: Record<Level, number> = { word: 10_000, char: 256 };
-const NOUN: Record<Level, string> = { word: 'word', char: 'character' };
+export const NOUN: Record<Level, string> = { word: 'word', char: 'character' };
 
-const UNK = '<unk>';
-const EOS = '<eos>';
+export const UNK = '<unk>';
+export const EOS = '<eos>';
 const NUMBER = 'N';
 
 // Written by markSentences, looked for by readTokens; the newline makes it unlikely in any other text.
@@ -34,42 +34,6 @@ export class Vocabulary {
 
   get size(): number {
     return this.tokens.length;
-  }
-
-  /**
-   * The most frequent tokens of the texts; of equally frequent ones, the one seen first. `size` counts everything,
-   * `<unk>` included. Left out, it is 10,000 words or 256 characters, or what the texts have if that is less. Tokens
-   * seen fewer than `least` times are left to `<unk>`, which so is trained too.
-   *
-   * @throws InputError when the size is no integer >= 2, or is more than the texts have, or when they hold no token at all
-   */
-  static build(texts: readonly string[], level: Level, size?: number, least = 1): Vocabulary {
-    if (size !== undefined && (!Number.isInteger(size) || size < 2)) {
-      throw new InputError(`vocab: ${size} given; an integer of at least 2 is needed`);
-    }
-    const counts = new Map<string, number>(); // a Map keeps the order of first appearance
-    for (const text of texts) {
-      readTokens(text, level, (token) => counts.set(token, (counts.get(token) ?? 0) + 1));
-    }
-    counts.delete(UNK);
-    for (const [token, count] of counts) if (count < least && token !== EOS) counts.delete(token);
-    if ([...counts.keys()].every((token) => token === EOS)) {
-      const often = least > 1 ? ` comes ${least} times` : '';
-      throw new InputError(`texts: no ${NOUN[level]}${often} in them; a vocabulary needs at least one`);
-    }
-    if (level === 'word' && !counts.has(EOS)) counts.set(EOS, 0);
-
-    const distinct = counts.size + 1;
-    if (size !== undefined && size > distinct) {
-      const marks = level === 'word' ? `${UNK} and ${EOS}` : UNK;
-      throw new InputError(
-        `vocab: ${size} given; at most ${distinct} is possible, all the different ${NOUN[level]}s of the text with ${marks}`,
-      );
-    }
-    const ranked = [...counts].sort((a, b) => b[1] - a[1]).map(([token]) => token);
-    const kept = ranked.slice(0, (size ?? DEFAULT_SIZE[level]) - 1);
-    if (level === 'word' && !kept.includes(EOS)) kept[kept.length - 1] = EOS;
-    return new Vocabulary(level, [UNK, ...kept]);
   }
 
   encode(text: string): Int32Array {
@@ -132,26 +96,26 @@ export class Vocabulary {
   /** @throws FileFormatError for anything that toJSON cannot have written */
   static fromJSON(value: unknown): Vocabulary {
     if (typeof value !== 'object' || value === null) {
-      throw new FileFormatError(`vocabulary: ${shown(value)} found; an object with level and tokens is needed`);
+      throw new FileFormatError(`vocabulary: ${show(value)} found; an object with level and tokens is needed`);
     }
     const { level, tokens } = value as { level?: unknown; tokens?: unknown };
     if (!isLevel(level)) {
-      throw new FileFormatError(`vocabulary: level ${shown(level)} found; 'word' or 'char' is needed`);
+      throw new FileFormatError(`vocabulary: level ${show(level)} found; 'word' or 'char' is needed`);
     }
     if (!Array.isArray(tokens) || tokens.length < 2) {
       throw new FileFormatError('vocabulary: tokens must be an array of at least two strings');
     }
     if (tokens[0] !== UNK) {
-      throw new FileFormatError(`vocabulary: tokens[0] is ${shown(tokens[0])}; ${UNK} is needed`);
+      throw new FileFormatError(`vocabulary: tokens[0] is ${show(tokens[0])}; ${UNK} is needed`);
     }
     const seen = new Set<string>();
     for (let id = 0; id < tokens.length; id++) {
       const token: unknown = tokens[id];
       if (typeof token !== 'string' || (id > 0 && !isToken(token, level))) {
-        throw new FileFormatError(`vocabulary: tokens[${id}] is ${shown(token)}; one ${NOUN[level]} is needed`);
+        throw new FileFormatError(`vocabulary: tokens[${id}] is ${show(token)}; one ${NOUN[level]} is needed`);
       }
       if (seen.has(token)) {
-        throw new FileFormatError(`vocabulary: tokens[${id}] is ${shown(token)}, as is an earlier one`);
+        throw new FileFormatError(`vocabulary: tokens[${id}] is ${show(token)}, as is an earlier one`);
       }
       seen.add(token);
     }
@@ -189,7 +153,7 @@ function cutAfterSpace(text: string, from: number): number {
 
 type Emit = (token: string) => void;
 
-function readTokens(text: string, level: Level, emit: Emit): void {
+export function readTokens(text: string, level: Level, emit: Emit): void {
   if (level === 'char') readChars(text, emit);
   else if (text.includes(SENTENCE_MARK)) readMarked(text, emit);
   else readProse(text, emit);
@@ -237,11 +201,6 @@ function isLevel(value: unknown): value is Level {
 
 function isToken(token: string, level: Level): boolean {
   return level === 'word' ? /^\S+$/.test(token) : [...token].length === 1;
-}
-
-function shown(value: unknown): string {
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
-  return typeof value === 'string' ? `'${value}'` : String(value);
 }
 
 /**

@@ -16,7 +16,8 @@ import {
   type LanguageModelOptions,
   LanguageModelTraining,
 } from '../../src/tasks/language-model.js';
-import { splitText, Vocabulary } from '../../src/tasks/text.js';
+import { splitText } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { noCoMatrixDropout } from '../../src/train/comatrix.js';
 import type { TrainRecord } from '../../src/train/records.js';
 import { Runtime } from '../../src/wasm/runtime.js';
@@ -26,7 +27,7 @@ const folder = makeFolder();
 const path = (name: string) => join(folder, name);
 const text = makeText(2000);
 const { train, valid, test: held } = splitText(text);
-const vocabulary = Vocabulary.build([train], 'word');
+const vocabulary = buildVocabulary([train], 'word');
 const tokens = { train: vocabulary.encode(train), valid: vocabulary.encode(valid), test: vocabulary.encode(held) };
 writeFileSync(path('text.txt'), text);
 

@@ -6,10 +6,10 @@ import type { BlockSize } from '../../src/operators/csr.js';
 import type { Method } from '../../src/operators/methods.js';
 import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
-export const vocabulary = Vocabulary.build(
+export const vocabulary = buildVocabulary(
   ['the cat sat on the mat and the dog lay down by it, a b c d e f g h'],
   'word',
 );

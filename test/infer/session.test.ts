@@ -58,8 +58,8 @@ test('so it does at every sparsity, empty rows and empty matrices included, and 
   }
 });
 
-test('so it does in blocks of 4 and 8 rows, and with a head in 8 bits as near as that is', () => {
-  for (const block of [4, 8] as const) {
+test('so it does in blocks of 4 and 8 rows and across the gates, and with a head in 8 bits as near as that is', () => {
+  for (const block of [4, 8, 'gates'] as const) {
     for (const sparsity of [0, 0.5, 0.9, 0.96, 0.999, 1]) {
       for (const hidden of [6, 8, 14, 20]) {
         const what = `blocks of ${block}, ${hidden} at ${sparsity}`;

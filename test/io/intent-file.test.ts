@@ -6,11 +6,11 @@ import { decodeIntentModel, decodeLanguageModel, decodeModel, encodeIntentModel 
 import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { bits, noisy } from '../nn/oracle.js';
 
-const vocabulary = Vocabulary.build(['book a flight, play a song'], 'word');
+const vocabulary = buildVocabulary(['book a flight, play a song'], 'word');
 const LABELS = ['book', 'play', '#'];
 
 const makeModel = (method: Method) => {
@@ -93,7 +93,7 @@ test('labels and settings that cannot be are refused by name', () => {
   }
   refuses(changed({ config: { ...config, embedding: 6 } }), /tensor 'embedding'/);
   refuses(changed({ config: { ...config, layers: 1 } }), /operator 'head'|not part of this model/);
-  refuses(changed({ vocabulary: Vocabulary.build(['abc'], 'char') }), /vocabulary: an intent model has one of words/);
+  refuses(changed({ vocabulary: buildVocabulary(['abc'], 'char') }), /vocabulary: an intent model has one of words/);
   refuses(changed({ format: 'dopant-language-model' }), /tensor 'embedding'|operator 'lstm\.0\.ih'/);
   refuses(changed({ format: 'dopant-something' }), /not a model of dopant/);
   refuses(changed({}), /of kind 'intent-model'; 'language-model' is wanted/, decodeLanguageModel);

@@ -14,7 +14,7 @@ import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { uniform } from '../../src/random.js';
 import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
 const runtime = new Runtime();
@@ -30,7 +30,7 @@ const briefly = <T>(run: () => T): T => {
 };
 
 const TEXT = 'the old man and the sea. the sea and the old man. a fish, a boat and no more. '.repeat(12);
-const vocabulary = Vocabulary.build([TEXT], 'word');
+const vocabulary = buildVocabulary([TEXT], 'word');
 const V = vocabulary.size;
 const H = 6;
 

@@ -6,13 +6,13 @@ import { IntentModel } from '../../src/nn/intent-model.js';
 import type { LstmLayer } from '../../src/nn/lstm.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import * as reference from '../../src/reference.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
 import { close, U, whole } from '../support.js';
 import { bits, checkModelGradients, noisy, slowLoss, weightsOf } from './oracle.js';
 
-const words = Vocabulary.build(['book a flight to rome and play some old song by the sea'], 'word');
+const words = buildVocabulary(['book a flight to rome and play some old song by the sea'], 'word');
 const LABELS = ['book', 'play', 'rate'];
 
 function makeModel(method: Method, layers: number, embedding = 12): IntentModel {
@@ -180,7 +180,7 @@ test('sizes and vocabularies that will not do are refused by name', () => {
       (error: unknown) => error instanceof InputError && message.test(error.message),
     );
   }
-  assert.throws(() => create({}, Vocabulary.build(['abc'], 'char')), /intents are told from words/);
+  assert.throws(() => create({}, buildVocabulary(['abc'], 'char')), /intents are told from words/);
 });
 
 test.run();

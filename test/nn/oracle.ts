@@ -11,13 +11,13 @@ import { Sum } from '../../src/operators/sum.js';
 import { Stream, seedWords, uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
 import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/language-model.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
 import { close, U, U64, values } from '../support.js';
 
 // ---- small models
 
-export const vocabulary = Vocabulary.build(['abcdefgh'], 'char');
+export const vocabulary = buildVocabulary(['abcdefgh'], 'char');
 
 /** n tokens, the same in every run; the same start for every length. */
 export const tokens = (n: number, stream = 0) =>

@@ -3,13 +3,13 @@ import * as assert from 'uvu/assert';
 import { InputError } from '../../src/errors.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
 import { generate } from '../../src/tasks/generate.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { passError, type SlowState, slowForward, tinyOptions, zeroState } from '../nn/oracle.js';
 import { values } from '../support.js';
 
-const chars = Vocabulary.build(['abcdefgh'], 'char');
-const words = Vocabulary.build(['to be or not to be . that is the question . '], 'word');
+const chars = buildVocabulary(['abcdefgh'], 'char');
+const words = buildVocabulary(['to be or not to be . that is the question . '], 'word');
 const UNKNOWN = 0;
 
 /** A model of large weights, so that what it says next depends on all that was said. */

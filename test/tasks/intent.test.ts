@@ -18,7 +18,7 @@ import {
   labelsOf,
 } from '../../src/tasks/intent.js';
 import { LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
 // ---- sentences that are easily told apart, if only by reading all of them
@@ -36,7 +36,7 @@ const lines = Array.from({ length: 60 }, (_, i) => {
     { intent: 'play', text: ['play', ...filler, 'the', 'song', 'of', place].join(' ') },
   ][i % 3];
 });
-const vocabulary = Vocabulary.build(
+const vocabulary = buildVocabulary(
   lines.map(({ text }) => text),
   'word',
 );
@@ -238,7 +238,7 @@ if (existsSync(SNIPS) || process.env.CI) {
       texts: parts.train.texts.filter((_, i) => i % 20 === 0),
       intents: parts.train.intents.filter((_, i) => i % 20 === 0),
     };
-    const words = Vocabulary.build(some.texts, 'word', undefined, 2);
+    const words = buildVocabulary(some.texts, 'word', undefined, 2);
     const encode = ({ texts, intents }: typeof some): Examples => ({
       sentences: texts.map((text) => words.encodeSentence(text)),
       intents,

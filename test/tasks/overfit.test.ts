@@ -14,7 +14,7 @@ import {
   type LanguageModelOptions,
   LanguageModelTraining,
 } from '../../src/tasks/language-model.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { defaultAnnealing } from '../../src/train/annealing.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { sparseOf, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle.js';
@@ -38,7 +38,7 @@ provide for the common defense, promote the general welfare, and secure the bles
 
 for (const method of ['doped-kron', 'doped-hmd'] as const) {
   test(`${method} learns a text of 200 characters by heart`, () => {
-    const words = Vocabulary.build([TEXT], 'char');
+    const words = buildVocabulary([TEXT], 'char');
     const ids = words.encode(TEXT);
     const options: LanguageModelOptions = {
       ...defaultOptions('char'),

@@ -3,10 +3,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileFormatError, InputError } from '../../src/errors.js';
 import { markSentences, splitText, Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 
 /** The tokens of a text, seen through a vocabulary that has them all. */
 function words(text: string): string[] {
-  const vocabulary = Vocabulary.build([text, 'filler'], 'word');
+  const vocabulary = buildVocabulary([text, 'filler'], 'word');
   return [...vocabulary.encode(text)].map((id) => vocabulary.tokens[id]);
 }
 
@@ -81,7 +82,7 @@ test('abbreviations keep their dots and end no sentence', () => {
 
 test('<unk>, N and <eos> in a text stay themselves, and <unk> is not counted as a word', () => {
   const text = 'the <unk> <unk> <unk> sold N shares <eos> and N more N';
-  const vocabulary = Vocabulary.build([text], 'word');
+  const vocabulary = buildVocabulary([text], 'word');
   assert.equal(
     [...vocabulary.encode(text)].map((id) => vocabulary.tokens[id]),
     text.split(' '),
@@ -93,7 +94,7 @@ test('<unk>, N and <eos> in a text stay themselves, and <unk> is not counted as 
 
 test('marked text is taken as it stands, a sentence a line', () => {
   const lines = " no it was n't black monday \n mr. <unk> 's $ N-a-share\\/offer \r\n\n u.s. # & -- c.d.s \n";
-  const vocabulary = Vocabulary.build([markSentences(lines)], 'word');
+  const vocabulary = buildVocabulary([markSentences(lines)], 'word');
   assert.equal(
     [...vocabulary.encode(markSentences(lines))].map((id) => vocabulary.tokens[id]),
     "no it was n't black monday <eos> mr. <unk> 's $ N-a-share\\/offer <eos> u.s. # & -- c.d.s <eos>".split(' '),
@@ -106,14 +107,14 @@ test('marked text comes back from its ids, line by line', () => {
   fc.assert(
     fc.property(sentences, (lines) => {
       const text = lines.map((line) => `${line.join(' ')}\n`).join('');
-      const vocabulary = Vocabulary.build([markSentences(text), 'filler'], 'word');
+      const vocabulary = buildVocabulary([markSentences(text), 'filler'], 'word');
       assert.is(vocabulary.decode(vocabulary.encode(markSentences(text))), text);
     }),
   );
 });
 
 test('marks are plain line ends for characters', () => {
-  const vocabulary = Vocabulary.build(['ab\n '], 'char');
+  const vocabulary = buildVocabulary(['ab\n '], 'char');
   assert.is(vocabulary.decode(vocabulary.encode(markSentences('a b\nb a\n'))), 'a b \nb a \n');
 });
 
@@ -123,7 +124,7 @@ test('text of plain words and full stops comes back from its ids', () => {
     fc.property(fc.array(fc.array(word, { minLength: 1 }), { minLength: 1 }), (sentences) => {
       const ended = sentences.map((sentence) => [...sentence, 'end']);
       const text = ended.map((sentence) => `${sentence.join(' ')}.`).join(' ');
-      const vocabulary = Vocabulary.build([text], 'word');
+      const vocabulary = buildVocabulary([text], 'word');
       assert.is(
         vocabulary.decode(vocabulary.encode(text)),
         ended.map((sentence) => `${sentence.join(' ')}\n`).join(''),
@@ -133,7 +134,7 @@ test('text of plain words and full stops comes back from its ids', () => {
 });
 
 test('characters are code points, and CRLF is LF', () => {
-  const vocabulary = Vocabulary.build(['a😀\r\n😀'], 'char');
+  const vocabulary = buildVocabulary(['a😀\r\n😀'], 'char');
   assert.equal(vocabulary.tokens, ['<unk>', '😀', 'a', '\n']);
   assert.equal([...vocabulary.encode('😀a\r\n')], [1, 2, 3]);
   assert.is(vocabulary.eos, -1);
@@ -142,7 +143,7 @@ test('characters are code points, and CRLF is LF', () => {
 test('text comes back from its character ids', () => {
   fc.assert(
     fc.property(anyText, (text) => {
-      const vocabulary = Vocabulary.build([text, 'a'], 'char');
+      const vocabulary = buildVocabulary([text, 'a'], 'char');
       assert.is(vocabulary.decode(vocabulary.encode(text)), text.replaceAll('\r\n', '\n'));
     }),
   );
@@ -155,7 +156,7 @@ test('ids are in range whatever the text, and can be decoded', () => {
       fc.oneof(prose, anyText),
       fc.constantFrom('word' as const, 'char' as const),
       (known, text, level) => {
-        const vocabulary = Vocabulary.build([known, 'a. b'], level);
+        const vocabulary = buildVocabulary([known, 'a. b'], level);
         const ids = vocabulary.encode(text);
         assert.ok(ids.every((id) => id >= 0 && id < vocabulary.size));
         assert.type(vocabulary.decode(ids), 'string');
@@ -173,7 +174,7 @@ test('prose has no empty sentence inside', () => {
 });
 
 test('tokens are ranked by frequency, then by first appearance', () => {
-  assert.equal(Vocabulary.build(['be an co. an', 'co do. be'], 'word').tokens, [
+  assert.equal(buildVocabulary(['be an co. an', 'co do. be'], 'word').tokens, [
     '<unk>',
     'be',
     'an',
@@ -186,7 +187,7 @@ test('tokens are ranked by frequency, then by first appearance', () => {
     fc.property(fc.array(letters, { minLength: 1 }), (texts) => {
       const all = texts.join('');
       const count = (token: string) => all.split(token).length;
-      const { tokens } = Vocabulary.build(texts, 'char');
+      const { tokens } = buildVocabulary(texts, 'char');
       for (let id = 2; id < tokens.length; id++) {
         const [before, token] = [tokens[id - 1], tokens[id]];
         if (count(before) === count(token)) assert.ok(all.indexOf(before) < all.indexOf(token));
@@ -200,9 +201,9 @@ test('a smaller vocabulary is the beginning of a larger one, with <eos> kept', (
   fc.assert(
     fc.property(prose, (extra) => {
       const texts = ['one two three one. four', extra];
-      const whole = Vocabulary.build(texts, 'word');
+      const whole = buildVocabulary(texts, 'word');
       for (let size = 2; size <= whole.size; size++) {
-        const vocabulary = Vocabulary.build(texts, 'word', size);
+        const vocabulary = buildVocabulary(texts, 'word', size);
         assert.is(vocabulary.size, size);
         assert.is(vocabulary.tokens[vocabulary.eos], '<eos>');
         const ranked = whole.tokens.slice(0, vocabulary.eos < whole.eos ? size - 1 : size);
@@ -213,26 +214,26 @@ test('a smaller vocabulary is the beginning of a larger one, with <eos> kept', (
 });
 
 test('<eos> is ranked as any other word, and is one even when no sentence ends', () => {
-  assert.equal(Vocabulary.build(['be an. co'], 'word').tokens, ['<unk>', 'be', 'an', '<eos>', 'co']);
-  assert.equal(Vocabulary.build(['one two'], 'word').tokens, ['<unk>', 'one', 'two', '<eos>']);
+  assert.equal(buildVocabulary(['be an. co'], 'word').tokens, ['<unk>', 'be', 'an', '<eos>', 'co']);
+  assert.equal(buildVocabulary(['one two'], 'word').tokens, ['<unk>', 'one', 'two', '<eos>']);
 });
 
 test('the default size is 10,000 words or 256 characters, or what there is', () => {
   const name = (i: number) => [...String(i)].map((digit) => 'abcdefghij'[Number(digit)]).join('');
   const many = Array.from({ length: 12_000 }, (_, i) => `x${name(i)}`).join(' ');
-  assert.is(Vocabulary.build([many], 'word').size, 10_000);
-  assert.is(Vocabulary.build([many], 'word', 12_002).size, 12_002);
+  assert.is(buildVocabulary([many], 'word').size, 10_000);
+  assert.is(buildVocabulary([many], 'word', 12_002).size, 12_002);
   const chars = String.fromCodePoint(...Array.from({ length: 300 }, (_, i) => 0x4e00 + i));
-  assert.is(Vocabulary.build([chars], 'char').size, 256);
-  assert.is(Vocabulary.build(['abc'], 'char').size, 4);
+  assert.is(buildVocabulary([chars], 'char').size, 256);
+  assert.is(buildVocabulary(['abc'], 'char').size, 4);
 });
 
 test('a size that cannot be had is refused by name', () => {
-  refused(() => Vocabulary.build(['one two. one'], 'word', 5), InputError, /^vocab: 5 given; at most 4 /);
-  refused(() => Vocabulary.build(['abca'], 'char', 5), InputError, /^vocab: 5 given; at most 4 /);
+  refused(() => buildVocabulary(['one two. one'], 'word', 5), InputError, /^vocab: 5 given; at most 4 /);
+  refused(() => buildVocabulary(['abca'], 'char', 5), InputError, /^vocab: 5 given; at most 4 /);
   for (const size of [1, 0, -3, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     refused(
-      () => Vocabulary.build(['one two. one'], 'word', size),
+      () => buildVocabulary(['one two. one'], 'word', size),
       InputError,
       /^vocab: .* given; an integer of at least 2/,
     );
@@ -240,19 +241,19 @@ test('a size that cannot be had is refused by name', () => {
 });
 
 test('texts without a token are refused', () => {
-  refused(() => Vocabulary.build([], 'char'), InputError, /^texts: no character/);
-  refused(() => Vocabulary.build(['— … ? <unk>'], 'word'), InputError, /^texts: no word/);
+  refused(() => buildVocabulary([], 'char'), InputError, /^texts: no character/);
+  refused(() => buildVocabulary(['— … ? <unk>'], 'word'), InputError, /^texts: no word/);
 });
 
 test('what is not in the vocabulary is unknown, and shown as such', () => {
-  const byWord = Vocabulary.build(['one two. one.'], 'word');
+  const byWord = buildVocabulary(['one two. one.'], 'word');
   assert.is(byWord.decode(byWord.encode('One three. Two constructor')), 'one <unk>\ntwo <unk>');
-  const byChar = Vocabulary.build(['ab'], 'char');
+  const byChar = buildVocabulary(['ab'], 'char');
   assert.is(byChar.decode(byChar.encode('a😀b')), 'a\ufffdb');
 });
 
 test('an id out of range is refused by place', () => {
-  const vocabulary = Vocabulary.build(['one two'], 'word');
+  const vocabulary = buildVocabulary(['one two'], 'word');
   for (const id of [4, -1, 0.5, Number.NaN]) {
     refused(() => vocabulary.decode([1, id]), InputError, /^ids\[1\]: .* an integer from 0 to 3/);
   }
@@ -261,7 +262,7 @@ test('an id out of range is refused by place', () => {
 test('a vocabulary survives JSON', () => {
   fc.assert(
     fc.property(fc.oneof(prose, anyText), fc.constantFrom('word' as const, 'char' as const), (text, level) => {
-      const vocabulary = Vocabulary.build([text, 'a.'], level);
+      const vocabulary = buildVocabulary([text, 'a.'], level);
       const copy = Vocabulary.fromJSON(JSON.parse(JSON.stringify(vocabulary)));
       assert.equal(copy.toJSON(), vocabulary.toJSON());
       assert.is(copy.eos, vocabulary.eos);
@@ -273,19 +274,19 @@ test('a vocabulary survives JSON', () => {
 test('JSON that is no vocabulary is refused', () => {
   const bad: [unknown, RegExp][] = [
     [null, /null found/],
-    ['word', /'word' found/],
-    [{ tokens: ['<unk>', 'a'] }, /level undefined/],
-    [{ level: 'line', tokens: ['<unk>', 'a'] }, /level 'line'/],
+    ['word', /"word" found/],
+    [{ tokens: ['<unk>', 'a'] }, /level nothing/],
+    [{ level: 'line', tokens: ['<unk>', 'a'] }, /level "line"/],
     [{ level: 'char' }, /tokens must be an array/],
     [{ level: 'char', tokens: '<unk>a' }, /tokens must be an array/],
     [{ level: 'char', tokens: ['<unk>'] }, /at least two/],
-    [{ level: 'char', tokens: ['a', '<unk>'] }, /tokens\[0\] is 'a'/],
-    [{ level: 'char', tokens: ['<unk>', 'a', 'b', 'a'] }, /tokens\[3\] is 'a', as is/],
-    [{ level: 'char', tokens: ['<unk>', 'ab'] }, /tokens\[1\] is 'ab'; one character/],
-    [{ level: 'char', tokens: ['<unk>', ''] }, /tokens\[1\] is ''/],
+    [{ level: 'char', tokens: ['a', '<unk>'] }, /tokens\[0\] is "a"/],
+    [{ level: 'char', tokens: ['<unk>', 'a', 'b', 'a'] }, /tokens\[3\] is "a", as is/],
+    [{ level: 'char', tokens: ['<unk>', 'ab'] }, /tokens\[1\] is "ab"; one character/],
+    [{ level: 'char', tokens: ['<unk>', ''] }, /tokens\[1\] is ""/],
     [{ level: 'char', tokens: ['<unk>', 7] }, /tokens\[1\] is 7/],
-    [{ level: 'word', tokens: ['<unk>', 'a b', '<eos>'] }, /tokens\[1\] is 'a b'; one word/],
-    [{ level: 'word', tokens: ['<unk>', 'a', '<unk>', '<eos>'] }, /tokens\[2\] is '<unk>', as is/],
+    [{ level: 'word', tokens: ['<unk>', 'a b', '<eos>'] }, /tokens\[1\] is "a b"; one word/],
+    [{ level: 'word', tokens: ['<unk>', 'a', '<unk>', '<eos>'] }, /tokens\[2\] is "<unk>", as is/],
     [{ level: 'word', tokens: ['<unk>', 'a'] }, /no <eos>/],
   ];
   for (const [value, message] of bad) refused(() => Vocabulary.fromJSON(value), FileFormatError, message);

@@ -6,7 +6,8 @@ import { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
 import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { Vocabulary } from '../../src/tasks/text.js';
+import type { Vocabulary } from '../../src/tasks/text.js';
+import { buildVocabulary } from '../../src/tasks/vocabulary.js';
 import { startFrom } from '../../src/train/start.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { bits, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle.js';
@@ -61,7 +62,7 @@ test('a model of other sizes is refused before anything is taken from it', () =>
     model(runtime, { method: 'dense', ...changes }, words);
   refuses(() => startFrom(here, dense({ hidden: 12 })), /^from: 'lstm\.0\.ih' is 48 x 12 .* and 32 x 8 in the new one/);
   refuses(() => startFrom(here, dense({ layers: 1 })), /^from: 'lstm\.1\.ih' is missing in the trained model/);
-  refuses(() => startFrom(here, dense({}, Vocabulary.build(['abc'], 'char'))), /^from: 'embedding' is 4 x 8 /);
+  refuses(() => startFrom(here, dense({}, buildVocabulary(['abc'], 'char'))), /^from: 'embedding' is 4 x 8 /);
   assert.equal(weightsOf(here), before);
 });
 
@@ -69,7 +70,7 @@ test('models of another vocabulary or runtime, and teachers without a weight, ar
   const runtime = new Runtime();
   const create = (changes: Partial<LanguageModelOptions>, trained: object) =>
     LanguageModelTraining.create(runtime, vocabulary, tinyOptions(changes), corpus, trained);
-  const stranger = model(runtime, {}, Vocabulary.build(['bcdefghi'], 'char'));
+  const stranger = model(runtime, {}, buildVocabulary(['bcdefghi'], 'char'));
   const distillation = { weight: 0.5, temperature: 1 };
   refuses(() => create({}, { from: stranger }), /^from: the model's words or answers are others/);
   refuses(() => create({ distillation }, { teacher: stranger }), /^teacher: the model's words or answers are others/);
@@ -103,7 +104,7 @@ test('a teacher teaches: the student comes nearer to it than the text alone woul
 
 test('intents: a model starts from a trained one and learns from it, if their answers are the same', () => {
   const runtime = new Runtime();
-  const words = Vocabulary.build(['book a flight play some music'], 'word');
+  const words = buildVocabulary(['book a flight play some music'], 'word');
   const examples = (intents: string[]) => ({
     sentences: ['book a flight', 'play some music'].map((text) => words.encodeSentence(text)),
     intents,
