@@ -4,7 +4,8 @@
 //   nt   C[M,N] (+)= A[M,K] B[N,K]^T
 //   tn   C[M,N] (+)= A[K,M]^T B[K,N], the rows of A lda elements apart: M of its columns
 //
-// All row-major and dense. B is packed into panels of 8 columns, [ceil(N/8)][K][8], zero in the columns past N; A, a
+// All row-major and dense. B is packed into panels of 8 columns, KC of its rows after another, [K/KC][ceil(N/8)][kc][8],
+// zero in the columns past N: so it is read from end to end, which is a third faster where it comes from memory. A, a
 // block at a time, four rows side by side, [rows/4][kc][4]. A panel of B stays in L1 while the block of A, in L2, passes
 // over it (Goto and van de Geijn, 2008). Tile: 4 rows x 8 columns in eight registers; six rows spill on V8 12 and
 // before. An element of C is summed over k in the same order wherever it lies and whatever M and N are: the rows may be
@@ -26,11 +27,14 @@ export const F32_GEMM_SCRATCH: i32 = MC * KC * 4 + 128;
 /** Packs B for A B, B[K,N]. */
 export function f32_gemm_pack_n(b: usize, packed: usize, N: i32, K: i32): void {
   const ldb = (<usize>N) << 2;
+  const panels = (N + 7) >> 3;
   for (let k0 = 0; k0 < K; k0 += PACKED_AT_ONCE) {
     const k1 = min(K, k0 + PACKED_AT_ONCE);
-    let panel = packed + ((<usize>k0) << 5);
+    const inside = k0 % KC;
+    const kc = min(KC, K - (k0 - inside));
+    let panel = packed + ((<usize>((k0 - inside) * panels + inside)) << 5);
     let row = b + <usize>k0 * ldb;
-    for (let n = N; n > 0; n -= 8, panel += (<usize>K) << 5, row += 32) {
+    for (let n = N; n > 0; n -= 8, panel += (<usize>kc) << 5, row += 32) {
       let p = row;
       let to = panel;
       if (n >= 8) {
@@ -52,43 +56,47 @@ export function f32_gemm_pack_n(b: usize, packed: usize, N: i32, K: i32): void {
 /** Packs B for A B^T, B[N,K]: transposes four by four. */
 export function f32_gemm_pack_t(b: usize, packed: usize, N: i32, K: i32): void {
   const ldb = (<usize>K) << 2;
-  for (let j = 0; j < N; j += 8) {
-    for (let half = 0; half < 8; half += 4) {
-      const cols = min(4, N - j - half);
-      let to = packed + ((<usize>half) << 2);
-      if (cols <= 0) {
-        for (let k = 0; k < K; ++k, to += 32) v128.store(to, i32x4.splat(0));
-        continue;
+  for (let k0 = 0; k0 < K; k0 += KC) {
+    const kc = min(KC, K - k0);
+    const whole = (<usize>kc >> 2) << 4;
+    const end = (<usize>kc) << 2;
+    for (let j = 0; j < N; j += 8) {
+      for (let half = 0; half < 8; half += 4) {
+        const cols = min(4, N - j - half);
+        let to = packed + ((<usize>half) << 2);
+        if (cols <= 0) {
+          for (let k = 0; k < kc; ++k, to += 32) v128.store(to, i32x4.splat(0));
+          continue;
+        }
+        // Missing columns repeat the last one that is there, then are zeroed by the mask.
+        const p0 = b + <usize>(j + half) * ldb + ((<usize>k0) << 2);
+        const p1 = cols > 1 ? p0 + ldb : p0;
+        const p2 = cols > 2 ? p1 + ldb : p1;
+        const p3 = cols > 3 ? p2 + ldb : p2;
+        const mask = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(cols));
+        let at: usize = 0;
+        for (; at < whole; at += 16) {
+          const r0 = v128.load(p0 + at);
+          const r1 = v128.load(p1 + at);
+          const r2 = v128.load(p2 + at);
+          const r3 = v128.load(p3 + at);
+          const lo01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
+          const hi01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
+          const lo23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+          const hi23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+          v128.store(to, v128.and(mask, v128.shuffle<f32>(lo01, lo23, 0, 1, 4, 5)));
+          v128.store(to, v128.and(mask, v128.shuffle<f32>(lo01, lo23, 2, 3, 6, 7)), 32);
+          v128.store(to, v128.and(mask, v128.shuffle<f32>(hi01, hi23, 0, 1, 4, 5)), 64);
+          v128.store(to, v128.and(mask, v128.shuffle<f32>(hi01, hi23, 2, 3, 6, 7)), 96);
+          to += 128;
+        }
+        for (; at < end; at += 4, to += 32) {
+          const v = f32x4(load<f32>(p0 + at), load<f32>(p1 + at), load<f32>(p2 + at), load<f32>(p3 + at));
+          v128.store(to, v128.and(mask, v));
+        }
       }
-      // Missing columns repeat the last one that is there, then are zeroed by the mask.
-      const p0 = b + <usize>(j + half) * ldb;
-      const p1 = cols > 1 ? p0 + ldb : p0;
-      const p2 = cols > 2 ? p1 + ldb : p1;
-      const p3 = cols > 3 ? p2 + ldb : p2;
-      const mask = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(cols));
-      const whole = (<usize>K >> 2) << 4;
-      let at: usize = 0;
-      for (; at < whole; at += 16) {
-        const r0 = v128.load(p0 + at);
-        const r1 = v128.load(p1 + at);
-        const r2 = v128.load(p2 + at);
-        const r3 = v128.load(p3 + at);
-        const lo01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
-        const hi01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
-        const lo23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
-        const hi23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
-        v128.store(to, v128.and(mask, v128.shuffle<f32>(lo01, lo23, 0, 1, 4, 5)));
-        v128.store(to, v128.and(mask, v128.shuffle<f32>(lo01, lo23, 2, 3, 6, 7)), 32);
-        v128.store(to, v128.and(mask, v128.shuffle<f32>(hi01, hi23, 0, 1, 4, 5)), 64);
-        v128.store(to, v128.and(mask, v128.shuffle<f32>(hi01, hi23, 2, 3, 6, 7)), 96);
-        to += 128;
-      }
-      for (; at < ldb; at += 4, to += 32) {
-        const v = f32x4(load<f32>(p0 + at), load<f32>(p1 + at), load<f32>(p2 + at), load<f32>(p3 + at));
-        v128.store(to, v128.and(mask, v));
-      }
+      packed += (<usize>kc) << 5;
     }
-    packed += (<usize>K) << 5;
   }
 }
 
@@ -248,6 +256,7 @@ function run(
   const rowsAt = scratch + TILE;
   for (let k0 = 0; k0 < K; k0 += KC) {
     const kc = min(KC, K - k0);
+    const panels = (N + 7) >> 3;
     const group = (<usize>kc) << 4;
     const add = accumulate || k0 > 0;
     for (let i0 = 0; i0 < M; i0 += MC) {
@@ -258,7 +267,7 @@ function run(
         else packRows(a, lda, at, i, k0, kc, M);
       }
       for (let j = 0; j < N; j += 8) {
-        const b = packed + ((<usize>(j >> 3) * K + k0) << 5);
+        const b = packed + ((<usize>(k0 * panels + (j >> 3) * kc)) << 5);
         const cols = N - j;
         at = rowsAt;
         for (let i = i0; i < i1; i += 4, at += group) {

@@ -62,3 +62,4 @@ export { type Trainable, Trainer, type TrainerOptions } from './train/trainer.js
 export type { Kernels, Pointer } from './wasm/kernels.js';
 export { Runtime } from './wasm/runtime.js';
 export { hasRelaxedSimd, type SimdChoice } from './wasm/simd.js';
+export { whyNoThreads } from './wasm/threads.js';

@@ -72,12 +72,20 @@ export function f32_gemm_tn(
   );
 }
 
-/** Panels of 8 columns, [ceil(N/8)][K][8], zero past column N. */
+/** Rows of B that are packed one after another. */
+const KC = 256;
+
+/** Where a packed B[K,N] holds an element: [K/KC][ceil(N/8)][kc][8]. */
+function packedAt(k: number, j: number, N: number, K: number): number {
+  const k0 = k - (k % KC);
+  const kc = Math.min(KC, K - k0);
+  return (k0 * Math.ceil(N / 8) + (j >> 3) * kc + (k - k0)) * 8 + (j & 7);
+}
+
+/** Zero past column N. */
 function pack(b: (k: number, j: number) => number, packed: Out, N: number, K: number): void {
-  for (let panel = 0; panel * 8 < N; panel++) {
-    for (let k = 0; k < K; k++) {
-      for (let j = 0; j < 8; j++) packed[(panel * K + k) * 8 + j] = panel * 8 + j < N ? b(k, panel * 8 + j) : 0;
-    }
+  for (let k = 0; k < K; k++) {
+    for (let j = 0; j < 8 * Math.ceil(N / 8); j++) packed[packedAt(k, j, N, K)] = j < N ? b(k, j) : 0;
   }
 }
 
@@ -92,7 +100,7 @@ export function f32_gemm_pack_t(b: In, packed: Out, N: number, K: number): void 
 export function f32_gemm_packed(a: In, packed: In, c: Out, M: number, N: number, K: number, accumulate: boolean): void {
   gemm(
     (i, k) => a[i * K + k],
-    (k, j) => packed[((j >> 3) * K + k) * 8 + (j & 7)],
+    (k, j) => packed[packedAt(k, j, N, K)],
     c,
     M,
     N,

@@ -70,7 +70,7 @@ function* gemmPart(): Generator<Case> {
 
 function* gemmPack(): Generator<Case> {
   for (const N of [...range(1, 17), 63]) {
-    for (const K of [...range(1, 9), 31, 32, 33])
+    for (const K of [...range(1, 9), 31, 32, 33, 255, 256, 257, 290, 513])
       yield { args: [values(K * N), written(8 * Math.ceil(N / 8) * K), N, K] };
   }
 }
