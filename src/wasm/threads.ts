@@ -10,12 +10,16 @@ const POSTED = 2;
 const FAILED = 3;
 
 /** Names of kernels a mailbox can hold, by number. */
-const KERNELS = ['run_program', 'f32_lstm_forward', 'f32_lstm_backward', 'f32_softmax_head', 'f32_adam', 'f32_sgd'];
+const KERNELS = [
+  'run_program',
+  'f32_lstm_forward',
+  'f32_lstm_backward',
+  'f32_softmax_head',
+  'f32_adam',
+  'f32_sgd',
+] as const satisfies readonly (keyof Kernels)[];
 
-export type ThreadedKernel = Extract<
-  keyof Kernels,
-  'run_program' | 'f32_lstm_forward' | 'f32_lstm_backward' | 'f32_softmax_head' | 'f32_adam' | 'f32_sgd'
->;
+export type ThreadedKernel = (typeof KERNELS)[number];
 
 // The worker as text: no bundler has to find a second file, no page to serve one. It sleeps until its mailbox is posted.
 const WORKER = `
