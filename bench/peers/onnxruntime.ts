@@ -1,3 +1,4 @@
+import { PLACE } from './install.js';
 import { layerModel, tokenModel } from './onnx.js';
 import type { Peer, Runner } from './peer.js';
 
@@ -49,6 +50,7 @@ export function onnxRuntimePeer(name: string, version: string, ort: OnnxRuntime,
   return {
     name,
     version,
+    cold: coldStart(name, options),
 
     async layer(weights, T): Promise<Runner<Float32Array>> {
       const { input, hidden } = weights;
@@ -77,5 +79,22 @@ export function onnxRuntimePeer(name: string, version: string, ort: OnnxRuntime,
         dispose,
       };
     },
+  };
+}
+
+/** One dense layer of 180 units. */
+function coldStart(name: string, options: object): Peer['cold'] {
+  const H = 180;
+  const zeros = (n: number) => new Float32Array(n);
+  const weights = { input: H, hidden: H, ih: zeros(4 * H * H), hh: zeros(4 * H * H), bias: zeros(4 * H) };
+  return {
+    model: layerModel(weights, 1),
+    program: (path) => `
+const ort = process.getBuiltinModule('node:module').createRequire(${JSON.stringify(PLACE)})(${JSON.stringify(name)});
+ort.env.wasm.numThreads = 1;
+const session = await ort.InferenceSession.create(${path}, ${JSON.stringify(options)});
+const zeros = (...dims) => new ort.Tensor('float32', new Float32Array(${H}), dims);
+const { h0_next } = await session.run({ x: zeros(1, 1, ${H}), h0: zeros(1, 1, ${H}), c0: zeros(1, 1, ${H}) });
+return h0_next.data;`,
   };
 }

@@ -30,6 +30,8 @@ export interface Peer {
   layer(weights: LstmWeights, T: number): Promise<Runner<Float32Array>>;
   /** One token of a language model, to the logits [V]. */
   model?(weights: ModelWeights): Promise<Runner<number>>;
+  /** A model of about 1 MB, and the body of a function that imports the package and answers from the model at a path. */
+  readonly cold?: { model: Uint8Array; program(path: string): string };
 }
 
 /** A peer that is not installed or does not start, and why. */

@@ -9,7 +9,16 @@ import * as assert from 'uvu/assert';
 import { loadSync } from '../../src/infer/index.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
 import { makeModel } from '../infer/models.js';
-import { buildWithEsbuild, buildWithVite, bundleBattery, bundleWorklet, makeApp, type Simd } from './bundles.js';
+import {
+  batteryNames,
+  buildWithEsbuild,
+  buildWithVite,
+  bundleOneThread,
+  bundleTests,
+  bundleWorklet,
+  makeApp,
+  type Simd,
+} from './bundles.js';
 import { closeBrowser, inPage, missing, serving, WAIT } from './chromium.js';
 import type { Outcome } from './outcome.js';
 import type { Answer } from './worklet.js';
@@ -34,12 +43,14 @@ function browserTest(name: string, run: () => Promise<void>): void {
 
 const TESTS = ['kernels', 'kernels/vector', 'infer/session']; // some that must be among them
 
-const bundles = new Map<Simd, Promise<string[]>>();
+const bundles = new Map<Simd, Promise<void>>();
 
 /** Bundles the battery into a folder named so, once. */
-function bundled(simd: Simd): Promise<string[]> {
-  const names = bundles.get(simd) ?? bundleBattery(join(folder, simd), simd);
-  bundles.set(simd, names);
+async function bundled(simd: Simd): Promise<string[]> {
+  const names = batteryNames();
+  const built = bundles.get(simd) ?? bundleTests(join(folder, simd), names, simd);
+  bundles.set(simd, built);
+  await built;
   return names;
 }
 
@@ -63,11 +74,15 @@ const hosts = {
     }),
 };
 
-/** Runs every file of the battery, each in a page of its own. */
-async function battery(simd: Simd, host: keyof typeof hosts, query = ''): Promise<void> {
-  const names = await bundled(simd);
+/** Runs bundled tests in Chromium, each file in a page of its own. */
+async function runTests(
+  built: string,
+  names: readonly string[],
+  host: keyof typeof hosts,
+  { query = '', isolated = false } = {},
+): Promise<void> {
   const failures: string[] = [];
-  await serving(join(folder, simd), async (url) => {
+  const runAll = async (url: string) => {
     for (const name of names) {
       const open = inPage(url, (page) => page.evaluate(hosts[host], `${url}${name}.js${query}`));
       const { total, passed, errors } = await open.catch((error) => ({ total: 0, passed: 0, errors: error.stack }));
@@ -77,16 +92,43 @@ async function battery(simd: Simd, host: keyof typeof hosts, query = ''): Promis
         failures.push(`${name}: ${passed} of ${total} tests passed in Chromium\n${said}`);
       }
     }
-  });
+  };
+  await serving(built, runAll, { isolated });
   // Without a stack, which would say it all again.
   if (failures.length > 0) throw Object.assign(new Error(failures.join('\n')), { stack: '' });
 }
+
+/** Runs the tests of kernels and sessions. */
+const battery = async (simd: Simd, host: keyof typeof hosts, query?: string) =>
+  runTests(join(folder, simd), await bundled(simd), host, { query });
 
 for (const simd of ['plain', 'relaxed'] as const) {
   browserTest(`the tests of kernels and sessions pass in a page, ${simd} SIMD`, () => battery(simd, 'page'));
   browserTest(`so they do in a worker, ${simd} SIMD`, () => battery(simd, 'worker'));
   browserTest(`so they do where there is no fetch, ${simd} SIMD`, () => battery(simd, 'worker', '?no-fetch'));
 }
+
+// ---- threads, which want shared memory
+
+const THREADS = ['train/threads'];
+
+for (const host of ['page', 'worker'] as const) {
+  browserTest(`threads train the same model in a cross-origin isolated ${host}`, async () => {
+    const built = join(folder, `threads-${host}`);
+    await bundleTests(built, THREADS, 'plain');
+    await runTests(built, THREADS, host, { isolated: true });
+  });
+}
+
+browserTest('a page that is not isolated trains on one thread and says why', async () => {
+  const built = join(folder, 'one-thread');
+  await bundleOneThread(built);
+  const answer = await serving(built, (url) =>
+    inPage(url, (page) => page.evaluate(async (script) => (await import(script)).answer, `${url}one-thread.js`)),
+  );
+  assert.is(answer.threads, 1);
+  assert.match(answer.why, /cross-origin isolated/);
+});
 
 // ---- a model in a worklet and in pages
 

@@ -22,13 +22,17 @@ const OPTIONS: BuildOptions = {
   logLevel: 'silent', // errors are thrown
 };
 
-/** Bundles every test of kernels and sessions into a folder, and says under which names. */
-export async function bundleBattery(folder: string, simd: Simd): Promise<string[]> {
+/** The tests of kernels and sessions, by the names of their files. */
+export function batteryNames(): string[] {
   const files = ['', 'kernels/', 'infer/'].flatMap((at) => readdirSync(join('test', at)).map((file) => at + file));
-  const names = files
+  return files
     .filter((file) => /^(kernels|infer\/.*|kernels\/.*)\.test\.ts$/.test(file))
     .map((file) => file.slice(0, -'.test.ts'.length))
     .filter((name) => !LEFT_OUT.includes(name));
+}
+
+/** Bundles tests into a folder, each under its name. */
+export async function bundleTests(folder: string, names: readonly string[], simd: Simd): Promise<void> {
   let replaced = 0;
   const relaxedKernels: Plugin = {
     name: 'relaxed kernels',
@@ -58,7 +62,12 @@ export async function bundleBattery(folder: string, simd: Simd): Promise<string[
   }
   if (simd === 'relaxed' && replaced === 0) throw new Error('no test imports build/dopant.wasm any more');
   writeBlankPage(folder);
-  return names;
+}
+
+/** Bundles one-thread.ts into a folder. */
+export async function bundleOneThread(folder: string): Promise<void> {
+  await build({ ...OPTIONS, entryPoints: ['test/browser/one-thread.ts'], outdir: folder });
+  writeBlankPage(folder);
 }
 
 /** Bundles worklet.ts into a folder, beside a model. */

@@ -51,14 +51,22 @@ export async function inPage<T>(url: string, use: (page: Page) => Promise<T>): P
 
 const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
 
+/** What a page needs to be given shared memory. */
+const ISOLATED = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
+
 /** Serves a folder while `use` runs. */
-export async function serving<T>(folder: string, use: (url: string) => Promise<T>): Promise<T> {
+export async function serving<T>(
+  folder: string,
+  use: (url: string) => Promise<T>,
+  { isolated = false } = {},
+): Promise<T> {
   const server = createServer(async ({ url }, response) => {
     const { pathname } = new URL(url!, 'http://localhost');
     const name = pathname.endsWith('/') ? `${pathname}index.html` : pathname;
     try {
       const body = await readFile(join(folder, name));
-      response.writeHead(200, { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream' }).end(body);
+      const type = { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream' };
+      response.writeHead(200, { ...type, ...(isolated && ISOLATED) }).end(body);
     } catch {
       response.writeHead(404).end();
     }
