@@ -15,14 +15,14 @@
 
 import { loadPart, madd, storePart } from './simd';
 
-const KC: i32 = 256; // K block: a panel of B, 8 kB, stays in L1
-const MC: i32 = 64; // rows of A packed at once: 64 kB, which stay in L2
+const KC: i32 = 128; // K block: a panel of B, 4 kB, stays in L1
+const MC: i32 = 64; // rows of A packed at once: 128 kB, which stay in L2
 const PACKED_AT_ONCE: i32 = 32; // rows of B: as many pages, which the first level of address translation holds
 
 const TILE: usize = 4 * 8 * 4; // bytes of a tile that hangs over the edge of C
 
 /** Bytes of scratch besides the packed B. */
-export const F32_GEMM_SCRATCH: i32 = MC * KC * 4 + 128;
+export const F32_GEMM_SCRATCH: i32 = MC * KC * 16 + 128;
 
 /** Packs B for A B, B[K,N]. */
 export function f32_gemm_pack_n(b: usize, packed: usize, N: i32, K: i32): void {
@@ -100,18 +100,18 @@ export function f32_gemm_pack_t(b: usize, packed: usize, N: i32, K: i32): void {
   }
 }
 
-/** Four rows of A[M,K] from row i and column k0 on, side by side: [kc][4]. In the rows past M there is anything. */
+/** Four rows of A[M,K] from row i and column k0 on, side by side: [kc][4][4]. In the rows past M there is anything. */
 function packRows(a: usize, lda: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32): void {
   const p0 = a + <usize>i * lda + ((<usize>k0) << 2);
   const p1 = i + 1 < M ? p0 + lda : p0;
   const p2 = i + 2 < M ? p1 + lda : p1;
   const p3 = i + 3 < M ? p2 + lda : p2;
   const end = (<usize>kc) << 2;
-  for (let at: usize = 0; at < end; at += 4, to += 16) {
-    let v = v128.load32_zero(p0 + at);
-    v = v128.load_lane<f32>(p1 + at, v, 1);
-    v = v128.load_lane<f32>(p2 + at, v, 2);
-    v128.store(to, v128.load_lane<f32>(p3 + at, v, 3));
+  for (let at: usize = 0; at < end; at += 4, to += 64) {
+    v128.store(to, v128.load32_splat(p0 + at));
+    v128.store(to, v128.load32_splat(p1 + at), 16);
+    v128.store(to, v128.load32_splat(p2 + at), 32);
+    v128.store(to, v128.load32_splat(p3 + at), 48);
   }
 }
 
@@ -119,14 +119,16 @@ function packRows(a: usize, lda: usize, to: usize, i: i32, k0: i32, kc: i32, M: 
 function packColumns(a: usize, lda: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32): void {
   let p = a + <usize>k0 * lda + ((<usize>i) << 2);
   const rows = M - i;
-  if (rows >= 4) {
-    for (let k = 0; k < kc; ++k, p += lda, to += 16) v128.store(to, v128.load(p));
-  } else {
-    for (let k = 0; k < kc; ++k, p += lda, to += 16) v128.store(to, loadPart(p, rows));
+  for (let k = 0; k < kc; ++k, p += lda, to += 64) {
+    const v = rows >= 4 ? v128.load(p) : loadPart(p, rows);
+    v128.store(to, v128.shuffle<f32>(v, v, 0, 0, 0, 0));
+    v128.store(to, v128.shuffle<f32>(v, v, 1, 1, 1, 1), 16);
+    v128.store(to, v128.shuffle<f32>(v, v, 2, 2, 2, 2), 32);
+    v128.store(to, v128.shuffle<f32>(v, v, 3, 3, 3, 3), 48);
   }
 }
 
-/** One tile: the rows r0 to r3 of C, 8 columns of each, (+)= a[kc][4]^T b[kc][8]. */
+/** One tile: the rows r0 to r3 of C, 8 columns of each, (+)= a[kc][4]^T b[kc][8], a as packed. */
 function tile(a: usize, b: usize, kc: i32, r0: usize, r1: usize, r2: usize, r3: usize, accumulate: bool): void {
   let c00 = i32x4.splat(0);
   let c01 = c00;
@@ -144,65 +146,65 @@ function tile(a: usize, b: usize, kc: i32, r0: usize, r1: usize, r2: usize, r3: 
   while (true) {
     b0 = v128.load(b);
     b1 = v128.load(b, 16);
-    r = v128.load32_splat(a);
+    r = v128.load(a);
     c00 = madd(r, b0, c00);
     c01 = madd(r, b1, c01);
-    r = v128.load32_splat(a, 4);
+    r = v128.load(a, 16);
     c10 = madd(r, b0, c10);
     c11 = madd(r, b1, c11);
-    r = v128.load32_splat(a, 8);
+    r = v128.load(a, 32);
     c20 = madd(r, b0, c20);
     c21 = madd(r, b1, c21);
-    r = v128.load32_splat(a, 12);
+    r = v128.load(a, 48);
     c30 = madd(r, b0, c30);
     c31 = madd(r, b1, c31);
     if (--kc === 0) break;
     b0 = v128.load(b, 32);
     b1 = v128.load(b, 48);
-    r = v128.load32_splat(a, 16);
+    r = v128.load(a, 64);
     c00 = madd(r, b0, c00);
     c01 = madd(r, b1, c01);
-    r = v128.load32_splat(a, 20);
+    r = v128.load(a, 80);
     c10 = madd(r, b0, c10);
     c11 = madd(r, b1, c11);
-    r = v128.load32_splat(a, 24);
+    r = v128.load(a, 96);
     c20 = madd(r, b0, c20);
     c21 = madd(r, b1, c21);
-    r = v128.load32_splat(a, 28);
+    r = v128.load(a, 112);
     c30 = madd(r, b0, c30);
     c31 = madd(r, b1, c31);
     if (--kc === 0) break;
     b0 = v128.load(b, 64);
     b1 = v128.load(b, 80);
-    r = v128.load32_splat(a, 32);
+    r = v128.load(a, 128);
     c00 = madd(r, b0, c00);
     c01 = madd(r, b1, c01);
-    r = v128.load32_splat(a, 36);
+    r = v128.load(a, 144);
     c10 = madd(r, b0, c10);
     c11 = madd(r, b1, c11);
-    r = v128.load32_splat(a, 40);
+    r = v128.load(a, 160);
     c20 = madd(r, b0, c20);
     c21 = madd(r, b1, c21);
-    r = v128.load32_splat(a, 44);
+    r = v128.load(a, 176);
     c30 = madd(r, b0, c30);
     c31 = madd(r, b1, c31);
     if (--kc === 0) break;
     b0 = v128.load(b, 96);
     b1 = v128.load(b, 112);
-    r = v128.load32_splat(a, 48);
+    r = v128.load(a, 192);
     c00 = madd(r, b0, c00);
     c01 = madd(r, b1, c01);
-    r = v128.load32_splat(a, 52);
+    r = v128.load(a, 208);
     c10 = madd(r, b0, c10);
     c11 = madd(r, b1, c11);
-    r = v128.load32_splat(a, 56);
+    r = v128.load(a, 224);
     c20 = madd(r, b0, c20);
     c21 = madd(r, b1, c21);
-    r = v128.load32_splat(a, 60);
+    r = v128.load(a, 240);
     c30 = madd(r, b0, c30);
     c31 = madd(r, b1, c31);
     if (--kc === 0) break;
-    a += 64;
+    a += 256;
     b += 128;
   }
   if (accumulate) {
@@ -257,7 +259,7 @@ function run(
   for (let k0 = 0; k0 < K; k0 += KC) {
     const kc = min(KC, K - k0);
     const panels = (N + 7) >> 3;
-    const group = (<usize>kc) << 4;
+    const group = (<usize>kc) << 6;
     const add = accumulate || k0 > 0;
     for (let i0 = 0; i0 < M; i0 += MC) {
       const i1 = min(M, i0 + MC);

@@ -73,7 +73,7 @@ export function f32_gemm_tn(
 }
 
 /** Rows of B that are packed one after another. */
-const KC = 256;
+const KC = 128;
 
 /** Where a packed B[K,N] holds an element: [K/KC][ceil(N/8)][kc][8]. */
 function packedAt(k: number, j: number, N: number, K: number): number {
