@@ -116,6 +116,12 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
         `free weights learn at min(1, scale density^-power) of the rate (default: ${defaults.freeRate})`,
       ),
     )
+    .addOption(
+      new Option(
+        '--structure-share <q>',
+        'of the variance that a doped matrix starts with, what its structure has (default: 0.01)',
+      ).argParser(number),
+    )
     .addOption(new Option('--cmr-rates <s,m>', 'co-matrix row dropout of the structure and of the dopants'))
     .addOption(new Option('--cmr-hold', 'hold each CMR mask over the sequence instead of one step'))
     .addOption(

@@ -55,6 +55,7 @@ export interface TrainArguments {
   threshold?: string;
   finalSparsity?: number;
   freeRate?: string;
+  structureShare?: number;
   cmrRates?: string;
   cmrHold?: boolean;
   cmrUntil?: number;
@@ -287,6 +288,7 @@ function trainingOptions<Options extends TrainingOptions>(given: TrainArguments,
     schedule: scheduleOf(given, defaults.schedule),
     annealing,
     freeRate: { scale, power },
+    structureShare: given.structureShare ?? defaults.structureShare,
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
     ...(given.distill !== undefined && { distillation: distillationOf(given.distill) }),
     ...(given.kron && { kron: kronShape(given.kron) }),

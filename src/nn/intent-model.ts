@@ -49,12 +49,14 @@ export class IntentModel extends Model {
     vocabulary: Vocabulary,
     labels: readonly string[],
     seed: number,
+    structureShare?: number,
   ): IntentModel {
     checkModelSize(config);
     if (vocabulary.level !== 'word')
       throw new InputError('vocabulary: one of characters given; intents are told from words');
     const architecture = intentArchitecture(config, vocabulary.size, labels.length);
-    return new IntentModel(runtime, config, vocabulary, labels, createParts(runtime, config, architecture, seed));
+    const parts = createParts(runtime, config, architecture, seed, structureShare);
+    return new IntentModel(runtime, config, vocabulary, labels, parts);
   }
 
   override get meaning(): unknown {

@@ -31,10 +31,17 @@ export class LanguageModel extends Model {
   }
 
   /** A new model, its weights drawn from the seed. */
-  static create(runtime: Runtime, config: ModelConfig, vocabulary: Vocabulary, seed: number): LanguageModel {
+  static create(
+    runtime: Runtime,
+    config: ModelConfig,
+    vocabulary: Vocabulary,
+    seed: number,
+    structureShare?: number,
+  ): LanguageModel {
     checkModelSize(config);
     const architecture = languageModelArchitecture(config, vocabulary.size);
-    return new LanguageModel(runtime, config, vocabulary, createParts(runtime, config, architecture, seed));
+    const parts = createParts(runtime, config, architecture, seed, structureShare);
+    return new LanguageModel(runtime, config, vocabulary, parts);
   }
 
   /** The same model, the weights of its softmax head in 8 bits: for files, and not to be trained. */

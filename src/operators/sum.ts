@@ -28,12 +28,17 @@ export interface Probe {
   rows: Pointer;
 }
 
+/** How much of a doped matrix is its structure when training starts; the records in bench/experiments chose it. */
+export const STRUCTURE_SHARE = 0.01;
+
 /** W = W_0 + W_1 + ...; a doped matrix is Sum(structure, Sparse). */
 export class Sum extends Operator {
   readonly M: number;
   readonly N: number;
   dropout: CoMatrixDropout | undefined;
   probe: Probe | undefined;
+  /** Of the variance that W is initialised with, what all terms but the last have together. */
+  structureShare = STRUCTURE_SHARE;
   /** Terms that take part; switching one off shows what the others do alone. Not for training. */
   readonly active: boolean[];
 
@@ -118,7 +123,10 @@ export class Sum extends Operator {
   }
 
   initialise(variance: number, noise: Noise): void {
-    for (const term of this.terms) term.initialise(variance / this.terms.length, noise);
+    const { structureShare: share } = this;
+    const others = this.terms.slice(0, -1);
+    for (const term of others) term.initialise((variance * share) / others.length, noise);
+    this.terms.at(-1)!.initialise(others.length ? variance * (1 - share) : variance, noise);
   }
 
   /** The first term alone as well as it can, the next what that leaves, and so on. */

@@ -3,6 +3,7 @@ import { InputError } from '../errors.js';
 import { type Architecture, intentArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, modelConfig } from '../nn/config.js';
 import { IntentModel } from '../nn/intent-model.js';
+import { STRUCTURE_SHARE } from '../operators/sum.js';
 import { Stream, uniform } from '../random.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
@@ -40,6 +41,7 @@ export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentO
     dropout: 0.3,
     batch: 16,
     epochs: 8,
+    structureShare: STRUCTURE_SHARE,
     annealing: defaultAnnealing,
     coMatrixDropout: noCoMatrixDropout,
     alternate: 0,
@@ -127,7 +129,10 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
       );
     }
     const config = { ...modelConfig(options), embedding: options.embedding };
-    const model = started(IntentModel.create(runtime, config, vocabulary, labels, options.seed), from);
+    const model = started(
+      IntentModel.create(runtime, config, vocabulary, labels, options.seed, options.structureShare),
+      from,
+    );
     return new IntentTraining(model, options, data, teacher && alike('teacher', teacher, model));
   }
 

@@ -3,6 +3,7 @@ import { InputError } from '../errors.js';
 import { type Architecture, languageModelArchitecture } from '../nn/architecture.js';
 import { modelConfig } from '../nn/config.js';
 import { LanguageModel, type State } from '../nn/language-model.js';
+import { STRUCTURE_SHARE } from '../operators/sum.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -44,6 +45,7 @@ export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'):
     batch: 20,
     bptt: word ? 35 : 64,
     epochs: word ? 6 : 1,
+    structureShare: STRUCTURE_SHARE,
     annealing: defaultAnnealing,
     coMatrixDropout: noCoMatrixDropout,
     alternate: 0,
@@ -106,7 +108,10 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     corpus: EncodedCorpus,
     { from, teacher }: TrainedModels = {},
   ): LanguageModelTraining {
-    const model = started(LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed), from);
+    const model = started(
+      LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed, options.structureShare),
+      from,
+    );
     return new LanguageModelTraining(model, options, corpus, teacher && alike('teacher', teacher, model));
   }
 

@@ -27,6 +27,8 @@ export interface TrainerOptions {
   /** The gradient's norm over all parameters is kept below this; 0: not at all. */
   clip: number;
   seed: number;
+  /** Of the variance of a new doped matrix, what S has; M_sp has the rest. */
+  structureShare: number;
   annealing: AnnealingOptions;
   coMatrixDropout: CoMatrixDropoutOptions;
   /** Block coordinate descent: train S and M_sp in turn, this many steps each; 0: together. */
@@ -218,6 +220,7 @@ function checkOptions({
   freeRate,
   measureEvery,
   seed,
+  structureShare,
 }: TrainerOptions): void {
   const check = (name: string, value: number, good: boolean, wanted: string) => {
     if (!good) throw new InputError(`${name}: ${value} was given; it must be ${wanted}`);
@@ -225,6 +228,7 @@ function checkOptions({
   check('lr', learningRate, learningRate > 0 && Number.isFinite(learningRate), 'a positive number');
   check('clip', clip, clip >= 0 && Number.isFinite(clip), 'at least 0, which is no clipping');
   check('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0');
+  check('structure share', structureShare, structureShare > 0 && structureShare < 1, 'between 0 and 1');
   check('alternate', alternate, Number.isInteger(alternate) && alternate >= 0, 'a whole number of steps, or 0');
   check('free rate scale', freeRate.scale, freeRate.scale > 0 && Number.isFinite(freeRate.scale), 'a positive number');
   check(

@@ -242,7 +242,7 @@ test('every option of the training reaches it', async () => {
     '--level char --vocab 20 --hidden 12 --layers 1 --method doped-kron --compression 4 --cmr 0.3 --optimizer sgd --lr 0.5 ' +
       '--dropout 0.1 --batch 5 --bptt 9 --epochs 2 --max-tokens 900 --seed 7 --kron 8x4,6x3 --clip 0 --decay 1,2 ' +
       '--anneal 0.2,0.5 --prune-every 7 --threshold matrix --final-sparsity 0.75 --free-rate 0.5,0.25 --cmr-hold ' +
-      '--cmr-until 0.5 --alternate 3',
+      '--cmr-until 0.5 --alternate 3 --structure-share 0.25',
   );
   assert.equal(run, { data: 'text.txt', level: 'char', vocab: 20, maxTokens: 900, out: 'noted.safetensors' });
   assert.equal(options, {
@@ -264,6 +264,7 @@ test('every option of the training reaches it', async () => {
     coMatrixDropout: { structure: 0.3, dopants: 0.3, hold: true, until: 0.5 },
     alternate: 3,
     freeRate: { scale: 0.5, power: 0.25 },
+    structureShare: 0.25,
     measureEvery: defaultOptions('char').measureEvery,
   });
   // As many dopants as --final-sparsity asks, whatever --compression would: two matrices, one threshold each.

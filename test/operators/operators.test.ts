@@ -291,6 +291,26 @@ test('initialise gives the entries the variance asked for', () => {
   for (const build of large) for (const variance of [0.01, 4]) checkInitialise(build, variance);
 });
 
+test('the structure of a doped matrix has its share of the variance, the dopants have the rest', () => {
+  for (const share of [0.3, 0.02]) {
+    scoped(() => {
+      const sum = doped(runtime, kron(runtime, [40, 20, 15, 50]));
+      sum.structureShare = share;
+      let stream = 0;
+      sum.initialise(0.04, ({ value, size }, halfWidth) =>
+        runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, 1, 0, stream++),
+      );
+      const variances = sum.terms.map((term) => {
+        const w = term.toDense();
+        return reference.f32_dot(w, w, w.length) / w.length;
+      });
+      // Both factors have 800 numbers or so: 5 standard deviations of the product of two mean squares are a quarter.
+      assert.ok(Math.abs(variances[0] / (0.04 * share) - 1) < 0.25, `${variances[0]} for ${0.04 * share}`);
+      assert.ok(Math.abs(variances[1] / (0.04 * (1 - share)) - 1) < 0.05, `${variances[1]} for ${0.04 * (1 - share)}`);
+    });
+  }
+});
+
 // ---- co-matrix dropout
 
 /** x[R,N] through an operator in f64, by its definition, masks included. */
