@@ -147,11 +147,7 @@ export const FIGURES: Record<string, Figure> = {
   'cmr.gain25.sgd': {
     what: 'the same with SGD',
     paper: 'better',
-    of: cmrGain('doped-kron 25x sgd', [
-      'doped-kron 25x sgd cmr 0.1',
-      'doped-kron 25x sgd cmr 0.3',
-      'doped-kron 25x sgd cmr 0.1 on M',
-    ]),
+    of: cmrGain('doped-kron 25x sgd', ['doped-kron 25x sgd cmr 0.1', 'doped-kron 25x sgd cmr 0.1 on M']),
   },
   'block4.extra_loss25': {
     what: 'word level at 25x, loss to dense of doped-kron in 4x1 blocks less that in single dopants',
