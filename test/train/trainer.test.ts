@@ -370,7 +370,9 @@ test('co-matrix dropout is on with one rate alone, until the share of training i
 
 for (const hold of [false, true]) {
   test(`the loss of a step is that of the model with dropout and fresh co-matrix masks, ${hold ? 'held over the sequence' : 'one a row'}`, () => {
-    const options = { coMatrixDropout: { ...CMR, hold }, dropout: 0.375, annealing: late, epochs: 5 };
+    // A structure large enough for its masks to be seen.
+    const shares = { structureShare: 0.5, dropout: 0.375 };
+    const options = { coMatrixDropout: { ...CMR, hold }, ...shares, annealing: late, epochs: 5 };
     // Two pieces a pass, so that what is seen goes beyond the first.
     const run = excited(options, 3 * 11);
     const { batch, bptt, seed } = run.options;
