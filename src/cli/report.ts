@@ -627,7 +627,7 @@ h1 { font-size: 1.8rem; margin: 0; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 1rem; }
 h3 { font-size: 1.05rem; margin: 0 0 .25rem; }
 p { margin: 0; max-width: 42rem; color: var(--soft); overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; font-size: .93rem; }
+.scroll { overflow-x: auto; font-size: .86rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .scroll th, .scroll td { padding: .4rem .7rem .4rem 0; white-space: nowrap; border-bottom: 1px solid var(--grid); text-align: left; }
 .scroll thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; white-space: normal; }
