@@ -35,10 +35,10 @@ const gap = (label: string, dense: string) => (find: Find) => {
   return { mean: b.mean - a.mean, deviation, count: Math.min(a.count, b.count) };
 };
 
-/** The lead over none of whichever co-matrix dropout did best on the validation split. */
+/** The lead over none of whichever co-matrix dropout did best on the validation split, of those with records. */
 const cmrGain = (none: string, variants: string[]) => (find: Find) => {
   const tried = variants.flatMap((label) => find('cma', label) ?? []);
-  if (tried.length < variants.length) return undefined;
+  if (tried.length === 0) return undefined;
   const best = tried.reduce((a, b) => (b.valid.mean < a.valid.mean ? b : a));
   return lead('cma', best.label, none)(find);
 };
