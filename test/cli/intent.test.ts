@@ -36,7 +36,7 @@ makeSplit('data/test', 30, 3);
 cpSync(path('data'), path('untested'), { recursive: true });
 rmSync(path('untested/test'), { recursive: true });
 
-const SMALL = 'train intent --data data --hidden 8 --embedding 8 --batch 8 --epochs 6 --compression 4 --lr 0.02';
+const SMALL = 'train intent --data data --hidden 8 --embedding 8 --batch 8 --epochs 12 --compression 4 --lr 0.02';
 let trained: TrainResult;
 
 test.before(async () => {
