@@ -6,8 +6,9 @@
 //
 // All row-major and dense. B is packed into panels of 8 columns, KC of its rows after another, [K/KC][ceil(N/8)][kc][8],
 // zero in the columns past N: so it is read from end to end, which is a third faster where it comes from memory. A, a
-// block at a time, four rows side by side, [rows/4][kc][4]. A panel of B stays in L1 while the block of A, in L2, passes
-// over it (Goto and van de Geijn, 2008). Tile: 4 rows x 8 columns in eight registers; six rows spill on V8 12 and
+// block at a time, four rows side by side and every number four times, [rows/4][kc][4][4]: a load that spreads one number
+// over a vector costs an instruction more, in the innermost loop. A panel of B stays in L1 while the block of A, in L2,
+// passes over it (Goto and van de Geijn, 2008). Tile: 4 rows x 8 columns in eight registers; six rows spill on V8 12 and
 // before. An element of C is summed over k in the same order wherever it lies and whatever M and N are: the rows may be
 // divided between calls, and the bits stay the same.
 // `scratch` is 16-byte aligned and holds F32_GEMM_SCRATCH bytes, and behind them, for the kernels that pack B
@@ -256,9 +257,9 @@ function run(
   const ldc = (<usize>N) << 2;
   const aside = scratch;
   const rowsAt = scratch + TILE;
+  const panels = (N + 7) >> 3;
   for (let k0 = 0; k0 < K; k0 += KC) {
     const kc = min(KC, K - k0);
-    const panels = (N + 7) >> 3;
     const group = (<usize>kc) << 6;
     const add = accumulate || k0 > 0;
     for (let i0 = 0; i0 < M; i0 += MC) {

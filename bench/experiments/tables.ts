@@ -57,7 +57,7 @@ const shown = figures.map(({ id, what, paper = '', mean, deviation, count }) => 
 const parts = [
   '# Experiments',
   'Made from the records by `npm run experiments:tables`; `npm run experiments` makes the records, from nothing or from where it stopped. The grids are the .json files beside this one, the figures are defined in figures.ts.',
-  "± is one standard deviation over the seeds, propagated to ratios. Every method was tuned over the same small grid with the first seed, by the validation split alone, dopants and dense matrices over their own rate too, variants of a method at the rates chosen for it; the test split was read once, by the final runs. Compression in parameters is the papers' count; in bytes it is what the file stores, indices included. Microseconds are those of dopant/infer while another run was training on the other core.",
+  "± is one standard deviation over the seeds, propagated to ratios. Every method was tuned over a small grid with the first seed, by the validation split alone: structures over four or five learning rates, what has dopants or dense matrices over two or four of them times two rates of these; variants of a method ran at the rates chosen for it; the test split was read once, by the final runs. Compression in parameters is the papers' count; in bytes it is what the file stores, indices included. Microseconds are those of dopant/infer while another run was training on the other core.",
 ];
 if (shown.length) {
   parts.push('## Figures', formatTable({ columns: ['figure', 'what', 'the paper', 'here', 'seeds'], rows: shown }));

@@ -3,16 +3,14 @@ import { InputError } from '../errors.js';
 import { type Architecture, intentArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, modelConfig } from '../nn/config.js';
 import { IntentModel } from '../nn/intent-model.js';
-import { STRUCTURE_SHARE } from '../operators/sum.js';
 import { Stream, uniform } from '../random.js';
-import { defaultAnnealing } from '../train/annealing.js';
-import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { likeliest, softmax } from './softmax.js';
 import type { Vocabulary } from './text.js';
 import {
   alike,
+  commonOptions,
   type Fingerprint,
   fingerprintOf,
   type Quality,
@@ -24,29 +22,21 @@ import {
 
 export interface IntentOptions extends TrainingOptions, IntentModelConfig {}
 
-/** Settings that did well on ATIS and Snips; the README tells how well. */
+/** Settings that did well on ATIS and Snips. */
 export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentOptions {
   const adam = optimizer === 'adam';
   return {
+    ...commonOptions(optimizer),
     hidden: 64,
     layers: 1,
     embedding: 64,
     method: 'doped-kron',
     compression: 10,
-    optimizer,
     learningRate: adam ? 0.006 : 0.5,
-    schedule: adam ? { kind: 'cosine' } : { kind: 'decay', after: 4, by: 1.5 },
-    clip: 5,
-    seed: 1,
     dropout: 0.3,
     batch: 16,
     epochs: 8,
-    structureShare: STRUCTURE_SHARE,
-    annealing: defaultAnnealing,
-    coMatrixDropout: noCoMatrixDropout,
-    alternate: 0,
     freeRate: adam ? { scale: 0.3, power: 1 } : { scale: 1, power: 0 },
-    measureEvery: 5,
   };
 }
 

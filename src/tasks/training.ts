@@ -6,7 +6,12 @@ import { checkDistillation, type Distillation, type Taught } from '../nn/loss.js
 import { type Model, matrixPlans } from '../nn/model.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
+import { STRUCTURE_SHARE } from '../operators/sum.js';
+import { defaultAnnealing } from '../train/annealing.js';
+import { noCoMatrixDropout } from '../train/comatrix.js';
+import type { OptimizerName } from '../train/optimizers.js';
 import type { TrainRecord } from '../train/records.js';
+import type { Schedule } from '../train/schedule.js';
 import { startFrom } from '../train/start.js';
 import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
@@ -20,6 +25,22 @@ export interface TrainingOptions extends ModelConfig, TrainerOptions {
   epochs: number;
   /** Learn from a teacher too. */
   distillation?: Distillation;
+}
+
+/** What does well whatever the task. */
+export function commonOptions(optimizer: OptimizerName) {
+  const schedule: Schedule = optimizer === 'adam' ? { kind: 'cosine' } : { kind: 'decay', after: 4, by: 1.5 };
+  return {
+    optimizer,
+    schedule,
+    clip: 5,
+    seed: 1,
+    structureShare: STRUCTURE_SHARE,
+    annealing: defaultAnnealing,
+    coMatrixDropout: noCoMatrixDropout,
+    alternate: 0,
+    measureEvery: 5,
+  };
 }
 
 /** Models that a training begins with; they must stand in its runtime, and their numbers mean what the model's do. */

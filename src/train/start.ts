@@ -9,24 +9,26 @@ import type { Trainable } from './trainer.js';
 export function startFrom(model: Trainable, trained: Trainable): void {
   const matrices = new Map(trained.matrices());
   const parameters = new Map(trained.parameters());
-  const sizes = (shape: readonly number[]) => shape.join(' x ');
-  const mismatch = (name: string, there: string, here: string) =>
-    new InputError(`from: '${name}' is ${there} in the trained model and ${here} in the new one`);
+  /** What the trained model has by this name; it must be as large. */
+  const partner = <T>(name: string, all: ReadonlyMap<string, T>, one: T, shapeOf: (one: T) => readonly number[]): T => {
+    const found = all.get(name);
+    const sizes = (of: T) => shapeOf(of).join(' x ');
+    const there = found ? sizes(found) : 'missing';
+    if (!found || there !== sizes(one)) {
+      throw new InputError(`from: '${name}' is ${there} in the trained model and ${sizes(one)} in the new one`);
+    }
+    return found;
+  };
+  // Nothing is changed before all is seen to fit.
   const fits: (() => void)[] = [];
   const inside = new Set(model.matrices().flatMap(([, operator]) => parametersOf(operator)));
   for (const [name, operator] of model.matrices()) {
-    const from = matrices.get(name);
-    const here = sizes([operator.M, operator.N]);
-    const there = from ? sizes([from.M, from.N]) : 'missing';
-    if (!from || there !== here) throw mismatch(name, there, here);
+    const from = partner(name, matrices, operator, ({ M, N }) => [M, N]);
     fits.push(() => operator.fit(from.toDense()));
   }
   for (const [name, parameter] of model.parameters()) {
     if (inside.has(parameter)) continue;
-    const from = parameters.get(name);
-    const here = sizes(parameter.shape);
-    const there = from ? sizes(from.shape) : 'missing';
-    if (!from || there !== here) throw mismatch(name, there, here);
+    const from = partner(name, parameters, parameter, ({ shape }) => shape);
     fits.push(() => parameter.data.set(from.data));
   }
   for (const fit of fits) fit();

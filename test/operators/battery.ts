@@ -317,6 +317,15 @@ export function battery(build: (runtime: Runtime) => Operator, rows: readonly nu
   });
 }
 
+/** Initialises an operator with noise of a stream for every parameter, and returns their number. */
+export function initialise(operator: Operator, variance: number): number {
+  let stream = 0;
+  operator.initialise(variance, ({ value, size }, halfWidth) => {
+    runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, 1, 0, stream++);
+  });
+  return stream;
+}
+
 /**
  * initialise() gives the entries of W the variance asked for. The mean of n squares of uniform numbers strays by
  * sqrt(0.8 / n) of itself, one standard deviation; those of several factors, and the cross terms of a product, add up
@@ -326,11 +335,7 @@ export function battery(build: (runtime: Runtime) => Operator, rows: readonly nu
 export function checkInitialise(build: (runtime: Runtime) => Operator, variance: number): void {
   scoped(() => {
     const operator = build(runtime);
-    let stream = 0;
-    operator.initialise(variance, ({ value, size }, halfWidth) => {
-      runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, 1, 0, stream++);
-    });
-    assert.is(stream, parametersOf(operator).length, 'every parameter is filled once');
+    assert.is(initialise(operator, variance), parametersOf(operator).length, 'every parameter is filled once');
     const w = denseOf(operator);
     const measured = reference.f32_dot(w, w, w.length) / w.length;
     let share = 1 / w.length;

@@ -26,6 +26,7 @@ import {
   denseOf,
   fill,
   gamma,
+  initialise,
   magnitudes,
   type Numbers,
   place,
@@ -296,10 +297,7 @@ test('the structure of a doped matrix has its share of the variance, the dopants
     scoped(() => {
       const sum = doped(runtime, kron(runtime, [40, 20, 15, 50]));
       sum.structureShare = share;
-      let stream = 0;
-      sum.initialise(0.04, ({ value, size }, halfWidth) =>
-        runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, 1, 0, stream++),
-      );
+      initialise(sum, 0.04);
       const variances = sum.terms.map((term) => {
         const w = term.toDense();
         return reference.f32_dot(w, w, w.length) / w.length;
