@@ -1,6 +1,6 @@
 // Runs the tests that test/build.mjs has built, each file in a process of its own: `node test/run.mjs [part of a name...]`.
 // uvu by itself lets pass what this counts as failed: a file that never calls run(), a hook that throws, an end before the end.
-// TEST_SECONDS in the environment is how long a file may take, 600 unless told.
+// TEST_SECONDS in the environment is how long a file may take, 300 unless told.
 
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 const SOURCE = 'test';
 const BUILT = 'build/test';
 const AT_ONCE = 2;
-const SECONDS = Number(process.env.TEST_SECONDS ?? 600);
+const SECONDS = Number(process.env.TEST_SECONDS ?? 300);
 
 /** Files below a folder whose names end so, without that end. */
 function namesIn(folder, end) {
