@@ -38,10 +38,10 @@ export function uniform(seed: number, stream: number, index: number): number {
 }
 
 // Streams keep draws for different purposes apart. Dropout layers and co-matrix masks count on from their base.
-export const Stream = {
-  initialisation: 0x1000,
-  dropout: 0x2000,
-  coMatrixDropout: 0x3000,
-  sampling: 0x4000,
-  order: 0x5000,
-} as const;
+export enum Stream {
+  initialisation = 0x1000,
+  dropout = 0x2000,
+  coMatrixDropout = 0x3000,
+  sampling = 0x4000,
+  order = 0x5000,
+}

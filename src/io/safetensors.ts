@@ -237,7 +237,7 @@ function checkTensor(name: string, { dtype, shape, data }: NamedTensor): void {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -62,9 +62,7 @@ export function checkCsr(M: number, N: number, arrays: CsrArrays, block: BlockSi
 
 export function checkBlock(M: number, N: number, block: BlockSize): void {
   if (!BLOCK_SIZES.includes(block)) {
-    throw new InputError(
-      `block: ${block} was given; it must be ${BLOCK_SIZES.join(', ').replace(/, (\w+)$/, ' or $1')}`,
-    );
+    throw new InputError(`block: ${block} was given; it must be one of ${BLOCK_SIZES.join(', ')}`);
   }
   const { size } = rowsOf(block, M);
   if (M % size !== 0) {

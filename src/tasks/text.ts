@@ -1,11 +1,9 @@
 /** Text to token ids and back, for language models of words or of characters. */
 
 import { FileFormatError, InputError } from '../errors.js';
-import { show } from '../io/safetensors.js';
+import { isObject, show } from '../io/safetensors.js';
 
 export type Level = 'word' | 'char';
-
-export const NOUN: Record<Level, string> = { word: 'word', char: 'character' };
 
 export const UNK = '<unk>';
 export const EOS = '<eos>';
@@ -95,10 +93,10 @@ export class Vocabulary {
 
   /** @throws FileFormatError for anything that toJSON cannot have written */
   static fromJSON(value: unknown): Vocabulary {
-    if (typeof value !== 'object' || value === null) {
+    if (!isObject(value)) {
       throw new FileFormatError(`vocabulary: ${show(value)} found; an object with level and tokens is needed`);
     }
-    const { level, tokens } = value as { level?: unknown; tokens?: unknown };
+    const { level, tokens } = value;
     if (!isLevel(level)) {
       throw new FileFormatError(`vocabulary: level ${show(level)} found; 'word' or 'char' is needed`);
     }
@@ -112,7 +110,7 @@ export class Vocabulary {
     for (let id = 0; id < tokens.length; id++) {
       const token: unknown = tokens[id];
       if (typeof token !== 'string' || (id > 0 && !isToken(token, level))) {
-        throw new FileFormatError(`vocabulary: tokens[${id}] is ${show(token)}; one ${NOUN[level]} is needed`);
+        throw new FileFormatError(`vocabulary: tokens[${id}] is ${show(token)}; one ${level} is needed`);
       }
       if (seen.has(token)) {
         throw new FileFormatError(`vocabulary: tokens[${id}] is ${show(token)}, as is an earlier one`);

@@ -1,5 +1,7 @@
 import { InputError } from '../errors.js';
-import { EOS, type Level, NOUN, readTokens, UNK, Vocabulary } from './text.js';
+import { EOS, type Level, readTokens, UNK, Vocabulary } from './text.js';
+
+const NOUN: Record<Level, string> = { word: 'word', char: 'character' };
 
 const DEFAULT_SIZE: Record<Level, number> = { word: 10_000, char: 256 };
 

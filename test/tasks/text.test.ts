@@ -282,7 +282,7 @@ test('JSON that is no vocabulary is refused', () => {
     [{ level: 'char', tokens: ['<unk>'] }, /at least two/],
     [{ level: 'char', tokens: ['a', '<unk>'] }, /tokens\[0\] is "a"/],
     [{ level: 'char', tokens: ['<unk>', 'a', 'b', 'a'] }, /tokens\[3\] is "a", as is/],
-    [{ level: 'char', tokens: ['<unk>', 'ab'] }, /tokens\[1\] is "ab"; one character/],
+    [{ level: 'char', tokens: ['<unk>', 'ab'] }, /tokens\[1\] is "ab"; one char/],
     [{ level: 'char', tokens: ['<unk>', ''] }, /tokens\[1\] is ""/],
     [{ level: 'char', tokens: ['<unk>', 7] }, /tokens\[1\] is 7/],
     [{ level: 'word', tokens: ['<unk>', 'a b', '<eos>'] }, /tokens\[1\] is "a b"; one word/],

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { InputError } from '../../errors.js';
+import { isObject } from '../../io/safetensors.js';
 import type { RunRecord } from './record.js';
 
 // A grid as its file describes it, and the runs that it comes to. A cell is a method at a compression, with whatever
@@ -237,18 +238,18 @@ function wrong(field: string, given: unknown, wanted: string): InputError {
 }
 
 function fields(value: unknown, where: string, known: readonly string[]): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, value, 'an object');
+  if (!isObject(value)) throw wrong(where, value, 'an object');
   const other = Object.keys(value).find((key) => !known.includes(key));
   if (other !== undefined)
     throw new InputError(`${where}: there is no field '${other}'; known are ${known.join(', ')}`);
-  return value as Record<string, unknown>;
+  return value;
 }
 
 const isSetting = (value: unknown): value is Settings[string] =>
   ['string', 'boolean'].includes(typeof value) || Number.isFinite(value);
 
 function checkSettings(value: unknown, where: string): Settings {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, value, 'an object');
+  if (!isObject(value)) throw wrong(where, value, 'an object');
   for (const [key, setting] of Object.entries(value)) {
     if (!isSetting(setting)) throw wrong(`${where}: ${key}`, setting, 'a number, a text, or true');
   }
@@ -262,7 +263,7 @@ function checkList(value: unknown, where: string): Settings[string][] {
 }
 
 function checkTune(value: unknown, where: string): Record<string, Settings[string][]> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw wrong(where, value, 'an object of lists, such as {"lr": [0.003, 0.006]},');
   }
   return Object.fromEntries(Object.entries(value).map(([key, list]) => [key, checkList(list, `${where}.${key}`)]));
