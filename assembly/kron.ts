@@ -3,6 +3,8 @@
 // (its index runs fastest, so [R,n1,n2] is a matrix of R n1 rows); B works row by row of the batch. Each product is
 // taken in the cheaper order. R, m1, n1, m2, n2 >= 1; R = 1 is a matrix times a vector. `scratch`: what gemm wants for
 // the largest of its calls, see gemm.ts; `temp`: R max(m1 n2, n1 m2) floats.
+//
+// With more than two factors C is a Kronecker product itself: it is formed, small as it is, and its gradient passed on.
 
 import { f32_gemm_nn, f32_gemm_nt, f32_gemm_tn } from './gemm';
 
@@ -143,5 +145,51 @@ export function f32_kron_grad_b(
   f32_gemm_nn(dy, c, temp, R * m1, n2, m2, false, scratch);
   for (let r = 0; r < R; ++r) {
     f32_gemm_nt(temp + ((<usize>(r * m1 * n2)) << 2), x + ((<usize>(r * n1 * n2)) << 2), db, m1, n1, n2, true, scratch);
+  }
+}
+
+/** w[m1 m2, n1 n2] = B (x) C */
+export function f32_kron(b: usize, c: usize, w: usize, m1: i32, n1: i32, m2: i32, n2: i32): void {
+  for (let i1 = 0; i1 < m1; ++i1) {
+    for (let i2 = 0; i2 < m2; ++i2) {
+      for (let j1 = 0; j1 < n1; ++j1) {
+        const scale = load<f32>(b + ((<usize>(i1 * n1 + j1)) << 2));
+        for (let j2 = 0; j2 < n2; ++j2) {
+          store<f32>(w, scale * load<f32>(c + ((<usize>(i2 * n2 + j2)) << 2)));
+          w += 4;
+        }
+      }
+    }
+  }
+}
+
+/** dB[m1,n1] += and dC[m2,n2] +=, from dw[m1 m2, n1 n2], the gradient of a B (x) C that was formed */
+export function f32_kron_grad(
+  b: usize,
+  c: usize,
+  dw: usize,
+  db: usize,
+  dc: usize,
+  m1: i32,
+  n1: i32,
+  m2: i32,
+  n2: i32,
+): void {
+  for (let i1 = 0; i1 < m1; ++i1) {
+    for (let i2 = 0; i2 < m2; ++i2) {
+      for (let j1 = 0; j1 < n1; ++j1) {
+        const inB = (<usize>(i1 * n1 + j1)) << 2;
+        const scale = load<f32>(b + inB);
+        let sum: f32 = 0;
+        for (let j2 = 0; j2 < n2; ++j2) {
+          const inC = (<usize>(i2 * n2 + j2)) << 2;
+          const gradient = load<f32>(dw);
+          sum += gradient * load<f32>(c + inC);
+          store<f32>(dc + inC, load<f32>(dc + inC) + gradient * scale);
+          dw += 4;
+        }
+        store<f32>(db + inB, load<f32>(db + inB) + sum);
+      }
+    }
   }
 }

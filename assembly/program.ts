@@ -22,6 +22,7 @@
 //   GemmGrad  dw M N ld scratch                     dW[M,N] += dy^T x[R,N], M columns of dy[R,ld]
 //   GerGrad   dw M N                                the same for R = 1
 //   KronGradB c db m1 n1 m2 n2 temp scratch          see kron.ts;  KronGradC: b dc, the rest the same
+//   KronGrad  b c dw db dc m1 n1 m2 n2               see kron.ts; reads neither dy nor x
 //   CsrGrad   columns starts dvalues M N first last scratch                see sparse.ts
 //   BsrGrad   columns starts dvalues M N block stride first last scratch   see sparse.ts
 //   MaskGrad  mask dw n                             dW = 0 where the mask is
@@ -29,7 +30,7 @@
 import { Op } from '../src/wasm/op';
 import { f32_gemm_packed, f32_gemm_tn } from './gemm';
 import { f32_gemv, f32_gemv_t, f32_ger } from './gemv';
-import { f32_kron_grad_b, f32_kron_grad_c, f32_kron_mm, f32_kron_tmm } from './kron';
+import { f32_kron_grad, f32_kron_grad_b, f32_kron_grad_c, f32_kron_mm, f32_kron_tmm } from './kron';
 import { f32_dropout } from './random';
 import { f32_bsr_grad, f32_bsr_mm, f32_bsr_tmm, f32_csr_grad, f32_csr_mm } from './sparse';
 import { f32_copy_columns, f32_dot, f32_mask } from './vector';
@@ -78,6 +79,8 @@ export function run_program(program: usize, x: usize, y: usize, R: i32, row: i32
       const work = place(word(at, 7), x, y, scratch);
       if (op === Op.KronGradB) f32_kron_grad_b(a, from, to, b, R, c, d, word(at, 4), word(at, 5), temp, work);
       else f32_kron_grad_c(a, from, to, b, R, c, d, word(at, 4), word(at, 5), temp, work);
+    } else if (op === Op.KronGrad) {
+      f32_kron_grad(a, b, c, d, word(at, 4), word(at, 5), word(at, 6), word(at, 7), word(at, 8));
     } else if (op === Op.CsrGrad) {
       const work = place(word(at, 7), x, y, scratch);
       f32_csr_grad(a, b, from, to, c, R, d, word(at, 4), word(at, 5), word(at, 6), work);

@@ -177,9 +177,8 @@ export function f32_kron_grad_b(
   m2: number,
   n2: number,
 ): void {
-  kronGradient(dy, x, R, m1, n1, m2, n2, (dw, inB, inC) => {
-    db[inB] += dw * c[inC];
-  });
+  const none = new Float64Array(m2 * n2);
+  f32_kron_grad(none, c, gradientOf(dy, x, R, m1 * m2, n1 * n2), db, none, m1, n1, m2, n2);
 }
 
 export function f32_kron_grad_c(
@@ -193,28 +192,39 @@ export function f32_kron_grad_c(
   m2: number,
   n2: number,
 ): void {
-  kronGradient(dy, x, R, m1, n1, m2, n2, (dw, inB, inC) => {
-    dc[inC] += dw * b[inB];
+  const none = new Float64Array(m1 * n1);
+  f32_kron_grad(b, none, gradientOf(dy, x, R, m1 * m2, n1 * n2), none, dc, m1, n1, m2, n2);
+}
+
+function gradientOf(dy: In, x: In, R: number, M: number, N: number): Float64Array {
+  const dw = new Float64Array(M * N);
+  f32_gemm_tn(dy, M, x, dw, M, N, R, false);
+  return dw;
+}
+
+export function f32_kron(b: In, c: In, w: Out, m1: number, n1: number, m2: number, n2: number): void {
+  kron(b, c, m1, n1, m2, n2).forEach((value, i) => {
+    w[i] = value;
   });
 }
 
-/** Visits the gradient of every entry of W with the entries of B and C whose product it is. */
-function kronGradient(
-  dy: In,
-  x: In,
-  R: number,
+export function f32_kron_grad(
+  b: In,
+  c: In,
+  dw: In,
+  db: Out,
+  dc: Out,
   m1: number,
   n1: number,
   m2: number,
   n2: number,
-  visit: (dw: number, inB: number, inC: number) => void,
 ): void {
-  const dw = new Float64Array(m1 * m2 * n1 * n2);
-  f32_gemm_tn(dy, m1 * m2, x, dw, m1 * m2, n1 * n2, R, false);
   for (let i = 0; i < m1 * m2; i++) {
     for (let j = 0; j < n1 * n2; j++) {
       const inB = Math.floor(i / m2) * n1 + Math.floor(j / n2);
-      visit(dw[i * n1 * n2 + j], inB, (i % m2) * n2 + (j % n2));
+      const inC = (i % m2) * n2 + (j % n2);
+      db[inB] += dw[i * n1 * n2 + j] * c[inC];
+      dc[inC] += dw[i * n1 * n2 + j] * b[inB];
     }
   }
 }

@@ -166,6 +166,23 @@ const kronGrad = (ofB: boolean): Cases =>
     }
   };
 
+function* kronFormed(): Generator<Case> {
+  for (const shape of kronShapes) {
+    const [m1, n1, m2, n2] = shape;
+    yield { args: [values(m1 * n1), values(m2 * n2), output(m1 * m2 * n1 * n2, false), ...shape], roundings: 1 };
+  }
+}
+
+/** The gradients of both factors of a product that was formed. */
+function* kronFormedGrad(): Generator<Case> {
+  for (const shape of kronShapes) {
+    const [m1, n1, m2, n2] = shape;
+    const [B, C] = [m1 * n1, m2 * n2];
+    const args = [values(B), values(C), values(B * C), updated(B), updated(C), ...shape];
+    yield { args, roundings: Math.max(B, C) + 2 };
+  }
+}
+
 // ---- sparse.ts
 
 interface SparseMatrix {
@@ -563,6 +580,8 @@ const cases: Record<KernelName, Cases> = {
   f32_kron_tmm: kron(true),
   f32_kron_grad_b: kronGrad(true),
   f32_kron_grad_c: kronGrad(false),
+  f32_kron: kronFormed,
+  f32_kron_grad: kronFormedGrad,
   f32_csr_mm: csrMm,
   f32_csr_grad: csrGrad,
   f32_bsr_mm: bsrMm(false),

@@ -90,7 +90,10 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
     .addOption(json())
     .optionsGroup('Fine tuning:')
     .addOption(
-      new Option('--kron <shapes>', 'Kronecker factors B and C, as 40x10,20x20 (default: the fewest parameters)'),
+      new Option(
+        '--kron <shapes>',
+        'Kronecker factors, two or more, as 40x10,20x20 (default: the fewest parameters in two, or in three where two take over half of the budget)',
+      ),
     )
     .addOption(new Option('--clip <x>', 'largest norm of the gradient, 0 for none (default: 5)').argParser(number))
     .addOption(

@@ -318,7 +318,9 @@ function pair(flag: string, text: string): [number, number] {
 }
 
 function kronShape(text: string): KronShape {
-  const match = /^(\d+)x(\d+),(\d+)x(\d+)$/.exec(text.trim());
-  if (!match) throw new InputError(`--kron: '${text}' was given; two shapes are wanted, such as 40x10,20x20`);
-  return match.slice(1).map(Number) as unknown as KronShape;
+  const factors = text.split(',').map((shape) => /^\s*(\d+)x(\d+)\s*$/.exec(shape)?.slice(1).map(Number));
+  if (factors.length < 2 || factors.includes(undefined)) {
+    throw new InputError(`--kron: '${text}' was given; two shapes or more are wanted, such as 40x10,20x20`);
+  }
+  return factors.flatMap((factor) => factor ?? []);
 }

@@ -1,23 +1,13 @@
 import { refuseNotFinite, type TensorSource } from '../io/tensor-source.js';
 import { checkCsr } from '../operators/csr.js';
-import { type OperatorSpec, shapeOf } from '../operators/spec.js';
+import { type KroneckerSpec, type OperatorSpec, shapeOf, sidesOf } from '../operators/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
+import { Instruction } from './instruction.js';
 
 // Turns a matrix, as files hold it, into the instructions of assembly/step.ts. The run-time form is another than the
 // training form: dense matrices in panels, Kronecker factors as their two products want them, sparse matrices in
 // slices or blocks. The loops over weights are in assembly/packing.ts; here is what goes where.
-
-const END = 0;
-const PANEL = 1;
-const PANEL8 = 2;
-const SELL = 3;
-const ZERO = 4;
-const COPY = 5;
-const BLOCK4 = 6;
-const BLOCK8 = 7;
-const INT8 = 8;
-const TRANSPOSE = 9;
 
 /**
  * Nanoseconds that one stored number costs in each layout, padding included; only their ratios count. They were measured
@@ -52,9 +42,9 @@ export function packMatrix(
   add: boolean | Pointer,
 ): PackedMatrix {
   const packer = new Packer(engine, source);
-  if (typeof add === 'number') packer.instruct(COPY, to, add, false, 4 * shapeOf(spec)[0]);
+  if (typeof add === 'number') packer.instruct(Instruction.Copy, to, add, false, 4 * shapeOf(spec)[0]);
   const gain = packer.emit(spec, name, 0, to, add !== false);
-  const words = [...packer.instructions, END];
+  const words = [...packer.instructions, Instruction.End];
   const program = engine.alloc(4 * words.length);
   engine.words(program, words.length).set(words);
   return { program, gain };
@@ -123,7 +113,7 @@ class Packer {
     const { at, raw } = this.panels(M, 4 * N, 16);
     const largest = putFloats(this.engine, raw, path, weight);
     this.engine.kernels.pack_panels(raw, at, M, 4 * N, 16);
-    this.instruct(PANEL, to, from, add, at, M, Math.ceil(N / 4));
+    this.instruct(Instruction.Panel, to, from, add, at, M, Math.ceil(N / 4));
     return N * largest;
   }
 
@@ -137,53 +127,61 @@ class Packer {
     const scratch = this.engine.alloc(16 * (blocks + Math.ceil(M / 4)));
     const scalesAt = scratch + 16 * blocks;
     this.engine.put(scalesAt, scales);
-    this.instruct(INT8, to, from, add, at, M, blocks, scalesAt);
+    this.instruct(Instruction.Int8, to, from, add, at, M, blocks, scalesAt);
     return N * 127 * this.engine.kernels.f32_largest(scalesAt, M);
   }
 
   /** The two products of assembly/packed-kron.ts. */
-  private kronecker(
-    { B: [m1, n1], C: [m2, n2] }: Extract<OperatorSpec, { type: 'kronecker' }>,
-    name: string,
-    from: Pointer,
-    to: Pointer,
-    add: boolean,
-  ): number {
+  private kronecker({ B, C }: KroneckerSpec, name: string, from: Pointer, to: Pointer, add: boolean): number {
     const { engine } = this;
+    const [[m1, n1], [m2, n2]] = [B, sidesOf(C)];
     let gain = 1;
     const fourOf = (n: number) => 4 * Math.ceil(n / 4);
     /** A factor's transpose, [K,J], in panels of eight columns or with rows of whole vectors. */
-    const factor = (part: 'B' | 'C', J: number, K: number, pack: 'f32_pack_columns' | 'f32_transpose'): Pointer => {
-      const path = `${name}.${part}.weight`;
-      const values = this.source.unseenFloats(path, [J, K]);
+    const factor = (pack: 'f32_pack_columns' | 'f32_transpose', spec: KroneckerSpec['C'], part: string): Pointer => {
+      const [J, K] = sidesOf(spec);
+      const path = name + part;
+      const values = this.factor(spec, path);
       const at = engine.alloc(32 * Math.ceil(J / 8) * K);
       const raw = engine.scratch(values.byteLength);
       // At least 1, so that the gain bounds what is between the two products as well.
-      gain *= Math.max(1, K * putFloats(engine, raw, path, values));
+      gain *= Math.max(1, K * putFloats(engine, raw, `${path}.weight`, values));
       engine.kernels[pack](raw, at, J, K);
       return at;
     };
     const product = (s: Pointer, w: Pointer, out: Pointer, accumulate: boolean, ...shape: number[]) => {
       const at = engine.alloc(4 * shape.length);
       engine.words(at, shape.length).set(shape);
-      this.instruct(PANEL8, out, s, accumulate, w, at);
+      this.instruct(Instruction.Panel8, out, s, accumulate, w, at);
     };
     if (m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)) {
-      const b = factor('B', m1, n1, 'f32_pack_columns');
-      const c = factor('C', m2, n2, 'f32_pack_columns');
+      const b = factor('f32_pack_columns', B, '.B');
+      const c = factor('f32_pack_columns', C, '.C');
       const between = engine.alloc(4 * fourOf(m1) * n2);
       product(from, b, between, false, n2, fourOf(m1), n1, 4 * n2, 4 * fourOf(m1), 32);
       product(between, c, to, add, m1, m2, n2, 4 * fourOf(m1), 4 * m2, 32);
     } else {
-      const b = factor('B', m1, n1, 'f32_transpose');
-      const c = factor('C', m2, n2, 'f32_pack_columns');
+      const b = factor('f32_transpose', B, '.B');
+      const c = factor('f32_pack_columns', C, '.C');
       const turned = engine.alloc(4 * fourOf(n1) * n2);
       const between = engine.alloc(32 * Math.ceil(m2 / 8) * n1);
-      this.instruct(TRANSPOSE, turned, from, false, n1, n2);
+      this.instruct(Instruction.Transpose, turned, from, false, n1, n2);
       product(turned, c, between, false, n1, fourOf(m2), n2, 4 * fourOf(n1), 32, 32 * n1);
       product(b, between, to, add, m1, m2, n1, 4 * fourOf(m1), 4 * m2, 32);
     }
     return gain;
+  }
+
+  /** A factor's numbers, row-major; those of a product of factors are formed, as in training. */
+  private factor(spec: KroneckerSpec['C'], name: string): Float32Array {
+    if (Array.isArray(spec)) return this.source.unseenFloats(`${name}.weight`, spec);
+    const [b, c] = [this.factor(spec.B, `${name}.B`), this.factor(spec.C, `${name}.C`)];
+    const [m, n] = sidesOf(spec.C);
+    const N = spec.B[1] * n;
+    return new Float32Array(b.length * c.length).map((_, at) => {
+      const [i, j] = [Math.floor(at / N), at % N];
+      return b[Math.floor(i / m) * spec.B[1] + Math.floor(j / n)] * c[(i % m) * n + (j % n)];
+    });
   }
 
   /** Sparse, or dense where so much would have to be stored that dense is cheaper. */
@@ -229,10 +227,10 @@ class Packer {
       const blocks = Math.ceil(N / 4);
       const csr = stage();
       kernels.csr_to_panels(csr.values, csr.columns, csr.starts, rows, size, at, blocks);
-      this.instruct(PANEL, to, from, add, at, M, blocks);
+      this.instruct(Instruction.Panel, to, from, add, at, M, blocks);
       return N * largest;
     }
-    if (!add) this.instruct(ZERO, to, 0, false, 4 * M);
+    if (!add) this.instruct(Instruction.Zero, to, 0, false, 4 * M);
     if (held === 0) return 0;
     if (size === 1) {
       const slices = Math.ceil(held / 4);
@@ -242,14 +240,23 @@ class Packer {
       const nowhere = engine.alloc(4);
       const csr = stage();
       kernels.f32_sell_pack(csr.values, csr.columns, csr.starts, csr.order, held, table, stream, nowhere - to);
-      this.instruct(SELL, to, from, true, table, slices, stream);
+      this.instruct(Instruction.Sell, to, from, true, table, slices, stream);
     } else {
       const table = engine.alloc(8 * held);
       const offsets = engine.alloc(4 * pairs);
       const weights = engine.alloc(8 * size * pairs);
       const csr = stage();
       kernels.f32_block_pack(csr.values, csr.columns, csr.starts, csr.order, held, table, offsets, weights, size);
-      this.instruct(size === 4 ? BLOCK4 : BLOCK8, to, from, true, table, held, offsets, weights);
+      this.instruct(
+        size === 4 ? Instruction.Block4 : Instruction.Block8,
+        to,
+        from,
+        true,
+        table,
+        held,
+        offsets,
+        weights,
+      );
     }
     return N * largest;
   }

@@ -2,10 +2,10 @@ import { FileFormatError, InputError } from '../errors.js';
 import { type Architecture, intentArchitecture, languageModelArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from '../nn/config.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
-import { type KronShape, METHODS } from '../operators/methods.js';
+import { METHODS } from '../operators/methods.js';
 import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
 import { Vocabulary } from '../tasks/text.js';
-import { decodeSafetensors, show } from './safetensors.js';
+import { decodeSafetensors, isObject, show } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
 // A model file is a safetensors file. Its metadata hold `format`, `version`, and as JSON `config`, `vocabulary` and
@@ -144,10 +144,10 @@ export function parseField(
 }
 
 export function asObject(value: unknown, what: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw new FileFormatError(`'${what}' in the file's metadata is not an object`);
   }
-  return value as Record<string, unknown>;
+  return value;
 }
 
 /** The configuration as read from JSON, without whatever else is there. */
@@ -158,8 +158,8 @@ export function checkConfig(value: unknown): ModelConfig {
   if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
     throw new FileFormatError(`config: compression is ${show(compression)}; at least 1 is wanted`);
   }
-  if (kron !== undefined && !(Array.isArray(kron) && kron.length === 4)) {
-    throw new FileFormatError(`config: kron is ${show(kron)}; four numbers are wanted`);
+  if (kron !== undefined && !(Array.isArray(kron) && kron.length > 3 && kron.length % 2 === 0)) {
+    throw new FileFormatError(`config: kron is ${show(kron)}; the sides of two factors or more are wanted`);
   }
   const size = block === undefined ? undefined : BLOCK_SIZES.find((known) => known === block);
   if (block !== undefined && !size) {
@@ -170,7 +170,7 @@ export function checkConfig(value: unknown): ModelConfig {
     layers: wholeNumber('layers', layers, MOST_LAYERS),
     method: known,
     compression,
-    ...(kron && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_HIDDEN)) as unknown as KronShape }),
+    ...(kron && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_HIDDEN)) }),
     ...(size && { block: size }),
   };
 }

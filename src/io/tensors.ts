@@ -6,7 +6,7 @@ import { type Operator, walk } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Product } from '../operators/product.js';
 import { Sparse } from '../operators/sparse.js';
-import type { OperatorSpec } from '../operators/spec.js';
+import type { KroneckerSpec, OperatorSpec } from '../operators/spec.js';
 import { Sum } from '../operators/sum.js';
 import { VStack } from '../operators/vstack.js';
 import type { Runtime } from '../wasm/runtime.js';
@@ -73,11 +73,7 @@ export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string,
       return new Int8(runtime, M, N, source.int8(name, M, N));
     }
     case 'kronecker':
-      return new Kronecker(
-        runtime,
-        loadDense(runtime, spec.B, `${name}.B`, source),
-        loadDense(runtime, spec.C, `${name}.C`, source),
-      );
+      return loadKronecker(runtime, spec, name, source);
     case 'product':
       return new Product(runtime, child(spec.U, 'U'), child(spec.V, 'V'));
     case 'vstack':
@@ -85,6 +81,13 @@ export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string,
     case 'sum':
       return new Sum(runtime, spec.terms.map(child));
   }
+}
+
+function loadKronecker(runtime: Runtime, { B, C }: KroneckerSpec, name: string, source: TensorSource): Kronecker {
+  const load = Array.isArray(C)
+    ? loadDense(runtime, C, `${name}.C`, source)
+    : loadKronecker(runtime, C, `${name}.C`, source);
+  return new Kronecker(runtime, loadDense(runtime, B, `${name}.B`, source), load);
 }
 
 function loadDense(runtime: Runtime, [M, N]: [number, number], name: string, source: TensorSource): Dense {

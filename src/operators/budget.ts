@@ -31,11 +31,16 @@ export interface Plan {
 // better mix: half the budget in Kronecker factors cost 4 % perplexity more.
 const STRUCTURE_SHARE = 0.25;
 
+// Two Kronecker factors hold more than three of fewer numbers, as long as they leave this share to the dopants: at a
+// quarter or two fifths of the budget two did better, at four fifths three (bench/experiments).
+const KRON_SHARE = 0.5;
+
 /**
  * Divides the budget of M N / compression parameters.
  *
- * - kron: the factor shapes with the most parameters within the budget; doped-kron: those with the fewest of all. Among
- *   equals, the squarest factors, then m2 a multiple of 8 (whole SIMD registers), then the cheapest product.
+ * - kron: the factor shapes with the most parameters within the budget; doped-kron: those with the fewest of all. Two
+ *   factors, or three where two exceed the budget, or half of it beside dopants. Among equals, the squarest factors,
+ *   then m2 a multiple of 8 (whole SIMD registers), then the cheapest product.
  * - lmf: the largest rank within the budget; doped-lmf: within a quarter of it, at least 1.
  * - hmd: half the budget in free rows, the largest rank within the rest; doped-hmd: the same within a quarter, at least
  *   one row and rank 1.
@@ -88,28 +93,26 @@ export function planMatrix(
   const withDopants = method.startsWith('doped-');
   // At least one dopant, or block, beside the structure, or the method is not what it says.
   const most = withDopants ? budget - rows : budget;
-  const structure = solveStructure(M, N, method, most, withDopants ? budget * STRUCTURE_SHARE : budget, kronShape);
+  const structure = solveStructure(M, N, method, most, budget, kronShape);
   const size = structureSize(M, N, structure);
   if (size > most) return impossible(size + (withDopants ? rows : 0));
   return plan(structure, withDopants ? budget - size : undefined);
 }
 
-/** The structure for a method: `aim` parameters, if it can be had for them, else the smallest there is. */
+/** The structure for a method: of its share of the budget, if it can be had for that, else the smallest there is. */
 function solveStructure(
   M: number,
   N: number,
   method: Method,
   most: number,
-  aim: number,
+  budget: number,
   kronShape?: KronShape,
 ): Structure {
   if (method.endsWith('kron')) {
-    if (kronShape) {
-      checkKronShape(M, N, kronShape);
-      return { kind: 'kron', shape: kronShape };
-    }
-    return { kind: 'kron', shape: kronFactors(M, N, method === 'kron' ? most : 0) };
+    if (kronShape) checkKronShape(M, N, kronShape);
+    return { kind: 'kron', shape: kronShape ?? kronFactors(M, N, method, budget) };
   }
+  const aim = method.startsWith('doped-') ? budget * STRUCTURE_SHARE : budget;
   if (method.endsWith('lmf')) return { kind: 'lmf', rank: Math.max(1, Math.floor(aim / (M + N))) };
   if (M < 2) throw new InputError(`method: '${method}' needs a matrix of at least 2 rows; this one is ${M} x ${N}`);
   const rows = Math.min(M - 1, Math.max(1, Math.floor(aim / 2 / N)));
@@ -122,10 +125,8 @@ function structureSize(M: number, N: number, structure: Structure | undefined): 
   switch (structure?.kind) {
     case undefined:
       return 0;
-    case 'kron': {
-      const [m1, n1, m2, n2] = structure.shape;
-      return m1 * n1 + m2 * n2;
-    }
+    case 'kron':
+      return kronSize(structure.shape);
     case 'lmf':
       return structure.rank * (M + N);
     case 'hmd':
@@ -133,30 +134,54 @@ function structureSize(M: number, N: number, structure: Structure | undefined): 
   }
 }
 
+/** Two factors, or three where two take more than they may. */
+function kronFactors(M: number, N: number, method: Method, budget: number): KronShape {
+  const doped = method === 'doped-kron';
+  const best = (count: number) => bestShape(shapesOf(M, N, count), doped ? 0 : budget);
+  const two = best(2);
+  if (kronSize(two) <= (doped ? budget * KRON_SHARE : budget)) return two;
+  const three = best(3);
+  return kronSize(three) < kronSize(two) ? three : two;
+}
+
 /** The shape with the most parameters that `budget` allows, or with the fewest when it allows none. */
-function kronFactors(M: number, N: number, budget: number): KronShape {
-  const size = ([m1, n1, m2, n2]: KronShape) => m1 * n1 + m2 * n2;
-  const cost = ([m1, n1, m2, n2]: KronShape) => Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
+function bestShape(shapes: Iterable<KronShape>, budget: number): KronShape {
   // The product of the long sides orders shapes as that of the ratios of sides does, M N being the same for all, and
   // without rounding.
-  const elongation = ([m1, n1, m2, n2]: KronShape) => Math.max(m1, n1) * Math.max(m2, n2);
-  const aligned = ([, , m2]: KronShape) => (m2 % 8 === 0 ? 1 : 0);
-  const fits = (shape: KronShape) => size(shape) <= budget;
+  const elongation = (shape: KronShape) => factorsOf(shape).reduce((product, [m, n]) => product * Math.max(m, n), 1);
+  // Of the two products that it takes, all factors but the first being one: see assembly/kron.ts.
+  const cost = (shape: KronShape) => {
+    const [m1, n1, m2, n2] = pairOf(shape);
+    return Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
+  };
+  const aligned = (shape: KronShape) => (pairOf(shape)[2] % 8 === 0 ? 1 : 0);
   const better = (a: KronShape, b: KronShape): boolean => {
-    if (fits(a) !== fits(b)) return fits(a);
-    if (size(a) !== size(b)) return fits(a) ? size(a) > size(b) : size(a) < size(b);
+    const [sizeA, sizeB] = [kronSize(a), kronSize(b)];
+    const fits = sizeA <= budget;
+    if (fits !== sizeB <= budget) return fits;
+    if (sizeA !== sizeB) return fits ? sizeA > sizeB : sizeA < sizeB;
     if (elongation(a) !== elongation(b)) return elongation(a) < elongation(b);
     if (aligned(a) !== aligned(b)) return aligned(a) > aligned(b);
     return cost(a) < cost(b);
   };
   let best: KronShape | undefined;
-  for (const m1 of divisors(M)) {
-    for (const n1 of divisors(N)) {
-      const shape: KronShape = [m1, n1, M / m1, N / n1];
-      if (!best || better(shape, best)) best = shape;
-    }
-  }
+  for (const shape of shapes) if (!best || better(shape, best)) best = shape;
   return best!;
+}
+
+function* shapesOf(M: number, N: number, count: number): Generator<KronShape> {
+  const columns = splits(N, count);
+  for (const m of splits(M, count)) for (const n of columns) yield m.flatMap((side, i) => [side, n[i]]);
+}
+
+/** All ways to write n as a product of so many numbers, in order. */
+function splits(n: number, count: number): number[][] {
+  const all = divisors(n);
+  const split = (rest: number, count: number): number[][] =>
+    count === 1
+      ? [[rest]]
+      : all.filter((d) => rest % d === 0).flatMap((d) => split(rest / d, count - 1).map((others) => [d, ...others]));
+  return split(n, count);
 }
 
 function divisors(n: number): number[] {
@@ -164,11 +189,30 @@ function divisors(n: number): number[] {
 }
 
 function checkKronShape(M: number, N: number, shape: KronShape): void {
-  const [m1, n1, m2, n2] = shape;
-  const whole = shape.every((side) => Number.isSafeInteger(side) && side >= 1);
-  if (!whole || m1 * m2 !== M || n1 * n2 !== N) {
-    throw new InputError(`kron: ${m1}x${n1} and ${m2}x${n2} make ${m1 * m2} x ${n1 * n2}; the matrix is ${M} x ${N}`);
+  const whole = shape.length >= 4 && shape.length % 2 === 0 && shape.every((n) => Number.isSafeInteger(n) && n >= 1);
+  const factors = factorsOf(shape);
+  const [m, n] = factors.reduce(([rows, columns], [m, n]) => [rows * m, columns * n], [1, 1]);
+  if (!whole || m !== M || n !== N) {
+    throw new InputError(`kron: ${describeFactors(factors, ' and ')} make ${m} x ${n}; the matrix is ${M} x ${N}`);
   }
+}
+
+function kronSize(shape: KronShape): number {
+  return factorsOf(shape).reduce((sum, [m, n]) => sum + m * n, 0);
+}
+
+/** The first factor, and the product of the others: m1, n1, m2, n2. */
+function pairOf([m1, n1, ...others]: KronShape): [number, number, number, number] {
+  const [m2, n2] = factorsOf(others).reduce(([rows, columns], [m, n]) => [rows * m, columns * n], [1, 1]);
+  return [m1, n1, m2, n2];
+}
+
+function factorsOf(shape: KronShape): [m: number, n: number][] {
+  return Array.from({ length: Math.ceil(shape.length / 2) }, (_, i) => [shape[2 * i], shape[2 * i + 1]]);
+}
+
+function describeFactors(factors: readonly [number, number][], between: string): string {
+  return factors.map(([m, n]) => `${m}x${n}`).join(between);
 }
 
 /** The plan in words, for people. */
@@ -179,10 +223,7 @@ function describeBlock(block: BlockSize): string {
 
 export function describePlan({ M, N, structure, block, nonzeros, parameters, compression }: Plan): string {
   const parts: string[] = [];
-  if (structure?.kind === 'kron') {
-    const [m1, n1, m2, n2] = structure.shape;
-    parts.push(`${m1}x${n1} (x) ${m2}x${n2}`);
-  }
+  if (structure?.kind === 'kron') parts.push(describeFactors(factorsOf(structure.shape), ' (x) '));
   if (structure?.kind === 'lmf') parts.push(`rank ${structure.rank}`);
   if (structure?.kind === 'hmd') parts.push(`${structure.rows} free rows + rank ${structure.rank}`);
   if (nonzeros !== undefined) parts.push(`${nonzeros} nonzeros${describeBlock(block)}`);

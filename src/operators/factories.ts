@@ -13,9 +13,11 @@ export function dense(runtime: Runtime, M: number, N: number): Dense {
   return new Dense(runtime, M, N);
 }
 
-/** B (x) C, B m1 x n1, C m2 x n2. */
-export function kron(runtime: Runtime, [m1, n1, m2, n2]: KronShape): Kronecker {
-  return new Kronecker(runtime, new Dense(runtime, m1, n1), new Dense(runtime, m2, n2));
+/** B (x) C, B m1 x n1, C m2 x n2, or of more factors. */
+export function kron(runtime: Runtime, [m1, n1, ...rest]: KronShape): Kronecker {
+  const [m2, n2] = rest;
+  const C = rest.length > 2 ? kron(runtime, rest) : new Dense(runtime, m2, n2);
+  return new Kronecker(runtime, new Dense(runtime, m1, n1), C);
 }
 
 /** Low-rank matrix factorisation, W = U V. */

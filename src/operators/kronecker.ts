@@ -1,13 +1,14 @@
 import { kron } from '../reference.js';
+import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { nearestKronecker } from './decompose.js';
 import { type Dense, packedBytes } from './dense.js';
 import { type Noise, Operator } from './operator.js';
-import type { Place, Program } from './program.js';
-import type { OperatorSpec } from './spec.js';
+import { type Place, type Program, X, Y } from './program.js';
+import type { KroneckerSpec } from './spec.js';
 
-/** W = B (x) C: m1 n1 + m2 n2 numbers stand for m1 m2 x n1 n2. */
+/** W = B (x) C: m1 n1 + m2 n2 numbers stand for m1 m2 x n1 n2. Of more factors, C is the product of all but the first. */
 export class Kronecker extends Operator {
   readonly M: number;
   readonly N: number;
@@ -15,7 +16,7 @@ export class Kronecker extends Operator {
   constructor(
     runtime: Runtime,
     readonly B: Dense, // [m1,n1]
-    readonly C: Dense, // [m2,n2]
+    readonly C: Dense | Kronecker, // [m2,n2]
   ) {
     super(runtime);
     this.M = B.M * C.M;
@@ -32,21 +33,44 @@ export class Kronecker extends Operator {
 
   private product(op: Op, program: Program, from: Place, to: Place, accumulate: boolean): void {
     const { B, C } = this;
-    const factors = [B.weight.value, C.weight.value, B.M, B.N, C.M, C.N];
+    const factors = [B.weight.value, this.valueOfC(), B.M, B.N, C.M, C.N];
     program.add(op, from, to, accumulate, ...factors, this.temp(program), this.scratch(program, 1));
   }
 
   gradient(program: Program, dy: Place, x: Place): void {
     const { B, C } = this;
     const [first, count] = program.partOf(2, 1);
-    const factors = [
-      [Op.KronGradB, C.weight.value, B.weight.grad],
-      [Op.KronGradC, B.weight.value, C.weight.grad],
-    ];
-    for (const [op, other, grad] of factors.slice(first, first + count)) {
+    const add = (op: Op, other: Pointer, grad: Pointer) => {
       const memory = [this.temp(program), this.scratch(program, program.rows)];
       program.add(op, dy, x, true, other, grad, B.M, B.N, C.M, C.N, ...memory);
+    };
+    if (first === 0 && count > 0) add(Op.KronGradB, this.valueOfC(), B.weight.grad);
+    if (first + count === 2 && count > 0) this.gradientOfC(program, (grad) => add(Op.KronGradC, B.weight.value, grad));
+  }
+
+  /** C's numbers: where they are, or formed for as long as the program lives. */
+  private valueOfC(): Pointer {
+    const { C, runtime } = this;
+    if (!(C instanceof Kronecker)) return C.weight.value;
+    const formed = runtime.alloc(4 * C.M * C.N);
+    runtime.kernels.f32_kron(C.B.weight.value, C.valueOfC(), formed, C.B.M, C.B.N, C.C.M, C.C.N);
+    return formed;
+  }
+
+  /** Adds what `add` adds to C's gradient, and passes it on to C's factors. */
+  private gradientOfC(program: Program, add: (grad: Pointer) => void): void {
+    const { C, runtime } = this;
+    if (!(C instanceof Kronecker)) {
+      add(C.weight.grad);
+      return;
     }
+    const formed = runtime.zeros(4 * C.M * C.N);
+    add(formed);
+    const { B, C: rest } = C;
+    C.gradientOfC(program, (grad) => {
+      const factors = [B.weight.value, C.valueOfC(), formed, B.weight.grad, grad];
+      program.add(Op.KronGrad, X, Y, true, ...factors, B.M, B.N, rest.M, rest.N);
+    });
   }
 
   private temp(program: Program): Place {
@@ -77,12 +101,13 @@ export class Kronecker extends Operator {
     this.C.fit(nearest.C);
   }
 
-  spec(): OperatorSpec {
-    return { type: 'kronecker', B: [this.B.M, this.B.N], C: [this.C.M, this.C.N] };
+  spec(): KroneckerSpec {
+    const { B, C } = this;
+    return { type: 'kronecker', B: [B.M, B.N], C: C instanceof Kronecker ? C.spec() : [C.M, C.N] };
   }
 
   toDense(): Float32Array {
     const { B, C } = this;
-    return Float32Array.from(kron(B.weight.data, C.weight.data, B.M, B.N, C.M, C.N));
+    return Float32Array.from(kron(B.toDense(), C.toDense(), B.M, B.N, C.M, C.N));
   }
 }

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { show } from '../io/safetensors.js';
+import { isObject, show } from '../io/safetensors.js';
 import { BLOCK_SIZES, type BlockSize, rowsOf } from './csr.js';
 
 /** What is needed to make the operator again, besides the numbers: this is what files hold. */
@@ -7,10 +7,17 @@ export type OperatorSpec =
   | { type: 'dense'; shape: [number, number] }
   | { type: 'int8'; shape: [number, number] } // for inference: int8 weights, a scale a row
   | { type: 'sparse'; shape: [number, number]; nonzeros: number; block?: BlockSize }
-  | { type: 'kronecker'; B: [number, number]; C: [number, number] }
+  | KroneckerSpec
   | { type: 'product'; U: OperatorSpec; V: OperatorSpec }
   | { type: 'vstack'; blocks: OperatorSpec[] }
   | { type: 'sum'; terms: OperatorSpec[] };
+
+/** Of more than two factors, C is the product of all but the first. */
+export interface KroneckerSpec {
+  type: 'kronecker';
+  B: [number, number];
+  C: [number, number] | KroneckerSpec;
+}
 
 /** M and N of the matrix that a spec describes. Throws FileFormatError when its parts do not fit together. */
 export function shapeOf(spec: OperatorSpec): [number, number] {
@@ -19,8 +26,10 @@ export function shapeOf(spec: OperatorSpec): [number, number] {
     case 'int8':
     case 'sparse':
       return spec.shape;
-    case 'kronecker':
-      return [spec.B[0] * spec.C[0], spec.B[1] * spec.C[1]];
+    case 'kronecker': {
+      const [m, n] = sidesOf(spec.C);
+      return [spec.B[0] * m, spec.B[1] * n];
+    }
     case 'product': {
       const [M, inner] = shapeOf(spec.U);
       const [rows, N] = shapeOf(spec.V);
@@ -43,6 +52,11 @@ export function shapeOf(spec: OperatorSpec): [number, number] {
   }
 }
 
+/** M and N of a Kronecker factor, or of a product of them. */
+export function sidesOf(factor: KroneckerSpec['C']): [number, number] {
+  return Array.isArray(factor) ? factor : shapeOf(factor);
+}
+
 const LARGEST_SIDE = 2 ** 24;
 const DEEPEST = 16;
 
@@ -51,9 +65,9 @@ export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec
   const refuse = (what: string): never => {
     throw new FileFormatError(`operator '${name}': ${what}`);
   };
-  if (typeof value !== 'object' || value === null) return refuse('its description is not an object');
+  if (!isObject(value)) return refuse('its description is not an object');
   if (depth > DEEPEST) return refuse(`it is nested more than ${DEEPEST} deep`);
-  const spec = value as Record<string, unknown>;
+  const spec = value;
   const shape = (key: string): [number, number] => {
     const sides = spec[key];
     if (!Array.isArray(sides) || sides.length !== 2) return refuse(`its ${key} is not a pair of numbers`);
@@ -87,8 +101,11 @@ export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec
       }
       return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number, ...(known !== 1 && { block: known }) };
     }
-    case 'kronecker':
-      return { type: 'kronecker', B: shape('B'), C: shape('C') };
+    case 'kronecker': {
+      const nested = (spec.C as KroneckerSpec | null)?.type === 'kronecker';
+      const C = nested ? (checkSpec(spec.C, `${name}.C`, depth + 1) as KroneckerSpec) : shape('C');
+      return { type: 'kronecker', B: shape('B'), C };
+    }
     case 'product':
       return {
         type: 'product',

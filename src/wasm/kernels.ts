@@ -35,6 +35,18 @@ export interface Kernels {
   f32_kron_tmm: KroneckerProduct;
   f32_kron_grad_b: KroneckerGradient;
   f32_kron_grad_c: KroneckerGradient;
+  f32_kron(b: Pointer, c: Pointer, w: Pointer, m1: number, n1: number, m2: number, n2: number): void;
+  f32_kron_grad(
+    b: Pointer,
+    c: Pointer,
+    dw: Pointer,
+    db: Pointer,
+    dc: Pointer,
+    m1: number,
+    n1: number,
+    m2: number,
+    n2: number,
+  ): void;
 
   // sparse.ts
   f32_csr_mm(

@@ -19,6 +19,7 @@ export enum Op {
   GerGrad,
   KronGradB,
   KronGradC,
+  KronGrad,
   CsrGrad,
   BsrGrad,
   MaskGrad,

@@ -13,6 +13,7 @@ initSync({ simd: 'plain' });
 const FILES = [
   encodeLanguageModel(makeModel('dense', 5)),
   encodeLanguageModel(makeModel('doped-kron', 6, 0.5)),
+  encodeLanguageModel(makeModel('kron', 6, 0, 1, [2, 3, 4, 1, 3, 2])),
   encodeLanguageModel(makeModel('doped-hmd', 6, 0.9).withInt8Head()),
   encodeLanguageModel(makeModel('doped-lmf', 4, 0.9, 4)),
   encodeLanguageModel(makeModel('pruned', 8, 0.8, 8)),

@@ -94,6 +94,16 @@ test('Kronecker products, in either order', () => {
   );
 });
 
+test('Kronecker products of three factors', () => {
+  const few = fc.integer({ min: 1, max: 6 });
+  fc.assert(
+    fc.property(fc.tuple(few, few, few, few, few, few), fc.nat(99), fc.boolean(), (shape, seed, add) =>
+      check(fill(kron(new Runtime(), shape), seed), seed, add),
+    ),
+    { numRuns: 60 },
+  );
+});
+
 test('sparse matrices, unstructured and in blocks, at any density, and dense where that is cheaper', () => {
   const block = fc.constantFrom(...BLOCK_SIZES);
   const density = fc.constantFrom(0, 0.02, 0.1, 0.3, 0.7, 1);

@@ -3,7 +3,7 @@
 import { LanguageModel } from '../../src/nn/language-model.js';
 import type { Model } from '../../src/nn/model.js';
 import type { BlockSize } from '../../src/operators/csr.js';
-import type { Method } from '../../src/operators/methods.js';
+import type { KronShape, Method } from '../../src/operators/methods.js';
 import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { buildVocabulary } from '../../src/tasks/vocabulary.js';
@@ -15,8 +15,14 @@ export const vocabulary = buildVocabulary(
 );
 
 /** A model with weights from a seed, its sparse matrices pruned to a sparsity each. */
-export function makeModel(method: Method, hidden: number, sparsity = 0.9, block: BlockSize = 1): LanguageModel {
-  const config = { hidden, layers: 2, method, compression: method === 'dense' ? 1 : 2, block };
+export function makeModel(
+  method: Method,
+  hidden: number,
+  sparsity = 0.9,
+  block: BlockSize = 1,
+  kron?: KronShape,
+): LanguageModel {
+  const config = { hidden, layers: 2, method, compression: method === 'dense' ? 1 : 2, block, ...(kron && { kron }) };
   return prune(LanguageModel.create(new Runtime(), config, vocabulary, 7), sparsity);
 }
 

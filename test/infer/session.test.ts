@@ -48,6 +48,10 @@ for (const method of METHODS) {
   });
 }
 
+test('so does one whose Kronecker products have three factors', () => {
+  assertAgrees(makeModel('doped-kron', 24, 0.96, 1, [4, 2, 6, 3, 4, 4]), 1000, 'doped-kron of three factors');
+});
+
 test('so it does at every sparsity, empty rows and empty matrices included, and at odd sizes', () => {
   for (const method of ['pruned', 'doped-kron'] as const) {
     for (const sparsity of [0, 0.5, 0.59, 0.61, 0.96, 0.999, 1]) {

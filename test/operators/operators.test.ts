@@ -7,6 +7,7 @@ import { TensorSource } from '../../src/io/tensor-source.js';
 import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
 import { BLOCK_SIZES, type BlockSize, type CsrArrays, firstRow, rowsOf } from '../../src/operators/csr.js';
 import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
+import type { KronShape } from '../../src/operators/methods.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Product } from '../../src/operators/product.js';
 import { Sparse } from '../../src/operators/sparse.js';
@@ -107,6 +108,8 @@ const cases: Record<string, (runtime: Runtime) => Operator> = {
   'kron, C 1 x 1': (rt) => kron(rt, [6, 5, 1, 1]),
   'kron, row and column': (rt) => kron(rt, [1, 6, 5, 1]),
   'kron, column and row': (rt) => kron(rt, [6, 1, 1, 5]),
+  'kron of three': (rt) => kron(rt, [3, 2, 2, 5, 4, 3]),
+  'kron of four': (rt) => kron(rt, [2, 1, 3, 2, 1, 3, 2, 2]),
   // The widest of all factors decides what scratch is needed.
   'kron, wide B': (rt) => kron(rt, [1, 9, 2, 8]),
   // 33 rows of it are more than a block of the matrix product is long.
@@ -132,6 +135,7 @@ const cases: Record<string, (runtime: Runtime) => Operator> = {
       8,
     ),
   'doped kron in blocks of 4': (rt) => doped(rt, kron(rt, [4, 2, 3, 5]), 4),
+  'doped kron of three': (rt) => doped(rt, kron(rt, [2, 2, 2, 1, 3, 5])),
   'doped kron, pruned': (rt) => new Sum(rt, [kron(rt, [3, 4, 4, 2]), masked(rt, 12, 8, 0.1)]),
 };
 
@@ -203,7 +207,7 @@ test('fit: the dopants are what the structure leaves', () => {
 type Tree =
   | { type: 'dense'; M: number; N: number }
   | { type: 'masked' | 'compressed'; M: number; N: number; density: number }
-  | { type: 'kron'; shape: [number, number, number, number] }
+  | { type: 'kron'; shape: KronShape }
   | { type: 'product'; U: Tree; V: Tree }
   | { type: 'vstack'; blocks: Tree[] }
   | { type: 'sum'; terms: Tree[] };
@@ -236,12 +240,20 @@ function grow(runtime: Runtime, tree: Tree): Operator {
 const divisorOf = (n: number) =>
   fc.constantFrom(...Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0));
 
+/** Shapes of two factors, or up to so many more. */
+function anyKronShape(M: number, N: number, more: number): fc.Arbitrary<KronShape> {
+  return fc.tuple(divisorOf(M), divisorOf(N), fc.boolean()).chain(([m, n, last]) => {
+    const rest = last || more === 0 ? fc.constant<KronShape>([M / m, N / n]) : anyKronShape(M / m, N / n, more - 1);
+    return rest.map((shape) => [m, n, ...shape]);
+  });
+}
+
 function anyTree(M: number, N: number, depth: number): fc.Arbitrary<Tree> {
   const density = fc.constantFrom(0, 0.1, 0.5, 1);
   const leaves: fc.Arbitrary<Tree>[] = [
     fc.constant({ type: 'dense', M, N }),
     fc.record({ type: fc.constantFrom('masked', 'compressed'), M: fc.constant(M), N: fc.constant(N), density }),
-    fc.tuple(divisorOf(M), divisorOf(N)).map(([m1, n1]): Tree => ({ type: 'kron', shape: [m1, n1, M / m1, N / n1] })),
+    anyKronShape(M, N, 2).map((shape): Tree => ({ type: 'kron', shape })),
   ];
   if (depth === 0) return fc.oneof(...leaves);
   const inner = (m: number, n: number) => anyTree(m, n, depth - 1);
@@ -907,7 +919,10 @@ function isSpec(value: unknown, depth = 0): boolean {
       return isShape(shape) && Number.isInteger(nonzeros) && nonzeros >= 0 && nonzeros <= shape[0] * shape[1];
     }
     case 'kronecker':
-      return isShape(fields.B) && isShape(fields.C);
+      return (
+        isShape(fields.B) &&
+        (isShape(fields.C) || (isSpec(fields.C, depth + 1) && (fields.C as OperatorSpec).type === 'kronecker'))
+      );
     case 'product':
       return isSpec(fields.U, depth + 1) && isSpec(fields.V, depth + 1);
     case 'vstack':
@@ -941,7 +956,7 @@ const nearlySpec = fc.letrec<{ spec: unknown; part: unknown }>((tie) => {
         shape: sides,
         nonzeros: fc.oneof(fc.integer({ min: -1, max: 10 }), junk),
       }),
-      fc.record({ type: fc.constant('kronecker'), B: sides, C: sides }),
+      fc.record({ type: fc.constant('kronecker'), B: sides, C: fc.oneof(sides, tie('part')) }),
       fc.record({ type: fc.constant('product'), U: tie('part'), V: tie('part') }),
       fc.record({ type: fc.constant('vstack'), blocks: parts }),
       fc.record({ type: fc.constant('sum'), terms: parts }, { requiredKeys: ['type'] }),

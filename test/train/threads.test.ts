@@ -35,6 +35,7 @@ const cmr = { structure: 0.2, dopants: 0.1, hold: true, until: 0.8 };
 const settings: Partial<LanguageModelOptions>[] = [
   { method: 'dense', optimizer: 'sgd' },
   { method: 'doped-kron', coMatrixDropout: cmr },
+  { method: 'doped-kron', kron: [4, 2, 4, 3, 3, 2], batch: 5 },
   { method: 'doped-hmd', block: 4, batch: 1 },
   { method: 'doped-lmf', coMatrixDropout: { ...cmr, hold: false }, batch: 16 },
 ];
