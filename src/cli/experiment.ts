@@ -167,7 +167,7 @@ function showPlan(plans: readonly CellPlan[], json: boolean | undefined): void {
   }
   const rows = plans.map(({ cell, count, finished, work }) => [
     cell.label,
-    cell.candidates.map((candidate) => Object.values(candidate).join(' ')).join(', ') || '-',
+    tunedOver(cell.candidates),
     cell.seeds.join(' '),
     count,
     finished,
@@ -177,6 +177,16 @@ function showPlan(plans: readonly CellPlan[], json: boolean | undefined): void {
   process.stdout.write(
     `${formatTable({ columns, rows })}\n${runs} runs, ${done} finished; ${(left / 1e12).toFixed(2)}e12 weights x tokens to go. A training step takes about 6 operations for each.\n`,
   );
+}
+
+/** Axis by axis: the candidates are all their combinations. */
+function tunedOver(candidates: readonly Settings[]): string {
+  const values = (key: string) => [...new Set(candidates.map((candidate) => candidate[key]))].join(' ');
+  return candidates.length > 1
+    ? Object.keys(candidates[0])
+        .map((key) => `${key} ${values(key)}`)
+        .join('; ')
+    : '-';
 }
 
 function showResults(orders: readonly Order[], records: ReadonlyMap<string, RunRecord>, out: string, json?: boolean) {
