@@ -156,7 +156,7 @@ const lm = train
     new Option('--vocab <n>', 'most frequent tokens kept (default: 10000 words, 256 characters)').argParser(whole(2)),
   )
   .addOption(
-    new Option('--bptt <n>', 'steps of backpropagation through time (default: 35 words, 64 characters)').argParser(
+    new Option('--bptt <n>', 'steps of backpropagation through time (default: 20 words, 32 characters)').argParser(
       whole(1),
     ),
   )
@@ -167,11 +167,11 @@ addTrainingOptions(lm, {
   hidden: '200',
   layers: '2',
   compression: '25',
-  lr: 'adam 0.006 for words, 0.004 for characters; sgd 1',
+  lr: 'adam 0.01 for words, 0.02 for characters; sgd 1',
   dropout: '0.3 for words, 0 for characters',
-  batch: '20',
+  batch: '16',
   epochs: '6 for words, 1 for characters',
-  freeRate: 'adam 0.1,1 for words, 0.3,1 for characters; sgd 1,0',
+  freeRate: 'adam 0.1,1 for words, 0.05,1 for characters; sgd 1,0',
 })
   .addHelpText(
     'after',

@@ -95,7 +95,7 @@ test('a text that is not there, or no text', async () => {
 test('too little text for a batch, or to measure on', async () => {
   await refuse(
     2,
-    /the training text has \d+ tokens, fewer than one batch: 20 streams of 35 steps need 720/,
+    /the training text has \d+ tokens, fewer than one batch: 16 streams of 20 steps need 336/,
     'train lm --data few.txt --hidden 8 --compression 5',
   );
   await refuse(2, /training text has 30 tokens, fewer than one batch: 4 streams of 8/, `${SMALL} --max-tokens 30`);

@@ -6,7 +6,7 @@ import { readGrid } from '../../src/cli/experiment/grid-file.js';
 import { type CellSummary, spreadOf, summarise } from '../../src/cli/experiment/summary.js';
 import { record } from '../cli/records.js';
 
-const GRIDS = ['word', 'char', 'blocks', 'cma', 'recipe', 'intent'];
+const GRIDS = ['word', 'char', 'anneal', 'long', 'blocks', 'cma', 'recipe', 'intent'];
 
 /** A cell whose seeds came to these on the test split; validation is a tenth better. */
 function cell(label: string, values: number[], measure: 'perplexity' | 'accuracy' = 'perplexity', compression = 1) {
