@@ -115,6 +115,30 @@ export const FIGURES: Record<string, Figure> = {
     paper: '0.08 or more',
     of: lead('char', 'doped-kron 25x', 'hmd 25x'),
   },
+  'char.lead25.pruned.anneal': {
+    what: 'character level at 25x, lead over pruned when both are tuned in when to prune, too',
+    of: lead('anneal', 'doped-kron 25x', 'pruned 25x'),
+  },
+  'char.lead50.pruned.anneal': {
+    what: 'the same at 50x',
+    of: lead('anneal', 'doped-kron 50x', 'pruned 50x'),
+  },
+  'char.lead100.pruned.anneal': {
+    what: 'the same at 100x',
+    of: lead('anneal', 'doped-kron 100x', 'pruned 100x'),
+  },
+  'char4M.loss25': {
+    what: 'character level, four times as many characters, doped-kron at 25x, loss to dense; when to prune tuned, too',
+    of: loss('long', 'doped-kron 25x'),
+  },
+  'char4M.lead25.pruned': {
+    what: 'the same, lead over pruned at 25x',
+    of: lead('long', 'doped-kron 25x', 'pruned 25x'),
+  },
+  'char4M.lead100.pruned': {
+    what: 'the same at 100x',
+    of: lead('long', 'doped-kron 100x', 'pruned 100x'),
+  },
   'word.lead100.pruned': {
     what: 'word level at 100x, lead of doped-kron over pruned',
     of: lead('word', 'doped-kron 100x', 'pruned 100x'),
@@ -138,8 +162,10 @@ export const FIGURES: Record<string, Figure> = {
     what: 'word level at 25x, Adam: lead of the co-matrix dropout that is best on validation over none',
     paper: 'better',
     of: cmrGain('doped-kron 25x', [
+      'doped-kron 25x cmr 0.05',
       'doped-kron 25x cmr 0.1',
       'doped-kron 25x cmr 0.3',
+      'doped-kron 25x cmr 0.5',
       'doped-kron 25x cmr 0.1 on M',
       'doped-kron 25x cmr 0.1 until 0.6',
     ]),
@@ -147,7 +173,11 @@ export const FIGURES: Record<string, Figure> = {
   'cmr.gain25.sgd': {
     what: 'the same with SGD',
     paper: 'better',
-    of: cmrGain('doped-kron 25x sgd', ['doped-kron 25x sgd cmr 0.1', 'doped-kron 25x sgd cmr 0.1 on M']),
+    of: cmrGain('doped-kron 25x sgd', [
+      'doped-kron 25x sgd cmr 0.1',
+      'doped-kron 25x sgd cmr 0.1 on M',
+      'doped-kron 25x sgd cmr 0.1 until 0.6',
+    ]),
   },
   'block4.extra_loss25': {
     what: 'word level at 25x, loss to dense of doped-kron in 4x1 blocks less that in single dopants',

@@ -15,6 +15,8 @@ const FOLDER = 'bench/experiments';
 const GRIDS: Record<string, string> = {
   word: 'Word level: the model is larger than its data',
   char: 'Character level: capacity binds',
+  anneal: 'Character level, 25x to 100x: when to prune',
+  long: 'Character level, four times as many characters',
   blocks: 'Dopants in blocks',
   cma: 'Co-matrix adaptation: dropout, its rates, block coordinate descent, Adam and SGD',
   recipe: 'Recipes: from a trained dense model, distilled, wider',
