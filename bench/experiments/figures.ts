@@ -117,15 +117,15 @@ export const FIGURES: Record<string, Figure> = {
   },
   'char.lead25.pruned.anneal': {
     what: 'character level at 25x, lead over pruned when both are tuned in when to prune, too',
-    of: lead('anneal', 'doped-kron 25x', 'pruned 25x'),
+    of: lead('anneal', 'anneal tuned doped-kron 25x', 'anneal tuned pruned 25x'),
   },
   'char.lead50.pruned.anneal': {
     what: 'the same at 50x',
-    of: lead('anneal', 'doped-kron 50x', 'pruned 50x'),
+    of: lead('anneal', 'anneal tuned doped-kron 50x', 'anneal tuned pruned 50x'),
   },
   'char.lead100.pruned.anneal': {
     what: 'the same at 100x',
-    of: lead('anneal', 'doped-kron 100x', 'pruned 100x'),
+    of: lead('anneal', 'anneal tuned doped-kron 100x', 'anneal tuned pruned 100x'),
   },
   'char4M.loss25': {
     what: 'character level, four times as many characters, doped-kron at 25x, loss to dense; when to prune tuned, too',

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { InputError } from '../../errors.js';
 import { isObject } from '../../io/safetensors.js';
 import type { RunRecord } from './record.js';
+import { byQuality } from './summary.js';
 
 // A grid as its file describes it, and the runs that it comes to. A cell is a method at a compression, with whatever
 // else sets it apart: it is tuned with its first seed, then run with the others at what was chosen.
@@ -201,8 +202,7 @@ export function runsOf(grid: Grid, cell: Cell, records: ReadonlyMap<string, RunR
 function choose(records: readonly (RunRecord | undefined)[]): number | undefined {
   if (records.includes(undefined)) return undefined;
   const good = records.flatMap((record, i) => (record!.result ? [{ i, ...record!.result.valid }] : []));
-  // Accuracies of small splits are often the same.
-  good.sort((a, b) => (b.accuracy ?? 0) - (a.accuracy ?? 0) || (a.perplexity ?? 0) - (b.perplexity ?? 0));
+  good.sort(byQuality);
   return good[0]?.i;
 }
 

@@ -42,23 +42,30 @@ export function spreadOf(values: readonly number[]): Spread {
 export const measureOf = (quality: Quality): Group['measure'] =>
   quality.accuracy === undefined ? 'perplexity' : 'accuracy';
 
+/** The better one first. Accuracies of small splits are often the same. */
+export const byQuality = (a: Quality, b: Quality) =>
+  (b.accuracy ?? 0) - (a.accuracy ?? 0) || (a.perplexity ?? 0) - (b.perplexity ?? 0);
+
 /** Undefined without a final run that has a result. */
 export function summarise(records: readonly RunRecord[]): CellSummary | undefined {
-  const runs = records
+  const finals = records
     .filter(({ final, result }) => final && result)
-    .sort((a, b) => Number(a.settings.seed) - Number(b.settings.seed));
-  if (runs.length === 0) return undefined;
-  const [{ cell, method, tuned, result }] = runs;
+    .sort((a, b) => Number(a.settings.seed) - Number(b.settings.seed) || byQuality(a.result!.valid, b.result!.valid));
+  if (finals.length === 0) return undefined;
+  const [{ cell, method, tuned, result, settings }] = finals;
+  const describe = ({ settings }: RunRecord) => tuned.map((name) => `${name} ${settings[name]}`).join(', ');
+  const chosen = describe(finals[0]);
+  // Where a grid was tuned further, there are final runs of what it had chosen before.
+  const runs = finals.filter((run) => describe(run) === chosen);
   const measure = measureOf(result!.valid);
   const values = (split: 'valid' | 'test') => runs.flatMap((run) => run.result![split]?.[measure] ?? []);
   const tests = values('test');
-  const describe = ({ settings }: RunRecord) => tuned.map((name) => `${name} ${settings[name]}`).join(', ');
-  const first = Number(runs[0].settings.seed);
+  const first = Number(settings.seed);
   return {
     label: cell,
     method,
     runs,
-    chosen: describe(runs[0]),
+    chosen,
     candidates: records
       .filter(({ settings }) => settings.seed === first)
       .map((run) => ({ settings: describe(run), valid: run.result?.valid[measure] })),
@@ -95,12 +102,12 @@ export function groupRecords(records: Iterable<RunRecord>): Group[] {
   });
 }
 
-/** All that the runs of a cell have in common: not the seed, what is tuned, or the model of the same seed to start from. */
+/** All that the runs of a cell have in common: not the seed, the values of what is tuned, or the model of the same seed to start from. */
 function cellKey({ cell, task, settings, tuned }: RunRecord): string {
   const common = Object.entries(settings).filter(
     ([name, value]) => name !== 'seed' && !tuned.includes(name) && !String(value).startsWith('@'),
   );
-  return JSON.stringify([task, cell, common.sort()]);
+  return JSON.stringify([task, cell, tuned, common.sort()]);
 }
 
 /** On the test split, or the validation split where there is no other. */

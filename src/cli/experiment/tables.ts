@@ -1,4 +1,5 @@
 import type { Table } from '../report.js';
+import { transpose } from '../table.js';
 import type { Timing } from './record.js';
 import { type CellSummary, denseOf, type Group, lossTo, type Spread } from './summary.js';
 
@@ -75,8 +76,8 @@ export function tuningTable({ measure, cells }: Group): Table | undefined {
   const settings = [...new Set(tuned.flatMap(({ candidates }) => candidates.map((candidate) => candidate.settings)))];
   const number = (text: string) => Number(/-?[\d.]+(e-?\d+)?/.exec(text)?.[0] ?? 0);
   settings.sort((a, b) => number(a) - number(b));
-  return {
-    columns: ['cell', ...settings],
+  const table: Table = {
+    columns: ['', ...settings],
     rows: tuned.map(({ label, candidates }) => [
       label,
       ...settings.map((text) => {
@@ -86,6 +87,8 @@ export function tuningTable({ measure, cells }: Group): Table | undefined {
       }),
     ]),
   };
+  // The longer side goes down the page.
+  return settings.length > tuned.length ? transpose(table) : table;
 }
 
 /** What all runs of the cells have in common, in words. */
