@@ -52,17 +52,15 @@ const extraLoss = (label: string, single: string) => (find: Find) => {
   return { mean: (p.mean - q.mean) / d.mean, deviation, count: Math.min(p.count, q.count, d.count) };
 };
 
-const OTHERS = ['pruned', 'kron', 'lmf', 'hmd', 'small-dense'];
-const COMPRESSIONS = [10, 25, 50, 100];
-
 /**
- * The compression at which a method has this perplexity, on straight lines over the logarithm of the compression, from
- * dense at 1 on; undefined where it never has.
+ * The compression at which cells come to this perplexity, on straight lines over the logarithm of the compression;
+ * undefined where they never do.
  */
-function compressionAt(method: string, perplexity: number, find: Find): number | undefined {
-  const points = ['dense', ...COMPRESSIONS.map((c) => `${method} ${c}x`)]
-    .flatMap((label) => find('char', label) ?? [])
-    .map((cell) => ({ x: Math.log(cell.runs[0].result!.compression.parameters), y: qualityOf(cell).mean }));
+function compressionAt(cells: readonly CellSummary[], perplexity: number): number | undefined {
+  const points = cells.map((cell) => ({
+    x: Math.log(cell.runs[0].result!.compression.parameters),
+    y: qualityOf(cell).mean,
+  }));
   // The last crossing: beyond it the method is worse.
   for (let i = points.length - 1; i > 0; i--) {
     const [a, b] = [points[i - 1], points[i]];
@@ -73,21 +71,25 @@ function compressionAt(method: string, perplexity: number, find: Find): number |
   return undefined;
 }
 
-/** 25 over the compression at which the best method without dopants is as good as doped-kron at 25x. */
-function factorAtEqualQuality(find: Find): Spread | undefined {
-  const doped = find('char', 'doped-kron 25x');
-  if (!doped || OTHERS.some((method) => !find('char', `${method} 25x`))) return undefined;
-  const { mean, deviation, count } = qualityOf(doped);
-  const { parameters } = doped.runs[0].result!.compression;
-  const factor = (perplexity: number) => {
-    const reached = OTHERS.flatMap((method) => compressionAt(method, perplexity, find) ?? []);
-    return reached.length ? parameters / Math.max(...reached) : undefined;
+/** The compression of a doped cell over that at which the best of other methods, from dense on, is as good. */
+const factorAtEqualQuality =
+  (grid: string, label: string, others: string[], compressions: string[]) => (find: Find) => {
+    const doped = find(grid, label);
+    const lines = others.map((method) =>
+      ['dense', ...compressions.map((c) => `${method} ${c}`)].flatMap((name) => find(grid, name) ?? []),
+    );
+    if (!doped || lines.some((cells) => cells.length <= compressions.length)) return undefined;
+    const { mean, deviation, count } = qualityOf(doped);
+    const { parameters } = doped.runs[0].result!.compression;
+    const factor = (perplexity: number) => {
+      const reached = lines.flatMap((cells) => compressionAt(cells, perplexity) ?? []);
+      return reached.length ? parameters / Math.max(...reached) : undefined;
+    };
+    const value = factor(mean);
+    if (value === undefined) return undefined;
+    const [better, worse] = [factor(mean - deviation) ?? value, factor(mean + deviation) ?? value];
+    return { mean: value, deviation: Math.abs(better - worse) / 2, count };
   };
-  const value = factor(mean);
-  if (value === undefined) return undefined;
-  const [better, worse] = [factor(mean - deviation) ?? value, factor(mean + deviation) ?? value];
-  return { mean: value, deviation: Math.abs(better - worse) / 2, count };
-}
 
 export const FIGURES: Record<string, Figure> = {
   'word.loss25': {
@@ -127,6 +129,16 @@ export const FIGURES: Record<string, Figure> = {
     what: 'the same at 100x',
     of: lead('anneal', 'anneal tuned doped-kron 100x', 'anneal tuned pruned 100x'),
   },
+  'char.factor_at_equal_quality.100x': {
+    what: 'character level, compression of doped-kron (100x) over that of pruned or kron at equal quality, all tuned in when to prune',
+    paper: '1.3-2.4',
+    of: factorAtEqualQuality(
+      'anneal',
+      'anneal tuned doped-kron 100x',
+      ['anneal tuned pruned', 'kron'],
+      ['25x', '50x', '100x'],
+    ),
+  },
   'char4M.loss25': {
     what: 'character level, four times as many characters, doped-kron at 25x, loss to dense; when to prune tuned, too',
     of: loss('long', 'doped-kron 25x'),
@@ -146,7 +158,7 @@ export const FIGURES: Record<string, Figure> = {
   'char.factor_at_equal_quality': {
     what: 'character level, compression of doped-kron (25x) over that of the best method without dopants at equal quality',
     paper: '1.3-2.4',
-    of: factorAtEqualQuality,
+    of: factorAtEqualQuality('char', 'doped-kron 25x', ['pruned', 'kron', 'lmf', 'hmd', 'small-dense'], ['10x', '25x']),
   },
   'dlmf.gain25': {
     what: 'word level at 25x, lead of doped-lmf over lmf',
