@@ -630,6 +630,7 @@ p { margin: 0; max-width: 42rem; color: var(--soft); overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; font-size: .86rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .scroll th, .scroll td { padding: .4rem .7rem .4rem 0; white-space: nowrap; border-bottom: 1px solid var(--grid); text-align: left; }
+.scroll td:not(.number), .scroll th[scope=row] { white-space: normal; min-width: 9rem; }
 .scroll thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; white-space: normal; }
 .scroll tbody th { font-weight: 600; }
 .scroll .number { text-align: right; }
