@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { InputError } from '../../errors.js';
 import { isObject } from '../../io/safetensors.js';
-import type { RunRecord } from './record.js';
-import { byQuality } from './summary.js';
+import { byQuality, type RunRecord } from './record.js';
 
 // A grid as its file describes it, and the runs that it comes to. A cell is a method at a compression, with whatever
 // else sets it apart: it is tuned with its first seed, then run with the others at what was chosen.

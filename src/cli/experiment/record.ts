@@ -24,6 +24,10 @@ export interface RunResult {
   fileBytes: number;
 }
 
+/** The better one first. Accuracies of small splits are often the same. */
+export const byQuality = (a: Quality, b: Quality) =>
+  (b.accuracy ?? 0) - (a.accuracy ?? 0) || (a.perplexity ?? 0) - (b.perplexity ?? 0);
+
 /** What a finished run leaves. The same settings give the same record, but for `timing` and `dopant`. */
 export interface RunRecord {
   name: string;

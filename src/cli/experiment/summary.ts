@@ -1,4 +1,4 @@
-import type { Quality, RunRecord } from './record.js';
+import { byQuality, type Quality, type RunRecord } from './record.js';
 
 // What the runs of a cell come to. Cells are compared within a group: the same task on the same data.
 
@@ -41,10 +41,6 @@ export function spreadOf(values: readonly number[]): Spread {
 /** The quality that counts. */
 export const measureOf = (quality: Quality): Group['measure'] =>
   quality.accuracy === undefined ? 'perplexity' : 'accuracy';
-
-/** The better one first. Accuracies of small splits are often the same. */
-export const byQuality = (a: Quality, b: Quality) =>
-  (b.accuracy ?? 0) - (a.accuracy ?? 0) || (a.perplexity ?? 0) - (b.perplexity ?? 0);
 
 /** Undefined without a final run that has a result. */
 export function summarise(records: readonly RunRecord[]): CellSummary | undefined {
