@@ -719,7 +719,7 @@ test('Sparse.prune in blocks keeps those of the largest norms, the first among e
 test('what is no block is refused by name', () => {
   scoped(() => {
     refuses(() => new Sparse(runtime, 6, 4, undefined, 4), InputError, /block.*6 x 4.*blocks of 4/);
-    refuses(() => new Sparse(runtime, 6, 4, undefined, 3 as 4), InputError, /block: 3.*1, 4, 8 or gates/);
+    refuses(() => new Sparse(runtime, 6, 4, undefined, 3 as 4), InputError, /block: 3.*one of 1, 4, 8, gates/);
     const uneven = csrOf(4, 3, (i, j) => i !== 2 || j !== 1);
     refuses(() => new Sparse(runtime, 4, 3, uneven, 4), InputError, /block: rows 0 and 2 hold different columns/);
     const pair = [new Sparse(runtime, 8, 2, undefined, 4), new Sparse(runtime, 8, 2, undefined, 8)];
