@@ -61,13 +61,12 @@ const LARGEST_SIDE = 2 ** 24;
 const DEEPEST = 16;
 
 /** A spec as read from JSON, checked: so that nothing is built from it, or allocated for it, that makes no sense. */
-export function checkSpec(value: unknown, name: string, depth = 0): OperatorSpec {
+export function checkSpec(spec: unknown, name: string, depth = 0): OperatorSpec {
   const refuse = (what: string): never => {
     throw new FileFormatError(`operator '${name}': ${what}`);
   };
-  if (!isObject(value)) return refuse('its description is not an object');
+  if (!isObject(spec)) return refuse('its description is not an object');
   if (depth > DEEPEST) return refuse(`it is nested more than ${DEEPEST} deep`);
-  const spec = value;
   const shape = (key: string): [number, number] => {
     const sides = spec[key];
     if (!Array.isArray(sides) || sides.length !== 2) return refuse(`its ${key} is not a pair of numbers`);
