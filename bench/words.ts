@@ -1,5 +1,5 @@
-import type { Vocabulary } from '../src/tasks/text.js';
-import { buildVocabulary } from '../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../src/text/build-vocabulary.js';
+import type { Vocabulary } from '../src/text/vocabulary.js';
 
 const wordOf = (i: number): string =>
   (i < 26 ? '' : wordOf(Math.floor(i / 26) - 1)) + String.fromCharCode(97 + (i % 26));

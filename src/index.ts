@@ -49,9 +49,11 @@ export {
   type LanguageModelOptions,
   LanguageModelTraining,
 } from './tasks/language-model.js';
-export { type Level, sampleTexts, splitText, Vocabulary } from './tasks/text.js';
 export type { Quality, TrainedModels, Training, TrainingClass, TrainingOptions } from './tasks/training.js';
-export { buildVocabulary } from './tasks/vocabulary.js';
+export { buildVocabulary } from './text/build-vocabulary.js';
+export { sampleTexts, splitText } from './text/split.js';
+export type { Level } from './text/tokens.js';
+export { Vocabulary } from './text/vocabulary.js';
 export { type AnnealingOptions, defaultAnnealing } from './train/annealing.js';
 export { type CoMatrixDropoutOptions, noCoMatrixDropout } from './train/comatrix.js';
 export type { OptimizerName } from './train/optimizers.js';

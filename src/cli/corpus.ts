@@ -4,7 +4,8 @@ import { constants } from 'node:buffer';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
-import { markSentences, splitText } from '../tasks/text.js';
+import { splitText } from '../text/split.js';
+import { markSentences } from '../text/tokens.js';
 
 export interface Corpus {
   name: string;

@@ -3,8 +3,8 @@
 import { basename, join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
 import { type Examples, type IntentData, IntentTraining } from '../tasks/intent.js';
-import type { Vocabulary } from '../tasks/text.js';
-import { buildVocabulary } from '../tasks/vocabulary.js';
+import { buildVocabulary } from '../text/build-vocabulary.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import { isFolder, readText } from './corpus.js';
 import type { RunSource, Task } from './training.js';
 

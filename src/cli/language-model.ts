@@ -1,7 +1,9 @@
 import { InputError } from '../errors.js';
 import { type EncodedCorpus, LanguageModelTraining } from '../tasks/language-model.js';
-import { type Level, sampleTexts, type Vocabulary } from '../tasks/text.js';
-import { buildVocabulary } from '../tasks/vocabulary.js';
+import { buildVocabulary } from '../text/build-vocabulary.js';
+import { sampleTexts } from '../text/split.js';
+import type { Level } from '../text/tokens.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import { type Corpus, readCorpus } from './corpus.js';
 import type { Task } from './training.js';
 

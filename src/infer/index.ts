@@ -5,7 +5,7 @@ import { IntentPlan } from './intent.js';
 import { Plan } from './plan.js';
 
 export { FileFormatError, InputError } from '../errors.js';
-export { Vocabulary } from '../tasks/text.js';
+export { Vocabulary } from '../text/vocabulary.js';
 export { hasRelaxedSimd, type SimdChoice } from '../wasm/simd.js';
 export { type InitOptions, init, initSync, kernelBytes } from './engine.js';
 export type { Classification, IntentPlan } from './intent.js';

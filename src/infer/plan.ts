@@ -1,6 +1,6 @@
 import { InputError } from '../errors.js';
 import { readLanguageModelHeader } from '../io/model-header.js';
-import type { Vocabulary } from '../tasks/text.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Engine } from './engine.js';
 import { type Network, packNetwork } from './network.js';

@@ -3,13 +3,14 @@ import type { Architecture } from '../nn/architecture.js';
 import { type Model, matrixPlans } from '../nn/model.js';
 import { rowsOf } from '../operators/csr.js';
 import type { Pattern, Sparse } from '../operators/sparse.js';
-import { Vocabulary } from '../tasks/text.js';
 import type { Fingerprint, Training, TrainingClass, TrainingOptions } from '../tasks/training.js';
+import { Vocabulary } from '../text/vocabulary.js';
 import type { TrainRecord } from '../train/records.js';
+import { show } from '../values.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { asObject, blamingTheFile, checkConfig, checkFormat, parseField } from './model-header.js';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor, show } from './safetensors.js';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
 // A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME` and the optimiser's

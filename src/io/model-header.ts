@@ -4,8 +4,9 @@ import { type IntentModelConfig, LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, 
 import { BLOCK_SIZES } from '../operators/csr.js';
 import { METHODS } from '../operators/methods.js';
 import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
-import { Vocabulary } from '../tasks/text.js';
-import { decodeSafetensors, isObject, show } from './safetensors.js';
+import { Vocabulary } from '../text/vocabulary.js';
+import { isObject, show } from '../values.js';
+import { decodeSafetensors } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
 // A model file is a safetensors file. Its metadata hold `format`, `version`, and as JSON `config`, `vocabulary` and

@@ -2,6 +2,7 @@
 // Source: https://github.com/huggingface/safetensors, README, section "Format".
 
 import { FileFormatError, InputError } from '../errors.js';
+import { isObject, show } from '../values.js';
 
 const arrayTypes = {
   F32: Float32Array,
@@ -237,10 +238,6 @@ function checkTensor(name: string, { dtype, shape, data }: NamedTensor): void {
   }
 }
 
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function isDtype(value: unknown): value is Dtype {
   return typeof value === 'string' && Object.hasOwn(arrayTypes, value);
 }
@@ -252,17 +249,4 @@ function isShape(value: unknown): value is number[] {
 /** NaN when any partial product is too large to be exact, even if a later size is 0: the reference refuses that too. */
 function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => (Number.isSafeInteger(product * size) ? product * size : Number.NaN), 1);
-}
-
-/** A value as a message may print it: short, however long or deep it is. */
-export function show(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (isObject(value)) return 'an object';
-  const text = Array.isArray(value) ? showList(value) : typeof value === 'string' ? JSON.stringify(value) : `${value}`;
-  return text.length <= 80 ? text : `${text.slice(0, 80)}...`;
-}
-
-function showList(values: unknown[]): string {
-  const shown = values.slice(0, 8).map((value) => (Array.isArray(value) ? 'a list' : show(value)));
-  return `[${shown.join(', ')}${values.length > 8 ? ', ...' : ''}]`;
 }

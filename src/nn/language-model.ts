@@ -1,7 +1,7 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
 import { Int8, quantise } from '../operators/int8.js';
 import { Stream } from '../random.js';
-import type { Vocabulary } from '../tasks/text.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { languageModelArchitecture } from './architecture.js';

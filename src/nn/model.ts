@@ -5,7 +5,7 @@ import { type Noise, type Operator, walk } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
 import { STRUCTURE_SHARE, Sum } from '../operators/sum.js';
 import { Stream, seedWords } from '../random.js';
-import type { Vocabulary } from '../tasks/text.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { Architecture } from './architecture.js';
 import { LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from './config.js';

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { isObject, show } from '../io/safetensors.js';
+import { isObject, show } from '../values.js';
 import { BLOCK_SIZES, type BlockSize, rowsOf } from './csr.js';
 
 /** What is needed to make the operator again, besides the numbers: this is what files hold. */

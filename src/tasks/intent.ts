@@ -4,10 +4,10 @@ import { type Architecture, intentArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, modelConfig } from '../nn/config.js';
 import { IntentModel } from '../nn/intent-model.js';
 import { Stream, uniform } from '../random.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { likeliest, softmax } from './softmax.js';
-import type { Vocabulary } from './text.js';
 import {
   alike,
   commonOptions,

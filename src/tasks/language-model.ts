@@ -3,11 +3,12 @@ import { InputError } from '../errors.js';
 import { type Architecture, languageModelArchitecture } from '../nn/architecture.js';
 import { modelConfig } from '../nn/config.js';
 import { LanguageModel, type State } from '../nn/language-model.js';
+import type { Level } from '../text/tokens.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Streams } from './batches.js';
-import type { Level, Vocabulary } from './text.js';
 import {
   alike,
   commonOptions,

@@ -7,6 +7,7 @@ import { type Model, matrixPlans } from '../nn/model.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
 import { STRUCTURE_SHARE } from '../operators/sum.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -16,7 +17,6 @@ import { startFrom } from '../train/start.js';
 import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
-import type { Vocabulary } from './text.js';
 
 /** What every task can be told. */
 export interface TrainingOptions extends ModelConfig, TrainerOptions {

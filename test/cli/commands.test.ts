@@ -16,8 +16,8 @@ import {
   type LanguageModelOptions,
   LanguageModelTraining,
 } from '../../src/tasks/language-model.js';
-import { splitText } from '../../src/tasks/text.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
+import { splitText } from '../../src/text/split.js';
 import { noCoMatrixDropout } from '../../src/train/comatrix.js';
 import type { TrainRecord } from '../../src/train/records.js';
 import { Runtime } from '../../src/wasm/runtime.js';

@@ -8,7 +8,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readCorpus } from '../../src/cli/corpus.js';
 import { InputError } from '../../src/errors.js';
-import { markSentences, splitText } from '../../src/tasks/text.js';
+import { splitText } from '../../src/text/split.js';
+import { markSentences } from '../../src/text/tokens.js';
 
 const test = suite<{ folder: string }>('corpus');
 

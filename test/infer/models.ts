@@ -6,7 +6,7 @@ import type { BlockSize } from '../../src/operators/csr.js';
 import type { KronShape, Method } from '../../src/operators/methods.js';
 import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
 export const vocabulary = buildVocabulary(

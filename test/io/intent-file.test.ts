@@ -6,7 +6,7 @@ import { decodeIntentModel, decodeLanguageModel, decodeModel, encodeIntentModel 
 import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { bits, noisy } from '../nn/oracle.js';
 

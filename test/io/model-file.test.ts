@@ -14,7 +14,7 @@ import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { uniform } from '../../src/random.js';
 import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
 const runtime = new Runtime();

@@ -6,7 +6,7 @@ import { IntentModel } from '../../src/nn/intent-model.js';
 import type { LstmLayer } from '../../src/nn/lstm.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import * as reference from '../../src/reference.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
 import { close, U, whole } from '../support.js';

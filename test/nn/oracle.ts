@@ -11,7 +11,7 @@ import { Sum } from '../../src/operators/sum.js';
 import { Stream, seedWords, uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
 import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/language-model.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
 import { close, U, U64, values } from '../support.js';
 

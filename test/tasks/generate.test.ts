@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { InputError } from '../../src/errors.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
 import { generate } from '../../src/tasks/generate.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { passError, type SlowState, slowForward, tinyOptions, zeroState } from '../nn/oracle.js';
 import { values } from '../support.js';

@@ -18,7 +18,7 @@ import {
   labelsOf,
 } from '../../src/tasks/intent.js';
 import { LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
 // ---- sentences that are easily told apart, if only by reading all of them

@@ -14,7 +14,7 @@ import {
   type LanguageModelOptions,
   LanguageModelTraining,
 } from '../../src/tasks/language-model.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { defaultAnnealing } from '../../src/train/annealing.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { sparseOf, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle.js';

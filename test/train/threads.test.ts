@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { InputError } from '../../src/errors.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
 import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
 const text = 'the cat sat on the mat. the dog lay on the rug and the bird in the tree. '.repeat(40);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { InputError } from '../../errors.js';
-import { isObject } from '../../io/safetensors.js';
+import { isObject } from '../../values.js';
 import { byQuality, type RunRecord } from './record.js';
 
 // A grid as its file describes it, and the runs that it comes to. A cell is a method at a compression, with whatever

@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
-import { EOS, type Level, readTokens, UNK, Vocabulary } from './text.js';
+import { EOS, type Level, readTokens, UNK } from './tokens.js';
+import { Vocabulary } from './vocabulary.js';
 
 const NOUN: Record<Level, string> = { word: 'word', char: 'character' };
 

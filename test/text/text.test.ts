@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileFormatError, InputError } from '../../src/errors.js';
-import { markSentences, splitText, Vocabulary } from '../../src/tasks/text.js';
-import { buildVocabulary } from '../../src/tasks/vocabulary.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
+import { splitText } from '../../src/text/split.js';
+import { markSentences } from '../../src/text/tokens.js';
+import { Vocabulary } from '../../src/text/vocabulary.js';
 
 /** The tokens of a text, seen through a vocabulary that has them all. */
 function words(text: string): string[] {
