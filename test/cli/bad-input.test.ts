@@ -5,7 +5,19 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TrainResult } from '../../src/cli/training.js';
-import { contents, digest, dopant, end, json, MAIN, makeFolder, makeText, start, succeed } from './command.js';
+import {
+  contents,
+  digest,
+  dopant,
+  dopantHere,
+  end,
+  json,
+  MAIN,
+  makeFolder,
+  makeText,
+  start,
+  succeed,
+} from './command.js';
 
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);
@@ -47,7 +59,7 @@ test.before(async () => {
 /** Refused: with this exit code, with words that name the thing and with no stack, and everything is as it was. */
 async function refuse(code: 1 | 2, message: RegExp, line: string, ...rest: string[]): Promise<string> {
   const before = contents(folder);
-  const outcome = await dopant(folder, line, ...rest);
+  const outcome = await dopantHere(folder, line, ...rest);
   const { stdout, stderr } = outcome;
   assert.match(stderr, message, `dopant ${line}: ${stderr}`);
   assert.is(outcome.code, code, stderr);
@@ -234,6 +246,13 @@ test('results that could not be written are refused before the training', async 
 
 test('a model too large for the memory', async () => {
   await refuse(1, /out of memory: .* Use a smaller model, batch or bptt/, `${SMALL} --method dense --hidden 20000`);
+});
+
+test('the program itself ends with the same codes and words', async () => {
+  const lines = ['', 'magic', 'inspect', 'inspect nowhere.safetensors', 'inspect image.png', `${SMALL} --lr 0`];
+  for (const line of [...lines, 'inspect good.safetensors', '--version']) {
+    assert.equal(await dopant(folder, line), await dopantHere(folder, line), line);
+  }
 });
 
 test('checkpoints that are none', async () => {

@@ -21,7 +21,7 @@ import { splitText } from '../../src/text/split.js';
 import { noCoMatrixDropout } from '../../src/train/comatrix.js';
 import type { TrainRecord } from '../../src/train/records.js';
 import { Runtime } from '../../src/wasm/runtime.js';
-import { dopant, json, makeFolder, makeText, start, succeed } from './command.js';
+import { dopantHere, json, makeFolder, makeText, start, succeed } from './command.js';
 
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);
@@ -212,7 +212,7 @@ test('export --head int8 writes a smaller model, and tells what that does to its
 });
 
 test('export without a text to measure on is refused, and writes nothing', async () => {
-  const { code, stderr } = await dopant(folder, `export ${MODEL} --head int8 --out nothing.safetensors`);
+  const { code, stderr } = await dopantHere(folder, `export ${MODEL} --head int8 --out nothing.safetensors`);
   assert.is(code, 2);
   assert.match(stderr, /--data/);
   assert.not.ok(existsSync(path('nothing.safetensors')));
@@ -429,7 +429,7 @@ test('help lists the commands, and --version is that of the package', async () =
 });
 
 test('what is asked for help or version goes to stdout, what is wrong to stderr', async () => {
-  const nothing = await dopant(folder, '');
+  const nothing = await dopantHere(folder, '');
   assert.is(nothing.code, 2);
   assert.is(nothing.stdout, '');
   assert.match(nothing.stderr, /Usage: dopant/);

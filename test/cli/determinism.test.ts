@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { contents, digest, dopant, end, json, makeFolder, makeText, start, succeed } from './command.js';
+import { contents, digest, dopantHere, end, json, makeFolder, makeText, start, succeed } from './command.js';
 
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);
@@ -111,7 +111,7 @@ async function stop(checkpoint: string, line = RUNS.kron): Promise<void> {
 
 const refused = async (line: string, message: RegExp) => {
   const before = contents(folder);
-  const { code, stdout, stderr } = await dopant(folder, line);
+  const { code, stdout, stderr } = await dopantHere(folder, line);
   assert.match(stderr, message);
   assert.is(code, 2, stderr);
   assert.is(stdout, '');

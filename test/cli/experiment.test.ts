@@ -9,7 +9,7 @@ import { Pool } from '../../src/cli/experiment/pool.js';
 import { type RunRecord, readRecords, thinOut } from '../../src/cli/experiment/record.js';
 import type { TrainResult } from '../../src/cli/training.js';
 import type { TrainRecord } from '../../src/train/records.js';
-import { contents, dopant, end, json, makeFolder, makeText, start, succeed } from './command.js';
+import { apart, contents, dopantHere, end, json, makeFolder, makeText, start, succeed } from './command.js';
 
 const folder = makeFolder();
 const path = (...names: string[]) => join(folder, ...names);
@@ -37,7 +37,7 @@ const files = (name: string) => readdirSync(path(name)).filter((file) => file.en
 
 let whole: Omit<RunRecord, 'timing' | 'dopant'>[];
 test.before(async () => {
-  await succeed(folder, 'experiment grid.json --out whole');
+  await apart.succeed(folder, 'experiment grid.json --out whole');
   whole = await facts('whole');
 });
 
@@ -73,7 +73,7 @@ test('what a run comes to is what dopant train comes to with its settings', asyn
 
 test('what is finished is not run again, and nothing else is left', async () => {
   const before = contents(path('whole'));
-  const { stdout } = await succeed(folder, 'experiment grid.json --out whole --json');
+  const { stdout } = await apart.succeed(folder, 'experiment grid.json --out whole --json');
   assert.equal(contents(path('whole')), before);
   assert.equal(readdirSync(path('whole', '.scratch')), []);
   const { cells } = JSON.parse(stdout.trimEnd().split('\n').at(-1)!);
@@ -97,20 +97,22 @@ test('killed at any moment, it goes on, and ends in the same records', async () 
       assert.match(stderr, /stopped; the same command goes on/);
     }
   }
-  await succeed(folder, 'experiment grid.json --out killed');
+  await apart.succeed(folder, 'experiment grid.json --out killed');
   assert.equal(await facts('killed'), whole);
   assert.equal(readdirSync(path('killed', '.scratch')), []);
 });
 
 test('parts on several machines, and several processes in one folder, make the same records', async () => {
-  await Promise.all([1, 2].map((k) => succeed(folder, `experiment grid.json --out part${k} --only ${k}/2 --jobs 1`)));
+  await Promise.all(
+    [1, 2].map((k) => apart.succeed(folder, `experiment grid.json --out part${k} --only ${k}/2 --jobs 1`)),
+  );
   assert.ok(files('part1').every((file) => !files('part2').includes(file)));
   mkdirSync(path('merged'));
   for (const k of [1, 2]) {
     for (const file of files(`part${k}`)) cpSync(path(`part${k}`, file), path('merged', file));
   }
   assert.equal(await facts('merged'), whole);
-  await Promise.all([1, 2].map(() => succeed(folder, 'experiment grid.json --out shared --jobs 1')));
+  await Promise.all([1, 2].map(() => apart.succeed(folder, 'experiment grid.json --out shared --jobs 1')));
   assert.equal(await facts('shared'), whole);
 });
 
@@ -128,7 +130,7 @@ test('a dry run tells the runs and their work, and writes nothing', async () => 
 test('a training that cannot go on is a result too', async () => {
   const cells = [{ method: 'dense', with: { optimizer: 'sgd', schedule: 'constant', clip: 0 } }];
   write('wild.json', { settings, cells, tune: { lr: [1e30, 1] } });
-  const { stdout } = await succeed(folder, 'experiment wild.json --out wild --json');
+  const { stdout } = await apart.succeed(folder, 'experiment wild.json --out wild --json');
   const [cell] = JSON.parse(stdout).cells;
   assert.is(cell.failed, 1);
   assert.is(cell.runs.length, 1);
@@ -158,7 +160,7 @@ test('intents: without a test split the final runs are those of the validation s
     tune: { lr: [0.01, 0.03] },
     cells: [{ method: 'dense' }],
   });
-  await succeed(folder, 'experiment intents.json --out intent-records');
+  await apart.succeed(folder, 'experiment intents.json --out intent-records');
   const records = [...(await readRecords(path('intent-records'))).values()];
   assert.is(records.filter(({ final }) => final).length, 1);
   for (const { result, timing } of records) {
@@ -177,7 +179,7 @@ test('a cell starts from the models of another, those of its seed', async () => 
     { name: 'pupil', method: 'doped-kron', compression: 5, with: { ...from, distill: 0.5 } },
   ];
   write('from.json', { settings, tune: { lr: [0.01, 0.03] }, seeds: [1, 2], cells });
-  await succeed(folder, 'experiment from.json --out from');
+  await apart.succeed(folder, 'experiment from.json --out from');
   const runs = await facts('from');
   const teachers = runs.filter(({ cell, final }) => cell === 'teacher' && final);
   const pupils = runs.filter(({ cell }) => cell === 'pupil');
@@ -190,7 +192,7 @@ test('a cell starts from the models of another, those of its seed', async () => 
   const last = pupils.find(({ settings: { seed } }) => seed === 2)!;
   // Its teacher is trained again where its model is gone.
   rmSync(path('from', `${last.name}.json`));
-  await succeed(folder, 'experiment from.json --out from');
+  await apart.succeed(folder, 'experiment from.json --out from');
   assert.equal(await facts('from'), runs);
   // By hand it comes to the same.
   const flags = (run: typeof last) =>
@@ -225,7 +227,7 @@ test('what is wrong is refused before anything starts, with its place', async ()
   ];
   for (const [value, flags, message] of cases) {
     write('bad.json', value);
-    const { code, stderr } = await dopant(folder, `experiment bad.json --out bad ${flags}`);
+    const { code, stderr } = await dopantHere(folder, `experiment bad.json --out bad ${flags}`);
     assert.is(code, 2, stderr);
     assert.match(stderr, message);
     assert.match(stderr, flags ? /^/ : /bad\.json/);
@@ -237,7 +239,7 @@ test('a damaged record is told by name', async () => {
   mkdirSync(path('damaged'));
   const name = files('whole')[0];
   writeFileSync(path('damaged', name), '{"name": 1');
-  const { code, stderr } = await dopant(folder, 'experiment grid.json --out damaged');
+  const { code, stderr } = await dopantHere(folder, 'experiment grid.json --out damaged');
   assert.is(code, 1);
   assert.match(stderr, new RegExp(`${name}.*it is no JSON.*delete it to have it run again`));
 });
@@ -296,7 +298,7 @@ test('the report draws a doped matrix of a model, and says what it cannot', asyn
     ['report whole', /required option '--out/],
   ];
   for (const [line, message] of cases) {
-    const { code, stderr } = await dopant(folder, line);
+    const { code, stderr } = await dopantHere(folder, line);
     assert.is(code, 2, stderr);
     assert.match(stderr, message);
     assert.not.ok(existsSync(path('page.html')));

@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TrainResult } from '../../src/cli/training.js';
 import { uniform } from '../../src/random.js';
-import { contents, digest, dopant, end, json, makeFolder, start, succeed } from './command.js';
+import { contents, digest, dopantHere, end, json, makeFolder, start, succeed } from './command.js';
 
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);
@@ -118,7 +118,7 @@ test('a run that is killed time and again makes the same model as one that is no
 
 async function refuse(code: 1 | 2, message: RegExp, line: string, ...rest: string[]): Promise<void> {
   const before = contents(folder);
-  const { stdout, stderr, ...outcome } = await dopant(folder, line, ...rest);
+  const { stdout, stderr, ...outcome } = await dopantHere(folder, line, ...rest);
   assert.match(stderr, message, `dopant ${line}: ${stderr}`);
   assert.is(outcome.code, code, stderr);
   assert.is(stdout, '');
