@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { exp } from '../math.js';
 import type { IntentModel } from '../nn/intent-model.js';
 import type { LanguageModel } from '../nn/language-model.js';
 import { evaluateIntents } from '../tasks/intent.js';
@@ -27,7 +28,7 @@ async function perplexity(model: LanguageModel, { data, split = 'test' }: EvalAr
   const { loss, tokens } = showing(split, `${ids.length} tokens`, (onProgress) =>
     new Evaluation(model).meanLoss(ids, onProgress),
   );
-  const result = { split, perplexity: Math.exp(loss), bitsPerToken: loss / Math.LN2, tokens };
+  const result = { split, perplexity: exp(loss), bitsPerToken: loss / Math.LN2, tokens };
   const said = `perplexity ${result.perplexity.toFixed(2)}, ${result.bitsPerToken.toFixed(3)} bits a token, ${tokens} tokens`;
   return { result, said };
 }

@@ -2,6 +2,7 @@ import { InputError } from '../errors.js';
 import { initSync, loadSync, type Plan } from '../infer/index.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { decodeLanguageModel, encodeLanguageModel } from '../io/model-file.js';
+import { exp, log } from '../math.js';
 import { EVALUATION } from '../tasks/language-model.js';
 import { Runtime } from '../wasm/runtime.js';
 import { readCorpus } from './corpus.js';
@@ -60,12 +61,12 @@ async function perplexity(plan: Plan, ids: Int32Array): Promise<number> {
     let largest = Number.NEGATIVE_INFINITY;
     for (let v = 0; v < logits.length; v++) largest = Math.max(largest, logits[v]);
     let total = 0;
-    for (let v = 0; v < logits.length; v++) total += Math.exp(logits[v] - largest);
-    sum += largest + Math.log(total) - logits[ids[i + 1]];
+    for (let v = 0; v < logits.length; v++) total += exp(logits[v] - largest);
+    sum += largest + log(total) - logits[ids[i + 1]];
     if (i % 256 !== 0) continue;
     progress.update(i, `${ids.length} tokens`);
     await new Promise(setImmediate); // lets a signal through
   }
   progress.stop();
-  return Math.exp(sum / (ids.length - 1));
+  return exp(sum / (ids.length - 1));
 }

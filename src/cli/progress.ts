@@ -1,4 +1,5 @@
 import { MultiBar, SingleBar } from 'cli-progress';
+import { exp } from '../math.js';
 import type { StepReport } from './training.js';
 
 export interface Progress {
@@ -111,7 +112,7 @@ export function timeLeft(total: number): (done: number) => string {
 
 export function describeStep({ tokensPerSecond, loss, sparsity }: StepReport): string {
   const percent = (100 * sparsity).toFixed(1);
-  return `${Math.round(tokensPerSecond)} tokens/s | loss ${loss.toFixed(3)} | perplexity ${Math.exp(loss).toFixed(1)} | sparsity ${percent}%`;
+  return `${Math.round(tokensPerSecond)} tokens/s | loss ${loss.toFixed(3)} | perplexity ${exp(loss).toFixed(1)} | sparsity ${percent}%`;
 }
 
 export function formatDuration(seconds: number): string {

@@ -1,5 +1,6 @@
 import { Tape } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
+import { exp, log } from '../math.js';
 import { type Architecture, intentArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, modelConfig } from '../nn/config.js';
 import { IntentModel } from '../nn/intent-model.js';
@@ -181,7 +182,7 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     const { loss, accuracy, exact } = this.trainer.unmasked(() =>
       evaluateIntents(this.model, examples, this.onEvaluation),
     );
-    const perplexity = Math.exp(loss);
+    const perplexity = exp(loss);
     this.checkNumber('perplexity', perplexity);
     return { perplexity, accuracy, exact };
   }
@@ -256,7 +257,7 @@ export function evaluateIntents(
   for (const [i, probabilities] of classifySentences(model, sentences, onProgress).entries()) {
     const place = labels.indexOf(intents[i]);
     if (place >= 0) {
-      loss -= Math.log(probabilities[place]);
+      loss -= log(probabilities[place]);
       known++;
     }
     const answer = labels[likeliest(probabilities)];

@@ -1,5 +1,6 @@
 import { Tape } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
+import { exp } from '../math.js';
 import { type Architecture, languageModelArchitecture } from '../nn/architecture.js';
 import { modelConfig } from '../nn/config.js';
 import { LanguageModel, type State } from '../nn/language-model.js';
@@ -173,7 +174,7 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
 
   /** Perplexity of a text under the model as it is, with no masks. Throws TrainingError when it is no finite number. */
   perplexity(ids: Int32Array): number {
-    const perplexity = Math.exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids, this.onEvaluation).loss));
+    const perplexity = exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids, this.onEvaluation).loss));
     this.checkNumber('perplexity', perplexity);
     return perplexity;
   }

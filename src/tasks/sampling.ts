@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { exp } from '../math.js';
 import { Stream, uniform } from '../random.js';
 
 /**
@@ -18,7 +19,7 @@ function draw(logits: Float32Array, temperature: number, u: number, never: numbe
   let best = never === 0 ? 1 : 0;
   for (let i = 0; i < logits.length; i++) if (i !== never && logits[i] > logits[best]) best = i;
   if (temperature === 0) return best;
-  const weight = (i: number) => (i === never ? 0 : Math.exp((logits[i] - logits[best]) / temperature));
+  const weight = (i: number) => (i === never ? 0 : exp((logits[i] - logits[best]) / temperature));
   let total = 0;
   for (let i = 0; i < logits.length; i++) total += weight(i);
   let left = u * total;

@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { power } from '../math.js';
 import type { Parameter } from '../operators/parameter.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
@@ -90,16 +91,4 @@ class Adam implements Optimizer {
   moments(parameter: Parameter): Record<string, Pointer> {
     return { ...this.state.get(parameter)! };
   }
-}
-
-/**
- * base^n by squaring: Math.pow may round differently from one engine to the next, and the same seed is to give the same
- * bits.
- */
-function power(base: number, n: number): number {
-  let result = 1;
-  for (let square = base, left = n; left > 0; left = Math.floor(left / 2), square *= square) {
-    if (left % 2) result *= square;
-  }
-  return result;
 }

@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { cosineOfPi } from '../math.js';
 
 /** How the learning rate changes over training. */
 export type Schedule =
@@ -41,16 +42,4 @@ export function scheduledRate(
       return result;
     }
   }
-}
-
-/** cos(pi x), 0 <= x <= 1, by its series: Math.cos may round differently from one engine to the next. */
-function cosineOfPi(x: number): number {
-  const y = (0.5 - x) * Math.PI; // cos(pi x) = sin(y)
-  let term = y;
-  let sum = y;
-  for (let k = 1; k <= 10; k++) {
-    term *= (-y * y) / (2 * k * (2 * k + 1));
-    sum += term;
-  }
-  return sum;
 }

@@ -1,5 +1,6 @@
 import { Tape } from '../autograd/tape.js';
 import { InputError, TrainingError } from '../errors.js';
+import { exp, power } from '../math.js';
 import { Dense } from '../operators/dense.js';
 import { type Operator, parametersOf, walk } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
@@ -148,7 +149,7 @@ export class Trainer {
 
   private prune(annealing: SparsityAnnealing, probe: () => number): void {
     const { records, options, stepsDone: step } = this;
-    const perplexity = () => this.unmasked(() => Math.exp(probe()));
+    const perplexity = () => this.unmasked(() => exp(probe()));
     const before = perplexity();
     annealing.prune(step);
     this.afterPruning();
@@ -164,10 +165,10 @@ export class Trainer {
     this.unmasked(() => {
       let both = Number.NaN;
       const matrices = measureAdaptation(this.model.runtime, sums, () => {
-        both = Math.exp(probe());
+        both = exp(probe());
       });
-      const structureOnly = Math.exp(alone(sums, 0, probe));
-      const dopantsOnly = Math.exp(alone(sums, 1, probe));
+      const structureOnly = exp(alone(sums, 0, probe));
+      const dopantsOnly = exp(alone(sums, 1, probe));
       this.records.push({ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices });
     });
   }
@@ -179,8 +180,8 @@ export class Trainer {
 
   /** What follows from the masks: the sparsity, and the learning rates of the free weights. */
   afterPruning(): void {
-    const { scale, power } = this.options.freeRate;
-    const rate = (density: number) => Math.min(1, scale * density ** -power);
+    const { freeRate } = this.options;
+    const rate = (density: number) => Math.min(1, freeRate.scale * power(density, -freeRate.power));
     let alive = 0;
     let all = 0;
     for (const sparse of this.sparse) {

@@ -128,7 +128,8 @@ function shrink(settings: Settings, where: string): number {
   settings.method = 'dense';
   settings.hidden = Math.max(1, Math.floor(hidden / Math.sqrt(Number(compression))));
   delete settings.compression;
-  return (hidden / settings.hidden) ** 2;
+  const ratio = hidden / settings.hidden;
+  return ratio * ratio;
 }
 
 /** Every combination of the values, the last key's changing fastest. */

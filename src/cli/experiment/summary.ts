@@ -34,7 +34,7 @@ export interface Group {
 export function spreadOf(values: readonly number[]): Spread {
   const count = values.length;
   const mean = values.reduce((sum, value) => sum + value, 0) / count;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const squares = values.reduce((sum, value) => sum + (value - mean) * (value - mean), 0);
   return { mean, deviation: count > 1 ? Math.sqrt(squares / (count - 1)) : 0, count };
 }
 
@@ -109,10 +109,12 @@ function cellKey({ cell, task, settings, tuned }: RunRecord): string {
 /** On the test split, or the validation split where there is no other. */
 export const qualityOf = ({ test, valid }: CellSummary): Spread => test ?? valid;
 
+const hypotenuse = (a: number, b: number) => Math.sqrt(a * a + b * b);
+
 /** a / b - 1, its deviation by the propagation of relative errors. */
 export function ratioLess1(a: Spread, b: Spread): Spread {
   const ratio = a.mean / b.mean;
-  const deviation = ratio * Math.hypot(a.deviation / a.mean, b.deviation / b.mean);
+  const deviation = ratio * hypotenuse(a.deviation / a.mean, b.deviation / b.mean);
   return { mean: ratio - 1, deviation, count: Math.min(a.count, b.count) };
 }
 
@@ -122,7 +124,7 @@ export function lossTo(measure: Group['measure'], cell: CellSummary, other: Cell
   if (measure === 'perplexity') return ratioLess1(a, b);
   return {
     mean: b.mean - a.mean,
-    deviation: Math.hypot(a.deviation, b.deviation),
+    deviation: hypotenuse(a.deviation, b.deviation),
     count: Math.min(a.count, b.count),
   };
 }

@@ -3,6 +3,7 @@ import { InputError } from '../../errors.js';
 import { initSync, loadIntentSync, loadSync } from '../../infer/index.js';
 import { readFileBytes } from '../../io/files.js';
 import { decodeIntentModel, decodeLanguageModel } from '../../io/model-file.js';
+import { exp } from '../../math.js';
 import { evaluateIntents } from '../../tasks/intent.js';
 import { Evaluation } from '../../tasks/language-model.js';
 import type { Training } from '../../tasks/training.js';
@@ -114,7 +115,7 @@ const TASKS: Record<string, Task> = {
     start: (given) => startLm(given as unknown as Parameters<typeof startLm>[0]),
     test(bytes, { test }) {
       const model = decodeLanguageModel(new Runtime(), bytes);
-      return { perplexity: Math.exp(new Evaluation(model).meanLoss(encodeTexts(test, model.vocabulary)).loss) };
+      return { perplexity: exp(new Evaluation(model).meanLoss(encodeTexts(test, model.vocabulary)).loss) };
     },
     time: (bytes) => ({ step: timeSteps([loadSync(bytes)])[0] }),
   }),
