@@ -1,7 +1,7 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../../package.json';
 import { InputError } from '../errors.js';
-import { METHODS } from '../operators/methods.js';
+import { METHODS, STRUCTURE_SHARE } from '../operators/methods.js';
 
 const number = (text: string) => {
   const value = text.trim() === '' ? Number.NaN : Number(text);
@@ -113,7 +113,7 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
     .addOption(
       new Option(
         '--structure-share <q>',
-        'of the variance that a doped matrix starts with, what its structure has (default: 0.01)',
+        `of the variance that a doped matrix starts with, what its structure has (default: ${STRUCTURE_SHARE})`,
       ).argParser(number),
     )
     .addOption(new Option('--cmr-rates <s,m>', 'co-matrix row dropout of the structure and of the dopants'))

@@ -3,7 +3,7 @@ import { buildOperator, type Plan, planMatrix } from '../operators/budget.js';
 import { Dense } from '../operators/dense.js';
 import { type Noise, type Operator, walk } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
-import { STRUCTURE_SHARE, Sum } from '../operators/sum.js';
+import { Sum } from '../operators/sum.js';
 import { Stream, seedWords } from '../random.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Runtime } from '../wasm/runtime.js';
@@ -104,7 +104,7 @@ export function createParts(
   config: ModelConfig,
   architecture: Architecture,
   seed: number,
-  structureShare = STRUCTURE_SHARE,
+  structureShare?: number,
 ): ModelParts {
   const { embedding: table, layers, hidden: H, head } = architecture;
   const plans = matrixPlans(config, architecture);
@@ -116,7 +116,7 @@ export function createParts(
   const variance = 1 / (3 * H);
   const matrix = (plan: Plan) => {
     const operator = buildOperator(runtime, plan);
-    if (operator instanceof Sum) operator.structureShare = structureShare;
+    if (structureShare !== undefined && operator instanceof Sum) operator.structureShare = structureShare;
     operator.initialise(variance, noise);
     return operator;
   };

@@ -29,7 +29,7 @@ export interface Plan {
 
 // The share of the budget that a doped matrix may give to its structure. Few numbers there and many dopants were the
 // better mix: half the budget in Kronecker factors cost 4 % perplexity more.
-const STRUCTURE_SHARE = 0.25;
+const STRUCTURE_BUDGET = 0.25;
 
 // Of a doped matrix's budget, what two Kronecker factors may take before three take less. Where two take four fifths, three
 // did better by 1 % (words, 100x: bench/experiments); where two take two fifths, worse by as much (characters, 25x, one run).
@@ -112,7 +112,7 @@ function solveStructure(
     if (kronShape) checkKronShape(M, N, kronShape);
     return { kind: 'kron', shape: kronShape ?? kronFactors(M, N, method, budget) };
   }
-  const aim = method.startsWith('doped-') ? budget * STRUCTURE_SHARE : budget;
+  const aim = method.startsWith('doped-') ? budget * STRUCTURE_BUDGET : budget;
   if (method.endsWith('lmf')) return { kind: 'lmf', rank: Math.max(1, Math.floor(aim / (M + N))) };
   if (M < 2) throw new InputError(`method: '${method}' needs a matrix of at least 2 rows; this one is ${M} x ${N}`);
   const rows = Math.min(M - 1, Math.max(1, Math.floor(aim / 2 / N)));

@@ -1,4 +1,3 @@
-import { kron } from '../reference.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
@@ -107,7 +106,13 @@ export class Kronecker extends Operator {
   }
 
   toDense(): Float32Array {
-    const { B, C } = this;
-    return Float32Array.from(kron(B.toDense(), C.toDense(), B.M, B.N, C.M, C.N));
+    const { M, N, B, C } = this;
+    const [b, c] = [B.toDense(), C.toDense()];
+    const w = new Float32Array(M * N);
+    for (let i = 0; i < M; i++) {
+      const [i1, i2] = [Math.floor(i / C.M), i % C.M];
+      for (let j = 0; j < N; j++) w[i * N + j] = b[i1 * B.N + Math.floor(j / C.N)] * c[i2 * C.N + (j % C.N)];
+    }
+    return w;
   }
 }

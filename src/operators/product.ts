@@ -1,5 +1,4 @@
 import { InputError } from '../errors.js';
-import { f32_gemm_nn } from '../reference.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { nearestLowRank } from './decompose.js';
 import { type Noise, Operator } from './operator.js';
@@ -63,8 +62,16 @@ export class Product extends Operator {
   }
 
   toDense(): Float32Array {
-    const w = new Float64Array(this.M * this.N);
-    f32_gemm_nn(this.U.toDense(), this.V.toDense(), w, this.M, this.N, this.U.N, false);
-    return Float32Array.from(w);
+    const { M, N, U, V } = this;
+    const [u, v] = [U.toDense(), V.toDense()];
+    const w = new Float32Array(M * N);
+    for (let i = 0; i < M; i++) {
+      for (let j = 0; j < N; j++) {
+        let sum = 0;
+        for (let k = 0; k < U.N; k++) sum += u[i * U.N + k] * v[k * N + j];
+        w[i * N + j] = sum;
+      }
+    }
+    return w;
   }
 }

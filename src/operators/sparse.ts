@@ -1,5 +1,4 @@
 import { InputError } from '../errors.js';
-import { bsrToDense } from '../reference.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
 import {
@@ -171,7 +170,9 @@ export class Sparse extends Operator {
 
   toDense(): Float32Array {
     const { values, columns, starts } = this.blocks();
-    return Float32Array.from(bsrToDense(values, columns, starts, this.M, this.N, this.rows.size, this.rows.stride));
+    const w = new Float32Array(this.M * this.N);
+    for (const [k, place] of placesOf(this.N, this.rows, columns, starts).entries()) w[place] = values[k];
+    return w;
   }
 }
 

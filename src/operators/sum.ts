@@ -3,6 +3,7 @@ import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { STRUCTURE_SHARE } from './methods.js';
 import { type Noise, Operator } from './operator.js';
 import { floatWord, type Place, type Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
@@ -27,9 +28,6 @@ export interface Probe {
   gram: Pointer;
   rows: Pointer;
 }
-
-/** How much of a doped matrix is its structure when training starts; the records in bench/experiments chose it. */
-export const STRUCTURE_SHARE = 0.01;
 
 /** W = W_0 + W_1 + ...; a doped matrix is Sum(structure, Sparse). */
 export class Sum extends Operator {
