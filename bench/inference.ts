@@ -224,7 +224,7 @@ async function bundleSize(): Promise<number> {
     minify: true,
     format: 'esm',
     target: 'es2022',
-    loader: { '.wasm': 'binary', '.hex': 'text' },
+    loader: { '.hex': 'text' },
     write: false,
   });
   return gzipSync(outputFiles[0].contents, { level: 9 }).length / 1000;

@@ -62,6 +62,6 @@ export type { Schedule } from './train/schedule.js';
 export { startFrom } from './train/start.js';
 export { type Trainable, Trainer, type TrainerOptions } from './train/trainer.js';
 export type { Kernels, Pointer } from './wasm/kernels.js';
-export { Runtime } from './wasm/runtime.js';
+export { kernelBytes, Runtime, type RuntimeOptions } from './wasm/runtime.js';
 export { hasRelaxedSimd, type SimdChoice } from './wasm/simd.js';
 export { whyNoThreads } from './wasm/threads.js';

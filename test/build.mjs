@@ -18,6 +18,6 @@ await build({
   sourcemap: true,
   // uplot is no program here but a text that goes into a report.
   external: Object.keys({ ...dependencies, ...devDependencies }).filter((name) => name !== 'uplot'),
-  loader: { '.wasm': 'binary', '.hex': 'text', '.iife.min.js': 'text', '.min.css': 'text' },
+  loader: { '.hex': 'text', '.iife.min.js': 'text', '.min.css': 'text' },
   logLevel: 'warning',
 });

