@@ -98,7 +98,7 @@ export function initSync(options?: InitOptions): void {
 
 const PAGE = 65536;
 
-/** An instance of the kernels with a memory of its own, handed out from one end. */
+/** An instance of the kernels with a memory of its own, handed out from one end. A request that fails changes nothing. */
 export class Engine {
   readonly kernels: InferenceKernels;
   private top: Pointer;
@@ -116,27 +116,36 @@ export class Engine {
 
   /** Zeroed memory, aligned to a cache line. May move every view. */
   alloc(bytes: number): Pointer {
-    const at = Math.ceil(this.top / 64) * 64;
+    const at = this.next;
     // Kernels read up to a vector or two past the end of what they use.
-    this.top = at + bytes + 32;
-    this.grow(this.top);
-    if (this.clean > at) new Uint8Array(this.kernels.memory.buffer, at, Math.min(this.clean, this.top) - at).fill(0);
+    const end = at + bytes + 32;
+    this.grow(end);
+    this.top = end;
+    if (this.clean > at) new Uint8Array(this.kernels.memory.buffer, at, Math.min(this.clean, end) - at).fill(0);
     return at;
   }
 
-  /** Memory past all that is handed out, the next alloc's again. May move every view. */
+  /** Memory past all that is handed out, with whatever it held before; the next alloc's again. May move every view. */
   scratch(bytes: number): Pointer {
-    const at = Math.ceil(this.top / 64) * 64;
-    this.clean = Math.max(this.clean, at + bytes);
-    this.grow(at + bytes);
+    const at = this.next;
+    this.use(at + bytes);
     return at;
   }
 
   /** Writes numbers of a file as they are, past all that is handed out too. May move every view. */
   put(at: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBufferLike>): void {
-    this.clean = Math.max(this.clean, at + byteLength);
-    this.grow(at + byteLength);
+    this.use(at + byteLength);
     new Uint8Array(this.kernels.memory.buffer).set(new Uint8Array(buffer, byteOffset, byteLength), at);
+  }
+
+  private get next(): Pointer {
+    return Math.ceil(this.top / 64) * 64;
+  }
+
+  /** Memory up to `end` is there, and no longer clean. */
+  private use(end: Pointer): void {
+    this.grow(end);
+    this.clean = Math.max(this.clean, end);
   }
 
   private grow(bytes: number): void {
@@ -146,7 +155,7 @@ export class Engine {
     try {
       memory.grow(Math.ceil(missing / PAGE));
     } catch (cause) {
-      throw new InputError(`model: it takes ${bytes} bytes to run, more than this host gives`, { cause });
+      throw new InputError(`model: needs ${bytes} bytes of memory to run, more than this host gives`, { cause });
     }
   }
 

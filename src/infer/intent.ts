@@ -1,3 +1,4 @@
+import { InputError } from '../errors.js';
 import { readIntentModelHeader } from '../io/model-header.js';
 import { likeliest, softmax } from '../tasks/softmax.js';
 import type { Vocabulary } from '../text/vocabulary.js';
@@ -19,9 +20,7 @@ export class IntentPlan {
   private readonly engine: Engine;
   private readonly network: Network;
   private readonly ends: Pointer; // [2H], the states of the last layer at both ends of the text
-  /** Room for what a layer leaves to the next one: rows of `stride` bytes, forward and backward state. */
-  private readonly stride: number;
-  private room: { tokens: number; buffers: readonly [Pointer, Pointer] } = { tokens: 0, buffers: [0, 0] };
+  private readonly stride: number; // bytes of a row that one layer leaves to the next: [2H], padded
 
   /** Throws FileFormatError for bytes that are no intent model, saying what is wrong. */
   constructor(bytes: Uint8Array) {
@@ -35,19 +34,23 @@ export class IntentPlan {
     this.stride = 16 * Math.ceil(this.hidden / 2);
   }
 
+  /** WebAssembly memory held, in bytes; it grows with the longest text where there are several layers. */
+  get memoryBytes(): number {
+    return this.engine.kernels.memory.buffer.byteLength;
+  }
+
   /** What a text wants; also of a text that is empty, or has no word that the model knows. Synchronous. */
   classify(text: string): Classification {
     const { engine, network, labels, vocabulary } = this;
     const { embedding, stride, layers, head, logits } = network;
     const ids = vocabulary.encodeSentence(text);
-    const deep = layers.length > 2;
-    if (deep) this.makeRoom(ids.length);
+    const buffers = layers.length > 2 ? this.buffers(ids.length) : [];
     let input = (t: number) => embedding + ids[t] * stride;
     for (let l = 0; l < layers.length; l += 2) {
       if (l + 2 === layers.length) {
         this.read(l, ids.length, input);
       } else {
-        const output = this.room.buffers[(l / 2) % 2];
+        const output = buffers[(l / 2) % 2];
         this.read(l, ids.length, input, output);
         input = (t) => output + t * this.stride;
       }
@@ -78,13 +81,20 @@ export class IntentPlan {
     }
   }
 
-  private makeRoom(tokens: number): void {
-    if (tokens <= this.room.tokens) return;
-    // Twice as much as before, at least: memory is not given back.
-    const wanted = Math.max(tokens, 2 * this.room.tokens, 64);
-    this.room = {
-      tokens: wanted,
-      buffers: [this.engine.alloc(wanted * this.stride), this.engine.alloc(wanted * this.stride)],
-    };
+  /** Two buffers of T rows, zeroed, to be used until the next text: what layers leave to one another. */
+  private buffers(T: number): Pointer[] {
+    const { engine, stride } = this;
+    const bytes = T * stride;
+    const end = 2 * bytes + 32; // kernels read up to a vector or two past the end of what they use
+    let at: Pointer;
+    try {
+      at = engine.scratch(end);
+    } catch (cause) {
+      throw new InputError(`text: got ${T} tokens; expected no more than fit in memory; classify a part of the text`, {
+        cause,
+      });
+    }
+    new Uint8Array(engine.kernels.memory.buffer, at, end).fill(0);
+    return [at, at + bytes];
   }
 }

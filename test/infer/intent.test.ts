@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileFormatError, initSync, loadIntent, loadIntentSync, loadSync } from '../../src/infer/index.js';
+import { Engine } from '../../src/infer/engine.js';
+import { FileFormatError, InputError, initSync, loadIntent, loadIntentSync, loadSync } from '../../src/infer/index.js';
 import { encodeIntentModel, encodeLanguageModel } from '../../src/io/model-file.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
@@ -66,6 +67,62 @@ test('a text that is empty, or all unknown, has an answer with its confidence', 
     assert.ok(Math.abs(all.reduce((sum, p) => sum + p, 0) - 1) < 1e-12);
     assert.is(probabilities[intent], Math.max(...all));
   }
+});
+
+/** Runs `act` on a host whose memories do not grow beyond so many bytes. */
+function withMemoryLimit(bytes: number, act: () => void): void {
+  const { grow } = WebAssembly.Memory.prototype;
+  WebAssembly.Memory.prototype.grow = function (this: WebAssembly.Memory, pages: number) {
+    if (this.buffer.byteLength + 65536 * pages > bytes) throw new RangeError('no more memory');
+    return grow.call(this, pages);
+  };
+  try {
+    act();
+  } finally {
+    WebAssembly.Memory.prototype.grow = grow;
+  }
+}
+
+test('after a text too long for memory, all others are classified as before', () => {
+  const bytes = encodeIntentModel(makeIntentModel('doped-kron', 8, 3));
+  const expected = TEXTS.map((text) => loadIntentSync(bytes).classify(text));
+  const long = 'the cat sat '.repeat(20_000);
+  const plan = loadIntentSync(bytes);
+  withMemoryLimit(2 ** 20, () => {
+    for (let i = 0; i < 3; i++) {
+      assert.throws(
+        () => plan.classify(long),
+        (error: Error) => error instanceof InputError && error.message.startsWith('text: got 60001 tokens; expected'),
+      );
+      assert.equal(
+        TEXTS.map((text) => plan.classify(text)),
+        expected,
+      );
+    }
+  });
+  assert.equal(plan.classify(long), loadIntentSync(bytes).classify(long));
+});
+
+test('classifying takes the memory of the longest text, whatever the order and the number of texts', () => {
+  const bytes = encodeIntentModel(makeIntentModel('doped-kron', 8, 3));
+  const text = (words: number) => 'dog '.repeat(words);
+  const [short, long] = [loadIntentSync(bytes), loadIntentSync(bytes)];
+  for (let words = 1000; words <= 10_000; words += 1000) short.classify(text(words));
+  long.classify(text(10_000));
+  assert.is(short.memoryBytes, long.memoryBytes);
+});
+
+test('a request for memory that fails changes nothing', () => {
+  const engine = new Engine();
+  const before = engine.alloc(1);
+  withMemoryLimit(2 ** 20, () => {
+    const numbers = { buffer: new ArrayBuffer(8), byteOffset: 0, byteLength: 2 ** 30 };
+    for (const ask of [() => engine.alloc(2 ** 30), () => engine.scratch(2 ** 30), () => engine.put(0, numbers)]) {
+      assert.throws(ask, (error: unknown) => error instanceof InputError);
+    }
+    const after = engine.alloc(1);
+    assert.is(after, before + 64);
+  });
 });
 
 test('each loader refuses the other kind of model by name', async () => {
