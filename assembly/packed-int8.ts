@@ -7,7 +7,7 @@
 import { f32_largest } from './largest';
 import { put } from './simd';
 
-/** Quantises x and returns what one step of it stands for; 0 for x = 0. `blocks` is ceil(N / 8). */
+/** Quantises x and returns what one step of it stands for: 0 for x = 0, NaN where x holds one. `blocks` is ceil(N / 8). */
 function quantise(x: usize, to: usize, blocks: i32): f32 {
   const largest = f32_largest(x, blocks << 3);
   const steps = <f32>min(32767, 2147483647 / (127 * 8 * blocks));
@@ -18,7 +18,7 @@ function quantise(x: usize, to: usize, blocks: i32): f32 {
     const high = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x, 16), scale)));
     v128.store(to, i16x8.narrow_i32x4_s(low, high));
   }
-  return largest > 0 ? largest / steps : 0;
+  return largest / steps;
 }
 
 export function int8_panel_mv(

@@ -148,6 +148,40 @@ test('programs: structures within structures', () => {
   }
 });
 
+test('NaN and infinite numbers in x leave no finite number in any row that reads them', () => {
+  const matrices: ((runtime: Runtime) => Operator)[] = [
+    (runtime) => dense(runtime, 9, 13),
+    (runtime) => kron(runtime, [3, 5, 4, 3]),
+    (runtime) => kron(runtime, [5, 3, 3, 4]),
+    (runtime) => lmf(runtime, 9, 13, 3),
+    (runtime) => hmd(runtime, 10, 13, 3, 2),
+    (runtime) => doped(runtime, kron(runtime, [4, 3, 4, 5]), 8),
+    ...BLOCK_SIZES.map((block) => () => sparse(16, 13, 0.2, block, 3)),
+    (runtime) => new Int8(runtime, 9, 13, quantise(fill(dense(runtime, 9, 13), 4).toDense(), 9, 13)),
+  ];
+  for (const [which, matrix] of matrices.entries()) {
+    const operator = matrix(new Runtime());
+    // What is pruned or in 8 bits has its weights.
+    if (!(operator instanceof Sparse || operator instanceof Int8)) fill(operator, which + 1);
+    const { M, N } = operator;
+    const w = operator.toDense();
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      for (let j = 0; j < N; j++) {
+        const x = new Float32Array(N).fill(0.5);
+        x[j] = bad;
+        for (const simd of BINARIES) {
+          initSync({ simd });
+          const y = runPacked(operator, x, new Float32Array(M));
+          for (let i = 0; i < M; i++) {
+            if (w[i * N + j] === 0) continue;
+            assert.not(Number.isFinite(y[i]), `matrix ${which}, ${simd}, ${bad} at ${j}: row ${i} is ${y[i]}`);
+          }
+        }
+      }
+    }
+  }
+});
+
 test('gates: within 5e-7 of sigmoid and tanh, at every size', () => {
   for (const simd of BINARIES) {
     initSync({ simd });
