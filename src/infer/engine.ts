@@ -1,12 +1,13 @@
 import hex from '../../build/infer.hex';
 import { InputError } from '../errors.js';
 import { binaryOf, checkModule, compileRefused } from '../wasm/binary.js';
+import type { Bytes, WasmMemory, WasmModule } from '../wasm/host-types.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { chooseSimd, type SimdChoice } from '../wasm/simd.js';
 
 /** What assembly/infer.ts exports. */
 export interface InferenceKernels {
-  memory: WebAssembly.Memory;
+  memory: WasmMemory;
   heapBase(): Pointer;
   f32_largest(x: Pointer, n: number): number;
   run(program: Pointer, input: Pointer): void;
@@ -54,19 +55,18 @@ export interface InferenceKernels {
 export interface InitOptions {
   simd?: SimdChoice;
   /** The kernels, compiled by a host that forbids compiling bytes; from kernelBytes(). */
-  module?: WebAssembly.Module;
+  module?: WasmModule;
 }
 
 /** The kernels as bytes, for hosts that want to compile them by themselves. */
-export function kernelBytes(simd: SimdChoice = 'auto'): Uint8Array<ArrayBuffer> {
+export function kernelBytes(simd: SimdChoice = 'auto'): Bytes {
   return binaryOf(hex, chooseSimd(simd));
 }
 
-const checked = (module: WebAssembly.Module) =>
-  checkModule(module, ['memory', 'lstm_step', 'csr_check'], 'dopant/infer');
+const checked = (module: WasmModule) => checkModule(module, ['memory', 'lstm_step', 'csr_check'], 'dopant/infer');
 const refused = (cause: unknown) => compileRefused('init({ module })', cause);
 
-let compiled: WebAssembly.Module | undefined;
+let compiled: WasmModule | undefined;
 
 /**
  * Chooses and compiles the kernels. load() does it where nobody has; called again with options, it sets what later
@@ -133,7 +133,7 @@ export class Engine {
   }
 
   /** Writes numbers of a file as they are, past all that is handed out too. May move every view. */
-  put(at: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBufferLike>): void {
+  put(at: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
     this.use(at + byteLength);
     new Uint8Array(this.kernels.memory.buffer).set(new Uint8Array(buffer, byteOffset, byteLength), at);
   }

@@ -2,6 +2,7 @@ import { instantiateSync } from '@assemblyscript/loader';
 import hex from '../../build/dopant.hex';
 import { InputError, invalid } from '../errors.js';
 import { binaryOf, checkModule, compileRefused } from './binary.js';
+import type { Bytes, WasmMemory, WasmModule } from './host-types.js';
 import type { Kernels, Pointer } from './kernels.js';
 import { chooseSimd, type SimdChoice } from './simd.js';
 import { type ThreadedKernel, Threads, whyNoThreads } from './threads.js';
@@ -18,7 +19,7 @@ export interface RuntimeOptions {
   /** Threads that share the work, 1 to 64; default 1. */
   threads?: number;
   /** The kernels, compiled by a host that forbids compiling bytes: those of kernelBytes() with the same `threads`. */
-  module?: WebAssembly.Module;
+  module?: WasmModule;
 }
 
 /**
@@ -26,7 +27,7 @@ export interface RuntimeOptions {
  *
  * @example const module = await WebAssembly.compile(kernelBytes()); new Runtime({ module });
  */
-export function kernelBytes({ simd = 'plain', threads = 1 }: RuntimeOptions = {}): Uint8Array<ArrayBuffer> {
+export function kernelBytes({ simd = 'plain', threads = 1 }: RuntimeOptions = {}): Bytes {
   const bytes = binaryOf(hex, chooseSimd(simd));
   if (threads > 1) shareMemory(bytes);
   return bytes;
@@ -40,7 +41,7 @@ function shareMemory(bytes: Uint8Array): void {
   bytes[at + wanted.length - 1] = 3;
 }
 
-function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+function compile(bytes: Bytes): WasmModule {
   try {
     return new WebAssembly.Module(bytes);
   } catch (cause) {
@@ -48,7 +49,7 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   }
 }
 
-function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, shared: boolean): Kernels {
+function instantiate(module: WasmModule, memory: WasmMemory, shared: boolean): Kernels {
   try {
     return instantiateSync(module, { env: { memory } }).exports as unknown as Kernels;
   } catch (cause) {
@@ -69,7 +70,7 @@ export class Runtime {
   readonly kernels: Kernels;
   /** Threads that share the work; 1 where they were not asked for, or cannot be had: see whyNoThreads(). */
   readonly threads: number;
-  private readonly memory: WebAssembly.Memory;
+  private readonly memory: WasmMemory;
   private readonly others: Threads | undefined;
   private isAlone = false;
   private top: Pointer;

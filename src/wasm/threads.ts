@@ -1,3 +1,4 @@
+import type { WasmMemory, WasmModule } from './host-types.js';
 import type { Kernels, Pointer } from './kernels.js';
 
 // Workers that share the runtime's memory and run kernels in it. A call is posted in a mailbox of that memory, one for
@@ -69,7 +70,7 @@ export class Threads {
   private readonly workers: { terminate(): void }[];
 
   /** `mailboxes`: MAILBOX bytes of zeros for each. */
-  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, mailboxes: readonly Pointer[]) {
+  constructor(module: WasmModule, memory: WasmMemory, mailboxes: readonly Pointer[]) {
     this.boxes = mailboxes.map((at) => new Int32Array(memory.buffer, at, 4));
     this.args = mailboxes.map((at) => new Float64Array(memory.buffer, at + 16, (MAILBOX - 16) / 8));
     this.workers = mailboxes.map((mailbox) => startWorker({ module, memory, mailbox, kernels: KERNELS }));
