@@ -120,7 +120,7 @@ function matrixTask(name: string, operator: Operator, simd: 'plain' | 'relaxed')
   const engine = new Engine();
   const tensors = new Map<string, NamedTensor>(operatorTensors(operator, 'w'));
   const y = engine.alloc(4 * operator.M);
-  const { program } = packMatrix(engine, operator.spec(), 'w', new TensorSource(tensors), y, true);
+  const program = packMatrix(engine, operator.spec(), 'w', new TensorSource(tensors), y, true);
   const x = engine.alloc(4 * operator.N);
   engine.floats(x, operator.N).set(noise(operator.N, 1e-3, 9));
   const { run } = engine.kernels;

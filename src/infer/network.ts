@@ -1,5 +1,5 @@
-import { FileFormatError } from '../errors.js';
 import { blamingTheFile, type Header } from '../io/model-header.js';
+import { checkSums } from '../io/sums.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 import { packMatrix, putFloats } from './pack.js';
@@ -21,10 +21,9 @@ export interface Network {
   /** Leaves the head's logits there. */
   head: Pointer;
   logits: Pointer;
+  /** The largest magnitude of numbers from outside, inputs and states, with which all sums stay finite. */
+  limit: number;
 }
-
-/** Half of the largest float. */
-const LARGEST_SUM = 1.7e38;
 
 /** Throws FileFormatError, saying what is wrong with the file. */
 export function packNetwork(engine: Engine, { architecture, spec, source, finish }: Header): Network {
@@ -34,20 +33,14 @@ export function packNetwork(engine: Engine, { architecture, spec, source, finish
   const stride = 16 * Math.ceil(E / 4);
   const embedding = engine.alloc(stride * V);
   const raw = embedding + (stride - 4 * E) * V;
-  // What later layers read, h, is never beyond 1.
-  const largest = Math.max(1, putFloats(engine, raw, 'embedding', source.unseenFloats('embedding', table)));
+  putFloats(engine, raw, 'embedding', source.unseenFloats('embedding', table), source);
   kernels.pad_rows(raw, embedding, V, 4 * E, stride);
-  const checkSums = (name: string, products: number, bias: Pointer, n: number) => {
-    if (!(kernels.f32_largest(bias, n) + products < LARGEST_SUM)) {
-      throw new FileFormatError(`'${name}' has weights so large that sums of them may be infinite`);
-    }
-  };
   /** The sum of vectors. */
   const vector = (n: number, ...names: string[]): Pointer => {
     const at = engine.alloc(4 * n);
     for (const name of names) {
       const one = engine.scratch(4 * n);
-      putFloats(engine, one, name, source.unseenFloats(name, [n]));
+      putFloats(engine, one, name, source.unseenFloats(name, [n]), source);
       kernels.f32_add(one, at, n);
     }
     return at;
@@ -61,13 +54,11 @@ export function packNetwork(engine: Engine, { architecture, spec, source, finish
         packMatrix(engine, spec(`${name}.${part}`, 4 * H, N), `${name}.${part}`, source, gates, add);
       const ih = matrix('ih', inputs, bias);
       const hh = matrix('hh', H, true);
-      checkSums(name, largest * ih.gain + hh.gain, bias, 4 * H);
-      return { ih: ih.program, hh: hh.program, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
+      return { ih, hh, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
     });
     const bias = vector(head[0], 'head.bias');
-    const { program, gain } = packMatrix(engine, spec('head', ...head), 'head', source, logits, bias);
-    checkSums('head', gain, bias, head[0]);
+    const program = packMatrix(engine, spec('head', ...head), 'head', source, logits, bias);
     finish();
-    return { embedding, stride, layers, gates, head: program, logits };
+    return { embedding, stride, layers, gates, head: program, logits, limit: checkSums(architecture, spec, source) };
   });
 }

@@ -18,18 +18,12 @@ const COST = { dense: 0.064, 1: 0.26, 4: 0.109, 8: 0.074 };
 /** Byte offsets into x are 16 bits wide. */
 const LARGEST_SPARSE_SIDE = 16384;
 
-export interface PackedMatrix {
-  program: Pointer;
-  /** No element of W x is larger than this times the largest of x; what is added is not counted. */
-  gain: number;
-}
-
-/** Copies floats of a file to an address and returns their largest magnitude. Throws FileFormatError where one is not finite. */
-export function putFloats(engine: Engine, at: Pointer, name: string, values: Float32Array): number {
+/** Copies floats of a file to an address and notes their largest. Throws FileFormatError where one is not finite. */
+export function putFloats(engine: Engine, at: Pointer, name: string, values: Float32Array, source: TensorSource): void {
   engine.put(at, values);
   const largest = engine.kernels.f32_largest(at, values.length);
   if (!Number.isFinite(largest)) refuseNotFinite(name, values);
-  return largest;
+  source.noteLargest(name, largest);
 }
 
 /** A program that leaves W x, for its input x, in `to`, or adds it to what is there, or to the vector at an address. */
@@ -40,14 +34,14 @@ export function packMatrix(
   source: TensorSource,
   to: Pointer,
   add: boolean | Pointer,
-): PackedMatrix {
+): Pointer {
   const packer = new Packer(engine, source);
   if (typeof add === 'number') packer.instruct(Instruction.Copy, to, add, false, 4 * shapeOf(spec)[0]);
-  const gain = packer.emit(spec, name, 0, to, add !== false);
+  packer.emit(spec, name, 0, to, add !== false);
   const words = [...packer.instructions, Instruction.End];
   const program = engine.alloc(4 * words.length);
   engine.words(program, words.length).set(words);
-  return { program, gain };
+  return program;
 }
 
 class Packer {
@@ -58,38 +52,39 @@ class Packer {
     private readonly source: TensorSource,
   ) {}
 
-  /** `from` 0 is the program's input. Returns the gain. */
-  emit(spec: OperatorSpec, name: string, from: Pointer, to: Pointer, add: boolean): number {
+  /** `from` 0 is the program's input. */
+  emit(spec: OperatorSpec, name: string, from: Pointer, to: Pointer, add: boolean): void {
     switch (spec.type) {
       case 'dense':
-        return this.dense(spec.shape, name, from, to, add);
+        this.dense(spec.shape, name, from, to, add);
+        break;
       case 'sparse':
-        return this.sparse(spec, name, from, to, add);
+        this.sparse(spec, name, from, to, add);
+        break;
       case 'kronecker':
-        return this.kronecker(spec, name, from, to, add);
+        this.kronecker(spec, name, from, to, add);
+        break;
       case 'int8':
-        return this.int8(spec.shape, name, from, to, add);
+        this.int8(spec.shape, name, from, to, add);
+        break;
       case 'product': {
         const [rank] = shapeOf(spec.V);
         const inner = this.engine.alloc(4 * rank);
-        const gain = this.emit(spec.V, `${name}.V`, from, inner, false);
-        return Math.max(1, gain) * Math.max(1, this.emit(spec.U, `${name}.U`, inner, to, add));
+        this.emit(spec.V, `${name}.V`, from, inner, false);
+        this.emit(spec.U, `${name}.U`, inner, to, add);
+        break;
       }
       case 'vstack': {
         let top = 0;
-        let gain = 0;
         for (const [i, block] of spec.blocks.entries()) {
-          gain = Math.max(gain, this.emit(block, `${name}.${i}`, from, to + 4 * top, add));
+          this.emit(block, `${name}.${i}`, from, to + 4 * top, add);
           const [M] = shapeOf(block);
           top += M;
         }
-        return gain;
+        break;
       }
-      case 'sum': {
-        let gain = 0;
-        for (const [i, term] of spec.terms.entries()) gain += this.emit(term, `${name}.${i}`, from, to, add || i > 0);
-        return gain;
-      }
+      case 'sum':
+        for (const [i, term] of spec.terms.entries()) this.emit(term, `${name}.${i}`, from, to, add || i > 0);
     }
   }
 
@@ -107,17 +102,16 @@ class Packer {
     return { at, raw: at + end - 4 * row * (panels - 1) };
   }
 
-  private dense([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): number {
+  private dense([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): void {
     const path = `${name}.weight`;
     const weight = this.source.unseenFloats(path, [M, N]);
     const { at, raw } = this.panels(M, 4 * N, 16);
-    const largest = putFloats(this.engine, raw, path, weight);
+    putFloats(this.engine, raw, path, weight, this.source);
     this.engine.kernels.pack_panels(raw, at, M, 4 * N, 16);
     this.instruct(Instruction.Panel, to, from, add, at, M, Math.ceil(N / 4));
-    return N * largest;
   }
 
-  private int8([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): number {
+  private int8([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): void {
     const { weight, scales } = this.source.int8(name, M, N);
     const { at, raw } = this.panels(M, N, 8);
     this.engine.put(raw, weight);
@@ -128,14 +122,12 @@ class Packer {
     const scalesAt = scratch + 16 * blocks;
     this.engine.put(scalesAt, scales);
     this.instruct(Instruction.Int8, to, from, add, at, M, blocks, scalesAt);
-    return N * 127 * this.engine.kernels.f32_largest(scalesAt, M);
   }
 
   /** The two products of assembly/packed-kron.ts. */
-  private kronecker({ B, C }: KroneckerSpec, name: string, from: Pointer, to: Pointer, add: boolean): number {
+  private kronecker({ B, C }: KroneckerSpec, name: string, from: Pointer, to: Pointer, add: boolean): void {
     const { engine } = this;
     const [[m1, n1], [m2, n2]] = [B, sidesOf(C)];
-    let gain = 1;
     const fourOf = (n: number) => 4 * Math.ceil(n / 4);
     /** A factor's transpose, [K,J], in panels of eight columns or with rows of whole vectors. */
     const factor = (pack: 'f32_pack_columns' | 'f32_transpose', spec: KroneckerSpec['C'], part: string): Pointer => {
@@ -144,8 +136,7 @@ class Packer {
       const values = this.factor(spec, path);
       const at = engine.alloc(32 * Math.ceil(J / 8) * K);
       const raw = engine.scratch(values.byteLength);
-      // At least 1, so that the gain bounds what is between the two products as well.
-      gain *= Math.max(1, K * putFloats(engine, raw, `${path}.weight`, values));
+      putFloats(engine, raw, `${path}.weight`, values, this.source);
       engine.kernels[pack](raw, at, J, K);
       return at;
     };
@@ -169,7 +160,6 @@ class Packer {
       product(turned, c, between, false, n1, fourOf(m2), n2, 4 * fourOf(n1), 32, 32 * n1);
       product(b, between, to, add, m1, m2, n1, 4 * fourOf(m1), 4 * m2, 32);
     }
-    return gain;
   }
 
   /** A factor's numbers, row-major; those of a product of factors are formed, as in training. */
@@ -191,7 +181,7 @@ class Packer {
     from: Pointer,
     to: Pointer,
     add: boolean,
-  ): number {
+  ): void {
     const { engine } = this;
     const { kernels } = engine;
     // The gates of a unit have no kernel of their own: every row is for itself.
@@ -206,17 +196,17 @@ class Packer {
       const columnsAt = at + values.byteLength;
       const startsAt = columnsAt + 4 * columns.length;
       const order = startsAt + 4 * starts.length;
-      const largest = putFloats(engine, at, `${name}.values`, values);
+      putFloats(engine, at, `${name}.values`, values, this.source);
       engine.words(columnsAt, columns.length).set(columns);
       engine.words(startsAt, starts.length).set(starts);
       if (!kernels.csr_check(columnsAt, startsAt, rows, N, columns.length)) {
         checkCsr(M, N, { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) }, size);
       }
       const held = kernels.csr_longest_first(startsAt, rows, order, order + 4 * starts.length, longest);
-      return { largest, values: at, columns: columnsAt, starts: startsAt, order, held };
+      return { values: at, columns: columnsAt, starts: startsAt, order, held };
     };
 
-    const { largest, held, starts: startsAt, order } = stage();
+    const { held, starts: startsAt, order } = stage();
     // A slice of SELL-4 is as long as its first row; a row of blocks stands for itself.
     const rowsAtOnce = size === 1 ? 4 : 1;
     const pairs = kernels.csr_pairs(startsAt, order, held, rowsAtOnce);
@@ -228,10 +218,10 @@ class Packer {
       const csr = stage();
       kernels.csr_to_panels(csr.values, csr.columns, csr.starts, rows, size, at, blocks);
       this.instruct(Instruction.Panel, to, from, add, at, M, blocks);
-      return N * largest;
+      return;
     }
     if (!add) this.instruct(Instruction.Zero, to, 0, false, 4 * M);
-    if (held === 0) return 0;
+    if (held === 0) return;
     if (size === 1) {
       const slices = Math.ceil(held / 4);
       const table = engine.alloc(20 * slices);
@@ -258,7 +248,6 @@ class Packer {
         weights,
       );
     }
-    return N * largest;
   }
 }
 

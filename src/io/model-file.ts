@@ -16,6 +16,7 @@ import {
   readModelHeader,
 } from './model-header.js';
 import { encodeSafetensors, type NamedTensor } from './safetensors.js';
+import { checkSums } from './sums.js';
 import { loadOperator, operatorTensors, parameterTensor } from './tensors.js';
 
 /** The bytes of a model file; the same model gives the same bytes. */
@@ -91,5 +92,6 @@ function decodeParts(runtime: Runtime, { architecture, spec, source, finish }: H
     head: { weight: matrix('head', ...head), bias: parameter('head.bias', [head[0]]) },
   };
   finish();
+  checkSums(architecture, spec, source);
   return parts;
 }

@@ -10,8 +10,9 @@ const NOT_FINITE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINI
  */
 export class TensorSource {
   private readonly rest: Map<string, NamedTensor>;
+  private readonly magnitudes = new Map<string, number>();
 
-  constructor(tensors: ReadonlyMap<string, NamedTensor>) {
+  constructor(private readonly tensors: ReadonlyMap<string, NamedTensor>) {
     this.rest = new Map(tensors);
   }
 
@@ -55,6 +56,22 @@ export class TensorSource {
       throw new FileFormatError(`tensor '${name}.weight' holds -128 at place ${bad}; -127 to 127 is wanted`);
     }
     return { weight: weight.data, scales };
+  }
+
+  /** The largest magnitude in a tensor that was taken; 0 where it is empty. */
+  largest(name: string): number {
+    const known = this.magnitudes.get(name);
+    if (known !== undefined) return known;
+    const data = this.tensors.get(name)?.data ?? [Number.NaN];
+    let largest = 0;
+    for (let i = 0; i < data.length; i++) largest = Math.max(largest, Math.abs(data[i]));
+    this.noteLargest(name, largest);
+    return largest;
+  }
+
+  /** Saves largest() the search, where a kernel has done it. */
+  noteLargest(name: string, largest: number): void {
+    this.magnitudes.set(name, largest);
   }
 
   take(name: string, shape: readonly number[]): NamedTensor {

@@ -42,7 +42,7 @@ function runPacked(operator: Operator, x: Float32Array, before: Float32Array | u
   const y = engine.alloc(4 * (operator.M + 4));
   const bias = engine.alloc(4 * operator.M);
   if (before) engine.floats(bias, operator.M).set(before);
-  const { program } = packMatrix(engine, operator.spec(), 'w', tensors, y, before ? bias : false);
+  const program = packMatrix(engine, operator.spec(), 'w', tensors, y, before ? bias : false);
   const input = engine.alloc(4 * operator.N);
   engine.floats(input, operator.N).set(x);
   const all = engine.floats(y, operator.M + 4);
