@@ -241,11 +241,17 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   return { result, records: training.records };
 }
 
-/** A runtime of so many threads, all of them up; of one where there can be no more, which is said. */
+/** Milliseconds after which a run begins without the threads that have not started. */
+const START_WAIT = 10_000;
+
+/** A runtime whose threads have started; where they cannot, one thread works, and the announcement says why. */
 async function startRuntime({ threads = 1 }: RunPlaces, watcher: RunWatcher): Promise<Runtime> {
   const runtime = new Runtime({ threads });
-  if (runtime.threads < threads) watcher.announce(`threads: ${whyNoThreads()}; one does all the work`);
-  while (!runtime.ready) await new Promise((resolve) => setTimeout(resolve, 1));
+  for (const end = performance.now() + START_WAIT; !runtime.ready && performance.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  if (!runtime.ready) watcher.announce('threads: the others have not started; one does all the work until they do');
+  else if (runtime.threads < threads) watcher.announce(`threads: ${whyNoThreads()}; one does all the work`);
   return runtime;
 }
 

@@ -1,11 +1,12 @@
 import { instantiateSync } from '@assemblyscript/loader';
 import hex from '../../build/dopant.hex';
+import { checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import { binaryOf, checkModule, compileRefused } from './binary.js';
 import type { Bytes, WasmMemory, WasmModule } from './host-types.js';
 import type { Kernels, Pointer } from './kernels.js';
 import { chooseSimd, type SimdChoice } from './simd.js';
-import { type ThreadedKernel, Threads, whyNoThreads } from './threads.js';
+import { sharedMemory, type ThreadedKernel, Threads } from './threads.js';
 
 const PAGE = 65536;
 const MOST_PAGES = 65536; // what the binary says of the memory it imports
@@ -63,89 +64,113 @@ function instantiate(module: WasmModule, memory: WasmMemory, shared: boolean): K
 }
 
 /**
- * The compiled kernels and their memory. Memory is handed out from one end like a stack: what lives as long as the
- * model first, then, behind a mark, what a step needs, until the memory is taken back to the mark.
+ * The compiled kernels and their memory. Memory is handed out like a stack: first what lives as long as the model; then,
+ * above a mark, what one step needs, which release() takes back. A runtime stays usable after an error, running out of
+ * memory included.
  */
 export class Runtime {
   readonly kernels: Kernels;
-  /** Threads that share the work; 1 where they were not asked for, or cannot be had: see whyNoThreads(). */
-  readonly threads: number;
   private readonly memory: WasmMemory;
   private readonly others: Threads | undefined;
   private isAlone = false;
+  /** Where the memory that can be handed out begins, and where what is handed out ends. */
+  private readonly base: Pointer;
   private top: Pointer;
   private f32: Float32Array;
 
   /**
-   * Plain SIMD unless asked for: only there does a seed give the same bits on every machine. The number of threads
-   * changes no bit.
-   *
-   * @throws InputError for options out of range, and where the host does not compile the kernels and no module is given
+   * @param options.simd 'plain' unless told otherwise: only then does a seed give the same bits on every machine
+   * @param options.threads how many threads share the work, 1 to 64; their number changes no bit of a result
+   * @throws InputError for options out of range, and if the host does not compile the kernels and no module is given
+   * @example const runtime = new Runtime({ threads: 2 });
    */
   constructor(options: RuntimeOptions = {}) {
-    const { threads = 1 } = options;
-    if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
-      throw invalid('threads', threads, `a whole number from 1 to ${MOST_THREADS}`);
-    }
-    this.threads = whyNoThreads() === undefined ? threads : 1;
-    const shared = this.threads > 1;
+    const { simd = 'plain', threads = 1 } = options;
+    checkWhole('threads', threads, 1, MOST_THREADS);
+    chooseSimd(simd);
+    const shared = threads > 1 ? sharedMemory(MOST_PAGES) : undefined;
     const module = options.module
       ? checkModule(options.module, ['heapBase', 'run_program', 'f32_adam'], 'dopant')
-      : compile(kernelBytes({ ...options, threads: this.threads }));
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared });
-    this.kernels = instantiate(module, this.memory, shared);
-    this.top = this.kernels.heapBase();
+      : compile(kernelBytes({ simd, threads: shared ? threads : 1 }));
+    this.memory = shared ?? new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES });
+    this.kernels = instantiate(module, this.memory, shared !== undefined);
+    this.base = this.top = this.kernels.heapBase();
     this.f32 = new Float32Array(this.memory.buffer);
     if (shared) {
-      const mailboxes = Array.from({ length: this.threads - 1 }, () => this.zeros(Threads.mailboxBytes));
+      const mailboxes = Array.from({ length: threads - 1 }, () => this.zeros(Threads.mailboxBytes));
       this.others = new Threads(module, this.memory, mailboxes);
+      this.base = this.top;
     }
   }
 
-  /** Whether all threads are up; until they are, one does the work. */
+  /** Threads that share the work; 1 if no others were asked for, if they cannot start (see whyNoThreads()), or after close(). */
+  get threads(): number {
+    return this.others?.threads ?? 1;
+  }
+
+  /**
+   * Whether there is nothing to wait for: all threads have started, or one does all the work for good. Until then one
+   * thread does the work. Workers start, or report that they cannot, only while the event loop runs.
+   *
+   * @example while (!runtime.ready) await new Promise((resolve) => setTimeout(resolve, 1));
+   */
   get ready(): boolean {
     return this.others?.ready ?? true;
   }
 
-  /** R rows as shares for the threads, [first, number]: whole tiles of a gemm. One share while alone() works. */
+  /** Divides R rows among the threads, as [first, number]: whole tiles of a gemm. There is always at least one share. */
   shares(R: number): [first: number, count: number][] {
+    checkWhole('R', R, 0);
     const each = this.isAlone ? R : 4 * Math.ceil(R / (4 * this.threads));
-    const result: [number, number][] = [];
-    for (let first = 0; first < R; first += each) result.push([first, Math.min(each, R - first)]);
+    const result: [number, number][] = [[0, Math.min(each, R)]];
+    for (let first = each; first < R; first += each) result.push([first, Math.min(each, R - first)]);
     return result;
   }
 
-  /** Calls a kernel once for each list of arguments, side by side, and returns when all are done. */
+  /** Calls a kernel once for each list of arguments, each on a thread of its own, and returns when all are done. */
   parallel(kernel: ThreadedKernel, calls: readonly (readonly number[])[]): void {
-    const { others } = this;
+    const { others, threads } = this;
     const call = this.kernels[kernel] as (...args: readonly number[]) => void;
-    // A worker that is not up yet may never be, while a page's main thread does not rest.
-    if (!others?.ready) {
+    // A worker that has not started may never do so while a page's main thread is busy.
+    if (threads === 1 || !others?.ready || calls.length < 2) {
       for (const args of calls) call(...args);
       return;
     }
+    if (calls.length > threads) throw invalid('calls', calls.length, `at most ${threads}, one for each thread`);
     for (let i = 1; i < calls.length; i++) others.post(i - 1, kernel, calls[i]);
-    call(...calls[0]);
-    const done = calls.slice(1).map((_, i) => others.join(i));
+    let done: boolean[] = [];
+    try {
+      call(...calls[0]);
+    } finally {
+      done = calls.slice(1).map((_, i) => others.join(i));
+    }
     if (done.includes(false)) throw new Error(`${kernel} failed in another thread`);
   }
 
-  /** Does what is asked on this thread alone: where sums over all rows are taken. */
+  /** Runs `act` on this thread alone, for sums over all rows. */
   alone<T>(act: () => T): T {
     const before = this.isAlone;
     this.isAlone = true;
-    const result = act();
-    this.isAlone = before;
-    return result;
+    try {
+      return act();
+    } finally {
+      this.isAlone = before;
+    }
   }
 
-  /** Ends the other threads; without it they end with the process or page. */
+  /** Ends the other threads, which otherwise end with the process or page. From then on this thread does all the work. */
   close(): void {
     this.others?.close();
   }
 
-  /** `bytes` of memory, aligned to a cache line, with whatever they held before. May move every view: see floats(). */
+  /**
+   * Hands out memory, aligned to a cache line, that holds whatever it held before. May move every view: see floats().
+   *
+   * @throws InputError unless `bytes` is a whole number >= 0
+   * @throws RangeError when there is not so much memory; the runtime is as it was before
+   */
   alloc(bytes: number): Pointer {
+    checkWhole('bytes', bytes, 0);
     const at = Math.ceil(this.top / ALIGNMENT) * ALIGNMENT;
     const end = at + bytes;
     if (end > this.memory.buffer.byteLength) this.grow(end);
@@ -153,7 +178,7 @@ export class Runtime {
     return at;
   }
 
-  /** The same, all zero. */
+  /** The same, filled with zeros. */
   zeros(bytes: number): Pointer {
     const at = this.alloc(bytes);
     this.bytes(at, bytes).fill(0);
@@ -162,27 +187,51 @@ export class Runtime {
 
   private grow(end: number): void {
     const have = this.memory.buffer.byteLength;
-    // A quarter more than asked, so that many small requests do not each move the memory.
+    // A quarter more than needed, so that many small requests do not each move the memory.
     const wanted = Math.min(MAX_PAGES, Math.ceil((end + have / 4) / PAGE));
     try {
       if (end > MAX_PAGES * PAGE) throw new RangeError('more than WebAssembly can address');
       this.memory.grow(wanted - have / PAGE);
     } catch (cause) {
       throw new RangeError(
-        `out of memory: ${Math.ceil(end / 2 ** 20)} MB wanted; WebAssembly has at most 4096 MB, this host perhaps less. Use a smaller model, batch or bptt`,
+        `out of memory: ${Math.ceil(end / 2 ** 20)} MB needed; WebAssembly has at most 4096 MB, and this host may have less. Use a smaller model, batch or bptt`,
         { cause },
       );
     }
     this.f32 = new Float32Array(this.memory.buffer);
   }
 
+  /** Where the memory that is handed out ends: for release(). */
   mark(): number {
     return this.top;
   }
 
-  /** Takes back all memory handed out since the mark. */
+  /**
+   * Takes back all memory handed out since the mark.
+   *
+   * @throws InputError for a mark that was released before, or that mark() never returned
+   */
   release(mark: number): void {
+    if (!Number.isSafeInteger(mark) || mark < this.base || mark > this.top) {
+      throw invalid('mark', mark, `a result of mark() from ${this.base} to ${this.top}`);
+    }
     this.top = mark;
+  }
+
+  /** Runs `act` and takes back all memory that was handed out in it, even if it throws. */
+  scoped<T>(act: () => T): T {
+    const mark = this.mark();
+    try {
+      return act();
+    } finally {
+      this.release(mark);
+    }
+  }
+
+  /** Throws InputError unless `n` 4-byte numbers at this address lie in memory that is handed out. */
+  check(name: string, at: Pointer, n: number): void {
+    if (Number.isSafeInteger(at) && at % 4 === 0 && at >= this.base && at + 4 * n <= this.top) return;
+    throw invalid(name, at, `the address of ${n} numbers in memory that this runtime handed out`);
   }
 
   /** Bytes handed out now, and bytes held from the host. */
@@ -190,25 +239,39 @@ export class Runtime {
     return { used: this.top, held: this.memory.buffer.byteLength };
   }
 
-  // Views. Growing the memory detaches them, so take one, use it, and do not keep it across an alloc().
+  // Views of n numbers of memory. Growing the memory detaches them: do not keep one across an alloc(). They throw
+  // InputError for an address that is not a multiple of a number's bytes, or numbers beyond the end of the memory.
 
   floats(at: Pointer, n: number): Float32Array {
+    this.checkView(at, n, 4);
     return this.f32.subarray(at >>> 2, (at >>> 2) + n);
   }
 
   doubles(at: Pointer, n: number): Float64Array {
+    this.checkView(at, n, 8);
     return new Float64Array(this.memory.buffer, at, n);
   }
 
   ints(at: Pointer, n: number): Int32Array {
+    this.checkView(at, n, 4);
     return new Int32Array(this.memory.buffer, at, n);
   }
 
   words(at: Pointer, n: number): Uint32Array {
+    this.checkView(at, n, 4);
     return new Uint32Array(this.memory.buffer, at, n);
   }
 
   bytes(at: Pointer, n: number): Uint8Array {
+    this.checkView(at, n, 1);
     return new Uint8Array(this.memory.buffer, at, n);
+  }
+
+  private checkView(at: Pointer, n: number, bytes: number): void {
+    const { byteLength } = this.memory.buffer;
+    if (!Number.isSafeInteger(at) || at < 0 || at > byteLength || at % bytes !== 0) {
+      throw invalid('at', at, `a multiple of ${bytes} from 0 to ${byteLength}`);
+    }
+    checkWhole('n', n, 0, (byteLength - at) / bytes);
   }
 }

@@ -1,8 +1,8 @@
 import type { WasmMemory, WasmModule } from './host-types.js';
 import type { Kernels, Pointer } from './kernels.js';
 
-// Workers that share the runtime's memory and run kernels in it. A call is posted in a mailbox of that memory, one for
-// each worker: i32 state, i32 kernel, i32 number of arguments, then the arguments as f64 from byte 16 on.
+// Workers that share the runtime's memory and run kernels in it. Calls are posted in a mailbox in that memory, one per
+// worker: i32 state, i32 kernel, i32 number of arguments, then the arguments as f64 from byte 16 on.
 
 const MAILBOX = 256; // bytes: up to 30 arguments
 const STARTING = 0;
@@ -10,7 +10,7 @@ const IDLE = 1;
 const POSTED = 2;
 const FAILED = 3;
 
-/** Names of kernels a mailbox can hold, by number. */
+/** The kernels that a mailbox can name, by number. */
 const KERNELS = [
   'run_program',
   'f32_lstm_forward',
@@ -22,7 +22,7 @@ const KERNELS = [
 
 export type ThreadedKernel = (typeof KERNELS)[number];
 
-// The worker as text: no bundler has to find a second file, no page to serve one. It sleeps until its mailbox is posted.
+// The worker's code as text: no bundler has to find a second file, no page to serve one. It sleeps until a call is posted.
 const WORKER = `
 const work = ({ module, memory, mailbox, kernels }) => {
   const { exports } = new WebAssembly.Instance(module, { env: { memory, abort() {} } });
@@ -41,7 +41,10 @@ const work = ({ module, memory, mailbox, kernels }) => {
   }
 };
 if (typeof require === 'function') work(require('node:worker_threads').workerData);
-else onmessage = ({ data }) => work(data);
+else {
+  onmessage = ({ data }) => work(data);
+  onmessageerror = () => { throw new Error('the module and the memory cannot be sent to a worker'); };
+}
 `;
 
 interface Host {
@@ -49,41 +52,83 @@ interface Host {
 }
 
 interface NodeWorker {
+  on(event: 'error', listener: (error: Error) => void): void;
+  on(event: 'exit', listener: (code: number) => void): void;
   unref(): void;
   terminate(): void;
 }
 
-/** What keeps several threads from sharing memory here, or undefined where nothing does. */
+/** Why the last runtime that asked for threads has none. */
+let failure: string | undefined;
+
+/**
+ * Why several threads cannot share the work here, or undefined if nothing is known to prevent it. That a worker cannot
+ * start, for instance because of a page's Content Security Policy, is known once a Runtime has tried and is `ready`.
+ */
 export function whyNoThreads(): string | undefined {
+  return whatIsMissing() ?? failure;
+}
+
+function whatIsMissing(): string | undefined {
   if (typeof SharedArrayBuffer === 'undefined') {
-    return 'there is no shared memory here; a page needs to be cross-origin isolated for it';
+    return 'there is no shared memory here; a page has it if it is cross-origin isolated';
   }
   const { process } = globalThis as Host;
   if (!process?.getBuiltinModule && typeof Worker === 'undefined') return 'there are no workers here';
   return undefined;
 }
 
-/** Workers beside the thread that makes them. */
+/** A page of memory that threads can share, or undefined if there can be none; whyNoThreads() then says why. */
+export function sharedMemory(maximum: number): WasmMemory | undefined {
+  failure = undefined;
+  if (whatIsMissing()) return undefined;
+  try {
+    return new WebAssembly.Memory({ initial: 1, maximum, shared: true });
+  } catch (error) {
+    failure = `there is no shared memory here: ${error}`;
+    return undefined;
+  }
+}
+
+/** Workers beside the thread that makes them. If one fails, all end. */
 export class Threads {
   private readonly boxes: Int32Array[];
   private readonly args: Float64Array[];
-  private readonly workers: { terminate(): void }[];
+  private readonly workers: { terminate(): void }[] = [];
+  private ended = false;
 
   /** `mailboxes`: MAILBOX bytes of zeros for each. */
   constructor(module: WasmModule, memory: WasmMemory, mailboxes: readonly Pointer[]) {
     this.boxes = mailboxes.map((at) => new Int32Array(memory.buffer, at, 4));
     this.args = mailboxes.map((at) => new Float64Array(memory.buffer, at + 16, (MAILBOX - 16) / 8));
-    this.workers = mailboxes.map((mailbox) => startWorker({ module, memory, mailbox, kernels: KERNELS }));
+    try {
+      for (const mailbox of mailboxes) {
+        this.workers.push(startWorker({ module, memory, mailbox, kernels: KERNELS }, (why) => this.fail(why)));
+      }
+    } catch (error) {
+      this.fail(`${error}`);
+    }
   }
 
   static readonly mailboxBytes = MAILBOX;
 
-  /** Whether every worker is up; until then calls are better made by the caller. */
-  get ready(): boolean {
-    return this.boxes.every((box) => Atomics.load(box, 0) !== STARTING);
+  /** The workers and the thread that made them; once they have ended, that thread alone. */
+  get threads(): number {
+    return this.ended ? 1 : this.boxes.length + 1;
   }
 
-  /** Posts a call to worker i, which must be idle. */
+  /** Whether there is nothing to wait for: every worker has started, or all have ended. */
+  get ready(): boolean {
+    return this.ended || this.boxes.every((box) => Atomics.load(box, 0) !== STARTING);
+  }
+
+  private fail(why: string): void {
+    if (this.ended) return;
+    failure = `a worker failed: ${why}`;
+    this.close();
+  }
+
+  /** Posts a call to worker i, which must have started and be idle. */
   post(i: number, kernel: ThreadedKernel, args: readonly number[]): void {
     const box = this.boxes[i];
     box[1] = KERNELS.indexOf(kernel);
@@ -93,10 +138,10 @@ export class Threads {
     Atomics.notify(box, 0);
   }
 
-  /** Returns when worker i has done what was posted: whether it did. */
+  /** Waits until worker i has made the call that was posted; returns whether it succeeded. */
   join(i: number): boolean {
     const box = this.boxes[i];
-    // The main thread of a page may not sleep, and a short wait is not worth it.
+    // The main thread of a page must not sleep, and for a short wait it is not worth it.
     for (let turns = 0; Atomics.load(box, 0) === POSTED; turns++) {
       if (turns > SPINS && maySleep) Atomics.wait(box, 0, POSTED, 1000);
     }
@@ -104,6 +149,7 @@ export class Threads {
   }
 
   close(): void {
+    this.ended = true;
     for (const worker of this.workers) worker.terminate();
   }
 }
@@ -111,17 +157,23 @@ export class Threads {
 const SPINS = 2000;
 const maySleep = typeof window === 'undefined';
 
-function startWorker(data: object): { terminate(): void } {
+/** `onFailure` is told why the worker could not start, or ended. */
+function startWorker(data: object, onFailure: (why: string) => void): { terminate(): void } {
   const { process } = globalThis as Host;
   if (process?.getBuiltinModule) {
     const { Worker } = process.getBuiltinModule('node:worker_threads');
     const worker = new Worker(WORKER, { eval: true, workerData: data });
+    worker.on('error', (error) => onFailure(`${error}`));
+    worker.on('exit', (code) => onFailure(`it exited with code ${code}`));
     worker.unref();
     return worker;
   }
   const url = URL.createObjectURL(new Blob([WORKER], { type: 'text/javascript' }));
   const worker = new Worker(url);
   URL.revokeObjectURL(url);
+  worker.addEventListener('error', ({ message }) => {
+    onFailure(message || "it did not start; a page's Content Security Policy must allow worker-src blob:");
+  });
   worker.postMessage(data);
   return worker;
 }

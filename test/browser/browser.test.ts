@@ -130,6 +130,17 @@ browserTest('a page that is not isolated trains on one thread and says why', asy
   assert.match(answer.why, /cross-origin isolated/);
 });
 
+browserTest('a page whose Content Security Policy forbids workers trains on one thread and says why', async () => {
+  const built = join(folder, 'no-workers');
+  await bundleOneThread(built);
+  const headers = { 'content-security-policy': "worker-src 'none'" };
+  const open = (url: string) =>
+    inPage(url, (page) => page.evaluate(async (script) => (await import(script)).answer, `${url}one-thread.js`));
+  const answer = await serving(built, open, { isolated: true, headers });
+  assert.is(answer.threads, 1);
+  assert.match(answer.why, /Content Security Policy/);
+});
+
 // ---- a model in a worklet and in pages
 
 const TOKENS = [1, 2, 3];

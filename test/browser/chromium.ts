@@ -58,7 +58,7 @@ const ISOLATED = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-em
 export async function serving<T>(
   folder: string,
   use: (url: string) => Promise<T>,
-  { isolated = false } = {},
+  { isolated = false, headers = {} }: { isolated?: boolean; headers?: Record<string, string> } = {},
 ): Promise<T> {
   const server = createServer(async ({ url }, response) => {
     const { pathname } = new URL(url!, 'http://localhost');
@@ -66,7 +66,7 @@ export async function serving<T>(
     try {
       const body = await readFile(join(folder, name));
       const type = { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream' };
-      response.writeHead(200, { ...type, ...(isolated && ISOLATED) }).end(body);
+      response.writeHead(200, { ...type, ...(isolated && ISOLATED), ...headers }).end(body);
     } catch {
       response.writeHead(404).end();
     }

@@ -2,8 +2,11 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InputError } from '../../src/errors.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
+import { type Operator, parametersOf } from '../../src/operators/operator.js';
+import { Sparse } from '../../src/operators/sparse.js';
+import { Sum } from '../../src/operators/sum.js';
 import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
@@ -29,6 +32,31 @@ function train(runtime: Runtime, options: Partial<LanguageModelOptions>) {
   return { model: encodeLanguageModel(training.model), records: training.records };
 }
 
+const [M, N] = [8, 12];
+
+/** Every kind of operator, M x N. */
+function operatorsOf(runtime: Runtime): Operator[] {
+  return [
+    dense(runtime, M, N),
+    kron(runtime, [2, 3, 4, 4]),
+    kron(runtime, [2, 3, 2, 2, 2, 2]),
+    lmf(runtime, M, N, 2),
+    hmd(runtime, M, N, 3, 2),
+    doped(runtime, kron(runtime, [2, 3, 4, 4]), 4),
+    ...emptyOf(runtime),
+  ];
+}
+
+/** Sparse matrices without weights, in every form. */
+function emptyOf(runtime: Runtime): Operator[] {
+  const none = { values: new Float32Array(0), columns: new Uint32Array(0), starts: new Uint32Array(M + 1) };
+  return ([1, 4, 8, 'gates'] as const).flatMap((block) => {
+    const masked = new Sparse(runtime, M, N, undefined, block);
+    Sparse.prune([masked], 0, false);
+    return [masked, new Sparse(runtime, M, N, none, block)];
+  });
+}
+
 const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i]);
 
 const cmr = { structure: 0.2, dopants: 0.1, hold: true, until: 0.8 };
@@ -38,6 +66,16 @@ const settings: Partial<LanguageModelOptions>[] = [
   { method: 'doped-kron', kron: [4, 2, 4, 3, 3, 2], batch: 5 },
   { method: 'doped-hmd', block: 4, batch: 1 },
   { method: 'doped-lmf', coMatrixDropout: { ...cmr, hold: false }, batch: 16 },
+  // Matrices that lose all their weights.
+  { method: 'doped-kron', hidden: 32, block: 8, compression: 60, epochs: 1 },
+  ...(['matrix', 'global'] as const).flatMap((threshold) =>
+    ([1, 4, 'gates'] as const).map((block) => ({
+      method: 'pruned' as const,
+      block,
+      epochs: 1,
+      annealing: { start: 0, end: 0.3, every: 5, threshold, finalSparsity: 1, compress: block !== 4 },
+    })),
+  ),
 ];
 
 for (const options of settings) {
@@ -50,6 +88,50 @@ for (const options of settings) {
       assert.equal(several.records, alone.records, `${threads} threads`);
       assert.ok(sameBytes(several.model, alone.model), `${threads} threads`);
     }
+  });
+}
+
+for (const threads of [1, 2, 3]) {
+  test(`products of no rows write nothing, on ${threads} threads`, async () => {
+    const runtime = await started(threads);
+    for (const operator of operatorsOf(runtime)) {
+      const parameters = parametersOf(operator);
+      for (const parameter of parameters) parameter.prepareGradient();
+      const at = runtime.alloc(64);
+      const bytes = () => runtime.bytes(0, at + 64).slice();
+      const before = bytes();
+      for (const accumulate of [true, false]) {
+        operator.matmul(at, at, 0, accumulate);
+        operator.tMatmul(at, at, 0, accumulate);
+      }
+      operator.gradParams(at, at, 0);
+      // The mailboxes come before; they hold the last call.
+      const first = parameters[0].value;
+      assert.equal(bytes().subarray(first), before.subarray(first));
+    }
+    runtime.close();
+  });
+
+  test(`products with a matrix without weights are zero, on ${threads} threads`, async () => {
+    const runtime = await started(threads);
+    const empty = emptyOf(runtime);
+    for (const operator of [...empty, new Sum(runtime, empty)]) {
+      for (const parameter of parametersOf(operator)) parameter.prepareGradient();
+      for (const R of [1, 2, 9]) {
+        const [x, y] = [runtime.alloc(4 * R * N), runtime.alloc(4 * R * M)];
+        for (const accumulate of [true, false]) {
+          runtime.floats(x, R * N).fill(1);
+          runtime.floats(y, R * M).fill(2);
+          operator.gradParams(y, x, R);
+          operator.matmul(x, y, R, accumulate);
+          assert.ok(runtime.floats(y, R * M).every((value) => value === (accumulate ? 2 : 0)));
+          operator.tMatmul(y, x, R, accumulate);
+          assert.ok(runtime.floats(x, R * N).every((value) => value === (accumulate ? 1 : 0)));
+        }
+      }
+      for (const { gradient } of parametersOf(operator)) assert.ok(gradient.every((value) => value === 0));
+    }
+    runtime.close();
   });
 }
 
@@ -66,13 +148,37 @@ test('what fails in another thread fails here', async () => {
   runtime.close();
 });
 
-test('a number of threads that is none is refused', () => {
-  for (const threads of [0, -1, 1.5, 65, Number.NaN]) {
-    assert.throws(
-      () => new Runtime({ threads }),
-      (error: Error) => error instanceof InputError && error.message.startsWith(`threads: got ${threads}; expected`),
-    );
-  }
+test('what fails here does not leave the other threads at work', async () => {
+  const runtime = await started(2);
+  const program = runtime.alloc(64);
+  runtime.words(program, 1)[0] = 0;
+  const good = [program, 0, 0, 1, 0, 0];
+  const bad = [0xffffff00, 0, 0, 1, 0, 0]; // outside the memory
+  assert.throws(() => runtime.parallel('run_program', [bad, good]), WebAssembly.RuntimeError);
+  runtime.parallel('run_program', [good, good]);
+  assert.throws(() => runtime.parallel('run_program', [good, bad]), /failed in another thread/);
+  runtime.parallel('run_program', [good, good]);
+  runtime.close();
+});
+
+test('no calls are none, and more than there are threads are rejected', async () => {
+  const runtime = await started(2);
+  runtime.parallel('run_program', []);
+  const program = runtime.alloc(64);
+  runtime.words(program, 1)[0] = 0;
+  const calls = Array.from({ length: 3 }, () => [program, 0, 0, 1, 0, 0]);
+  assert.throws(() => runtime.parallel('run_program', calls), /^calls: got 3; expected at most 2/);
+  runtime.close();
+});
+
+test('after close() one thread does all the work', async () => {
+  const runtime = await started(3);
+  runtime.close();
+  assert.is(runtime.threads, 1);
+  assert.ok(runtime.ready);
+  runtime.close();
+  const options: Partial<LanguageModelOptions> = { method: 'doped-kron', epochs: 1 };
+  assert.equal(train(runtime, options), train(new Runtime(), options));
 });
 
 test.run();

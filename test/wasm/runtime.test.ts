@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { hasRelaxedSimd, type SimdChoice } from '../../src/wasm/simd.js';
+import { assertRejects } from '../rejects.js';
 
 const MB = 2 ** 20;
 
@@ -97,7 +98,7 @@ test('views and kernels reach what lies above 2 GB', () => {
 });
 
 for (const bytes of [2 ** 32, 2 ** 40]) {
-  test(`${bytes / 2 ** 30} GB are refused by name, and nothing is lost`, () => {
+  test(`${bytes / 2 ** 30} GB are rejected by name, and nothing is lost`, () => {
     const runtime = new Runtime();
     const at = runtime.alloc(40);
     runtime.floats(at, 10).fill(7);
@@ -114,7 +115,72 @@ for (const bytes of [2 ** 32, 2 ** 40]) {
   });
 }
 
-test('plain SIMD is the default, relaxed where asked for and known, and refused by name elsewhere', () => {
+const WRONG = [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, '8' as unknown as number, undefined as unknown as number];
+
+test('a wrong size, address, mark or number of rows is rejected by name, and nothing changes', () => {
+  const runtime = new Runtime();
+  const at = runtime.alloc(64);
+  const released = runtime.alloc(64) + 64;
+  runtime.release(at + 64);
+  const { held } = runtime.usage();
+  for (const wrong of WRONG) {
+    assertRejects(runtime, 'bytes', () => runtime.alloc(wrong));
+    assertRejects(runtime, 'bytes', () => runtime.zeros(wrong));
+    assertRejects(runtime, 'mark', () => runtime.release(wrong));
+    assertRejects(runtime, 'R', () => runtime.shares(wrong));
+  }
+  for (const mark of [0, runtime.kernels.heapBase() - 1, released]) {
+    assertRejects(runtime, 'mark', () => runtime.release(mark));
+  }
+  const views = { floats: 4, doubles: 8, ints: 4, words: 4, bytes: 1 } as const;
+  for (const [name, bytes] of Object.entries(views) as [keyof typeof views, number][]) {
+    for (const wrong of [...WRONG, held + bytes, ...(bytes > 1 ? [1, at + 2] : [])]) {
+      assertRejects(runtime, 'at', () => runtime[name](wrong, 1));
+    }
+    for (const wrong of [...WRONG, (held - at) / bytes + 1])
+      assertRejects(runtime, 'n', () => runtime[name](at, wrong));
+    assert.is(runtime[name](at, (held - at) / bytes).length, (held - at) / bytes);
+    assert.is(runtime[name](held, 0).length, 0);
+  }
+  for (const [wrong, n] of [
+    [0, 1],
+    [at + 2, 1],
+    [at, 17],
+    [released, 1],
+    [Number.NaN, 1],
+  ]) {
+    assertRejects(runtime, 'x', () => runtime.check('x', wrong, n));
+  }
+  runtime.check('x', at, 16);
+});
+
+test('wrong options of a runtime are rejected by name', () => {
+  const runtime = new Runtime();
+  for (const threads of [0, -1, 1.5, 65, Number.NaN, '2' as unknown as number, null as unknown as number]) {
+    assertRejects(runtime, 'threads', () => new Runtime({ threads }));
+  }
+  for (const simd of ['fast', '', null, 1]) {
+    assertRejects(runtime, 'simd', () => new Runtime({ simd: simd as SimdChoice }));
+  }
+});
+
+test('memory and threads are given back when what was run with them throws', () => {
+  const runtime = new Runtime();
+  const before = runtime.usage().used;
+  const fail = () => {
+    runtime.alloc(100);
+    throw new Error('no');
+  };
+  assert.throws(() => runtime.scoped(fail), /^no$/);
+  assert.is(runtime.usage().used, before);
+  assert.is(
+    runtime.scoped(() => runtime.zeros(8)),
+    runtime.alloc(8),
+  );
+  assert.throws(() => runtime.alone(() => runtime.scoped(fail)), /^no$/);
+});
+
+test('plain SIMD is the default, relaxed where asked for and known, and rejected by name elsewhere', () => {
   const product = (simd?: SimdChoice) => {
     const runtime = new Runtime(simd && { simd });
     const [M, N, K] = [5, 9, 300];
@@ -127,9 +193,9 @@ test('plain SIMD is the default, relaxed where asked for and known, and refused 
   };
   const plain = product();
   assert.equal(product('plain'), plain);
-  assert.throws(() => product('fast' as SimdChoice), /simd: 'fast'.*auto, plain or relaxed/);
+  assert.throws(() => product('fast' as SimdChoice), /^simd: got "fast"; expected 'auto', 'plain' or 'relaxed'/);
   if (!hasRelaxedSimd()) {
-    assert.throws(() => product('relaxed'), /simd: 'relaxed'.*no relaxed SIMD/);
+    assert.throws(() => product('relaxed'), /^simd: got "relaxed"; expected .*no relaxed SIMD/);
     assert.equal(product('auto'), plain);
     return;
   }
