@@ -1,15 +1,23 @@
 // Runs the tests that test/build.mjs has built, each file in a process of its own: `node test/run.mjs [part of a name...]`.
-// uvu by itself lets pass what this counts as failed: a file that never calls run(), a hook that throws, an end before the end.
-// TEST_SECONDS in the environment is how long a file may take, 300 unless told.
+// uvu by itself lets pass what this counts as failed: a file that never calls run(), a hook that throws, an end before the
+// end. In the environment, TEST_SECONDS says how long a file may take (default: 300), TEST_JOBS how many run at a time
+// (default: one a core).
 
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 const SOURCE = 'test';
 const BUILT = 'build/test';
-const AT_ONCE = 2;
+const JOBS = Number(process.env.TEST_JOBS ?? availableParallelism());
 const SECONDS = Number(process.env.TEST_SECONDS ?? 300);
+
+/** Those that take longest, in this order: begun last, one of them would run on its own in the end. */
+const FIRST = ['browser/browser', 'cli/experiment', 'infer/hostile', 'io/model-file', 'operators/budget'];
+
+/** What a file may print before it is ended: a loop that prints would take all memory. */
+const MOST_PRINTED = 10_000_000;
 
 /** Files below a folder whose names end so, without that end. */
 function namesIn(folder, end) {
@@ -18,46 +26,75 @@ function namesIn(folder, end) {
   return files.filter((name) => name.endsWith(end)).map((name) => name.slice(0, -end.length));
 }
 
+/** The processes at work. Each leads a group of its own, so that it can be ended with all that it started. */
+const children = new Set();
+
+function kill(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    child.kill('SIGKILL'); // there are no groups on Windows
+  }
+}
+
+process.on('exit', () => {
+  for (const child of children) kill(child);
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
 /** Runs one file to its end, or to the end of its time. */
 function run(name) {
   return new Promise((resolve) => {
     const started = performance.now();
     const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' };
-    const child = spawn(process.execPath, ['--enable-source-maps', join(BUILT, `${name}.test.js`)], { env });
+    const args = ['--enable-source-maps', join(BUILT, `${name}.test.js`)];
+    const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    children.add(child);
     let output = '';
-    let late = false;
+    let cut;
+    const end = (why) => {
+      cut ??= why;
+      kill(child);
+    };
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
-        output += text;
+        if (output.length + text.length > MOST_PRINTED) end(`printed more than ${MOST_PRINTED / 1e6} MB`);
+        else output += text;
       });
     }
-    const timer = setTimeout(() => {
-      late = true;
-      child.kill('SIGKILL');
-      // A grandchild may hold these open.
-      child.stdout.destroy();
-      child.stderr.destroy();
-    }, SECONDS * 1000);
+    const timer = setTimeout(() => end(`did not end within ${SECONDS} s`), SECONDS * 1000);
     child.on('error', (error) => {
+      clearTimeout(timer);
       output += error.stack;
     });
-    child.on('close', (code, signal) => {
+    let grace;
+    child.on('exit', () => {
       clearTimeout(timer);
-      resolve({ output, late, code, signal, seconds: (performance.now() - started) / 1000 });
+      // What it has left running would keep its output open, and so would what has left its group.
+      kill(child);
+      grace = setTimeout(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, 3000);
+    });
+    child.on('close', (code, signal) => {
+      clearTimeout(grace);
+      children.delete(child);
+      resolve({ output, cut, code, signal, seconds: (performance.now() - started) / 1000 });
     });
   });
 }
 
 /** What a finished file comes to: counts, and the reasons why it failed in spite of them. */
-function judge({ output, late, code, signal }) {
+function judge({ output, cut, code, signal }) {
   // The last summary: a test may print what looks like one.
   const summary = [...output.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)$/gm)].at(-1);
   const [total, passed, skipped] = summary ? summary.slice(1).map(Number) : [0, 0, 0];
   const reasons = [];
-  if (late) reasons.push(`did not end within ${SECONDS} s`);
+  if (cut) reasons.push(cut);
   else if (signal) reasons.push(`was ended by ${signal}`);
   if (!summary) reasons.push('printed no summary (is run() called?)');
-  else if (total === 0) reasons.push('ran no test');
+  else if (total === 0 && skipped === 0) reasons.push('ran no test');
   else if (passed < total && code === 0) reasons.push('did not finish its tests (did a hook throw?)');
   if (code && passed === total) reasons.push(`exited with code ${code}`);
   return { passed, skipped, failed: Math.max(total - passed, reasons.length > 0 ? 1 : 0), reasons };
@@ -67,7 +104,11 @@ const filters = process.argv.slice(2);
 const wanted = (name) => filters.length === 0 || filters.some((filter) => name.includes(filter));
 const built = new Set(namesIn(BUILT, '.test.js'));
 const sources = new Set(namesIn(SOURCE, '.test.ts'));
-const names = [...new Set([...sources, ...built])].filter(wanted).sort();
+const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+const names = [...new Set([...sources, ...built])]
+  .filter(wanted)
+  .sort()
+  .sort((a, b) => rank(a) - rank(b));
 const sum = { passed: 0, failed: 0, skipped: 0 };
 const skips = [];
 
@@ -78,14 +119,9 @@ function report(name, seconds, { passed, failed, skipped, reasons }, output = ''
   const counts = `${passed} passed, ${failed} failed${skipped ? `, ${skipped} SKIPPED` : ''}`;
   console.log(`${failed ? 'FAIL' : 'ok  '}  ${name}: ${[counts, ...reasons].join(', ')}, ${seconds.toFixed(1)} s`);
   if (failed && output) console.log(`\n${output.trimEnd().replaceAll(/^/gm, '    ')}\n`);
-  if (skipped) {
-    const lines = readFileSync(join(SOURCE, `${name}.test.ts`), 'utf8').split('\n');
-    // uvu tells how many, but not which: all but these when a test is marked as the only one.
-    const marks = lines.flatMap((line, i) => (/\.(skip|only)\b/.test(line) ? [`line ${i + 1}: ${line.trim()}`] : []));
-    // A test that is skipped at run time may say so by itself.
-    marks.push(...[...output.matchAll(/^SKIPPED +(.+)$/gm)].map(([, said]) => said));
-    skips.push(`SKIPPED  ${name}: ${skipped}`, ...marks.map((mark) => `         ${mark}`));
-  }
+  // uvu says how many, but not which; test/harness/uvu.ts does.
+  const which = [...output.matchAll(/^SKIPPED +(.+)$/gm)].map(([, which]) => `         ${which}`);
+  if (skipped) skips.push(`SKIPPED  ${name}: ${skipped}`, ...which);
 }
 
 const waiting = [...names];
@@ -100,7 +136,7 @@ async function work() {
     }
   }
 }
-await Promise.all(Array.from({ length: AT_ONCE }, work));
+await Promise.all(Array.from({ length: JOBS }, work));
 
 for (const line of skips) console.log(line);
 if (names.length === 0) console.log(`no test file has a name with ${filters.join(' or ') || '.test.ts'}`);
