@@ -82,7 +82,14 @@ export function matrixPlan({ hidden, method, compression, kron, block }: ModelCo
 
 /** How the LSTM's matrices are made, in the order of Model.matrices(). */
 export function matrixPlans(config: ModelConfig, { layers, hidden }: Architecture): Plan[] {
-  return layers.flatMap(({ inputs }) => [matrixPlan(config, inputs), matrixPlan(config, hidden)]);
+  // Layers have few widths, and a plan may take long.
+  const plans = new Map<number, Plan>();
+  const planFor = (inputs: number) => {
+    const plan = plans.get(inputs) ?? matrixPlan(config, inputs);
+    plans.set(inputs, plan);
+    return plan;
+  };
+  return layers.flatMap(({ inputs }) => [planFor(inputs), planFor(hidden)]);
 }
 
 /** Throws InputError for a size that no model may have. */

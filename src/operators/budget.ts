@@ -1,8 +1,10 @@
-import { InputError } from '../errors.js';
+import { checkWhole } from '../checks.js';
+import { InputError, invalid } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { type BlockSize, checkBlock, rowsOf } from './csr.js';
 import { dense, doped, hmd, kron, lmf } from './factories.js';
-import { type KronShape, METHODS, type Method } from './methods.js';
+import { bestShape, factorsOf, formedSize, kronSize } from './kron-search.js';
+import { type KronShape, LARGEST_FORMED, LARGEST_SIDE, METHODS, type Method, MOST_FACTORS } from './methods.js';
 import type { Operator } from './operator.js';
 import { Sparse } from './sparse.js';
 
@@ -56,6 +58,8 @@ export function planMatrix(
   kronShape?: KronShape,
   block: BlockSize = 1,
 ): Plan {
+  checkWhole('M', M, 1, LARGEST_SIDE);
+  checkWhole('N', N, 1, LARGEST_SIDE);
   if (!METHODS.includes(method)) {
     throw new InputError(`method: unknown method '${method}'; it must be one of ${METHODS.join(', ')}`);
   }
@@ -137,78 +141,30 @@ function structureSize(M: number, N: number, structure: Structure | undefined): 
 /** Two factors, or three where two take more than they may. */
 function kronFactors(M: number, N: number, method: Method, budget: number): KronShape {
   const doped = method === 'doped-kron';
-  const best = (count: number) => bestShape(shapesOf(M, N, count), doped ? 0 : budget);
+  const best = (count: number) => bestShape(M, N, count, doped ? 0 : budget);
   const two = best(2);
   if (kronSize(two) <= (doped ? budget * KRON_SHARE : budget)) return two;
   const three = best(3);
-  return kronSize(three) < kronSize(two) ? three : two;
-}
-
-/** The shape with the most parameters that `budget` allows, or with the fewest when it allows none. */
-function bestShape(shapes: Iterable<KronShape>, budget: number): KronShape {
-  // The product of the long sides orders shapes as that of the ratios of sides does, M N being the same for all, and
-  // without rounding.
-  const elongation = (shape: KronShape) => factorsOf(shape).reduce((product, [m, n]) => product * Math.max(m, n), 1);
-  // Of the two products that it takes, all factors but the first being one: see assembly/kron.ts.
-  const cost = (shape: KronShape) => {
-    const [m1, n1, m2, n2] = pairOf(shape);
-    return Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
-  };
-  const aligned = (shape: KronShape) => (pairOf(shape)[2] % 8 === 0 ? 1 : 0);
-  const better = (a: KronShape, b: KronShape): boolean => {
-    const [sizeA, sizeB] = [kronSize(a), kronSize(b)];
-    const fits = sizeA <= budget;
-    if (fits !== sizeB <= budget) return fits;
-    if (sizeA !== sizeB) return fits ? sizeA > sizeB : sizeA < sizeB;
-    if (elongation(a) !== elongation(b)) return elongation(a) < elongation(b);
-    if (aligned(a) !== aligned(b)) return aligned(a) > aligned(b);
-    return cost(a) < cost(b);
-  };
-  let best: KronShape | undefined;
-  for (const shape of shapes) if (!best || better(shape, best)) best = shape;
-  return best!;
-}
-
-function* shapesOf(M: number, N: number, count: number): Generator<KronShape> {
-  const columns = splits(N, count);
-  for (const m of splits(M, count)) for (const n of columns) yield m.flatMap((side, i) => [side, n[i]]);
-}
-
-/** All ways to write n as a product of so many numbers, in order. */
-function splits(n: number, count: number): number[][] {
-  const all = divisors(n);
-  const split = (rest: number, count: number): number[][] =>
-    count === 1
-      ? [[rest]]
-      : all.filter((d) => rest % d === 0).flatMap((d) => split(rest / d, count - 1).map((others) => [d, ...others]));
-  return split(n, count);
-}
-
-function divisors(n: number): number[] {
-  return Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);
+  return kronSize(three) < kronSize(two) && formedSize(three) <= LARGEST_FORMED ? three : two;
 }
 
 function checkKronShape(M: number, N: number, shape: KronShape): void {
-  const whole = shape.length >= 4 && shape.length % 2 === 0 && shape.every((n) => Number.isSafeInteger(n) && n >= 1);
   const factors = factorsOf(shape);
+  const whole = shape.length >= 4 && shape.length % 2 === 0 && shape.every((n) => Number.isSafeInteger(n) && n >= 1);
   const [m, n] = factors.reduce(([rows, columns], [m, n]) => [rows * m, columns * n], [1, 1]);
   if (!whole || m !== M || n !== N) {
-    throw new InputError(`kron: ${describeFactors(factors, ' and ')} make ${m} x ${n}; the matrix is ${M} x ${N}`);
+    throw new InputError(
+      `kron: got ${describeFactors(factors, ' and ')}, which make ${m} x ${n}; expected factors of ${M} x ${N}`,
+    );
   }
-}
-
-function kronSize(shape: KronShape): number {
-  return factorsOf(shape).reduce((sum, [m, n]) => sum + m * n, 0);
-}
-
-/** The first factor, and the product of the others: m1, n1, m2, n2. */
-function pairOf([m1, n1, ...others]: KronShape): [number, number, number, number] {
-  const [m2, n2] = factorsOf(others).reduce(([rows, columns], [m, n]) => [rows * m, columns * n], [1, 1]);
-  return [m1, n1, m2, n2];
-}
-
-function factorsOf(shape: KronShape): [m: number, n: number][] {
-  return Array.from({ length: Math.ceil(shape.length / 2) }, (_, i) => [shape[2 * i], shape[2 * i + 1]]);
+  if (factors.length > MOST_FACTORS) throw invalid('kron', factors.length, `at most ${MOST_FACTORS} factors`);
+  if (formedSize(shape) > LARGEST_FORMED) {
+    throw invalid(
+      'kron',
+      describeFactors(factors, ','),
+      `products of the factors after the first of at most ${LARGEST_FORMED} numbers; put the largest factor first`,
+    );
+  }
 }
 
 function describeFactors(factors: readonly [number, number][], between: string): string {

@@ -4,6 +4,12 @@ export type Method = (typeof METHODS)[number];
 /** m1, n1, m2, n2 of B (x) C, and so on for more factors. */
 export type KronShape = readonly number[];
 
+// Larger shapes are neither planned nor read from files, so that what is made can be read.
+export const LARGEST_SIDE = 2 ** 24;
+export const MOST_FACTORS = 16;
+/** Numbers that training may form of the factors of one matrix, see formedSize(): 64 MB. */
+export const LARGEST_FORMED = 2 ** 24;
+
 /**
  * The default share of a doped matrix's initial variance that its structure has; the rest is the dopants'. Chosen by the
  * records in bench/experiments.

@@ -199,7 +199,7 @@ test('numbers out of range', async () => {
     ['--final-sparsity 1.1', /final sparsity 1.1/],
     ['--free-rate 1,Infinity', /free rate power: Infinity was given/],
     ['--kron 8x4', /--kron: '8x4' was given; two shapes/],
-    ['--kron 8x4,4x3', /kron: 8x4 and 4x3 make 32 x 12; the matrix is 32 x 8/],
+    ['--kron 8x4,4x3', /kron: got 8x4 and 4x3, which make 32 x 12; expected factors of 32 x 8/],
     ['--kron 8x4,4x2 --method lmf', /kron: .* method 'lmf' has no Kronecker factors/],
   ] as const) {
     await refuse(2, message, `${SMALL} ${option}`);

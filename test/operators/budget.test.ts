@@ -190,6 +190,55 @@ test('kron takes the most parameters that fit, doped-kron the fewest; two factor
   assert.ok(planned[2] > 500 && planned[3] > 50, `only ${planned[2]} and ${planned[3]} plans`);
 });
 
+// 55440 units: their matrices have 11 million shapes of three factors, which took minutes.
+test('sides with hundreds of divisors are planned at once, whatever the compression', () => {
+  for (const N of [55440, 2 * 55440]) {
+    for (const compression of [1000, 1e5, 1e6]) {
+      for (const method of ['kron', 'doped-kron'] as const) {
+        const { structure, parameters } = planMatrix(4 * 55440, N, method, compression);
+        const shape = structure?.kind === 'kron' ? structure.shape : [];
+        assert.is(product(shape.filter((_, i) => i % 2 === 0)), 4 * 55440);
+        assert.is(product(shape.filter((_, i) => i % 2 === 1)), N);
+        assert.ok(sizeOf(shape) <= parameters && (4 * 55440 * N) / parameters >= compression);
+      }
+    }
+  }
+});
+
+test('Kronecker factors are never such that training forms more than 2^24 numbers of them', () => {
+  const formed = (shape: KronShape) => {
+    const [, , m, n] = pairOf(shape);
+    return m * n;
+  };
+  // By the other rules these would be 3x1 (x) 76x59 (x) 118x114, of which 60 million numbers are formed.
+  const { structure } = planMatrix(4 * 6726, 6726, 'kron', 10_000);
+  assert.ok(structure?.kind === 'kron' && structure.shape.length === 6 && formed(structure.shape) <= 2 ** 24);
+  const by = (shape: KronShape) => planMatrix(2 ** 14, 2 ** 12, 'kron', 1, shape);
+  assert.is(by([4, 1, 2 ** 6, 2 ** 6, 2 ** 6, 2 ** 6]).parameters, 4 + 2 * 2 ** 12);
+  refuses(
+    () => by([1, 1, 2 ** 7, 2 ** 6, 2 ** 7, 2 ** 6]),
+    /^kron: got "1x1,128x64,128x64"; .*put the largest .* first/,
+  );
+  const many = (count: number) => by([2 ** 13, 2 ** 12, 2, 1, ...Array.from({ length: 2 * count - 4 }, () => 1)]);
+  assert.is(many(16).parameters, 2 ** 25 + 2 + 14);
+  refuses(() => many(17), /^kron: got 17; expected at most 16 factors/);
+});
+
+test('sides that no file may have are refused by name', () => {
+  for (const [M, N, name] of [
+    [0, 4, 'M'],
+    [4, 0, 'N'],
+    [2.5, 4, 'M'],
+    [4, Number.NaN, 'N'],
+    [2 ** 24 + 1, 4, 'M'],
+    [4, 1e300, 'N'],
+  ] as const) {
+    for (const method of METHODS) {
+      refuses(() => planMatrix(M, N, method, 1), new RegExp(`^${name}: got .*; expected a whole number from 1 to `));
+    }
+  }
+});
+
 // 1x12 (x) 9x10 and 3x4 (x) 3x30 are as long as each other, but their sides' ratios do not multiply to the same double.
 test('factors that are equally square count as that', () => {
   for (const [M, N] of [
@@ -260,7 +309,7 @@ test('factor shapes given by hand are used, or refused by name', () => {
       [3, 5, 4, 2, 1],
       [3, 5, 2, 2, 2, 2],
     ] as const) {
-      refuses(() => planMatrix(12, 10, method, 2, shape), /^kron: .*the matrix is 12 x 10/);
+      refuses(() => planMatrix(12, 10, method, 2, shape), /^kron: got .*; expected factors of 12 x 10/);
     }
     // 3x5 (x) 2x2 (x) 2x1: 15 + 4 + 2.
     assert.is(countParameters(planMatrix(12, 10, method, 5, [3, 5, 2, 2, 2, 1])), method === 'kron' ? 21 : 24);
