@@ -42,7 +42,8 @@ export class Tape {
   }
 
   backward(): void {
-    for (const step of this.steps.reverse()) step();
+    const steps = this.steps.reverse();
     this.steps = [];
+    for (const step of steps) step();
   }
 }

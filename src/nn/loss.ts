@@ -64,43 +64,43 @@ export function softmaxLoss(
   const all = recording ? runtime.alloc(4 * R * V) : 0;
   const losses = runtime.alloc(4 * R);
 
-  const mark = runtime.mark();
-  const lse = runtime.alloc(4 * R);
-  const shares = runtime.shares(R);
-  const block = Math.min(most, shares[0][1]);
-  const forward = Program.block(runtime, block, shares.length);
-  weight.forward(forward, X, Y, true);
-  const transpose = Program.block(runtime, block, shares.length);
-  if (recording) weight.transpose(transpose, X, Y, true);
-  const { program, scratch } = forward.place();
-  const back = transpose.place();
-  const calls = shares.map(([row, rows], i) => {
-    const at = 4 * row;
-    const logits = all ? all + at * V : runtime.alloc(4 * block * V);
-    return [
-      program,
-      recording ? back.program : 0,
-      bias.value,
-      x.value + at * N,
-      logits,
-      targets + at,
-      lse + at,
-      losses + at,
-      dx + at * N,
-      rows,
-      V,
-      N,
-      block,
-      count ? 1 / count : 0,
-      scratch[i],
-      back.scratch[i],
-      taught ? taught.logits + at * V : 0,
-      taught?.weight ?? 0,
-      taught?.temperature ?? 1,
-    ];
+  runtime.scoped(() => {
+    const lse = runtime.alloc(4 * R);
+    const shares = runtime.shares(R);
+    const block = Math.min(most, shares[0][1]);
+    const forward = Program.block(runtime, block, shares.length);
+    weight.forward(forward, X, Y, true);
+    const transpose = Program.block(runtime, block, shares.length);
+    if (recording) weight.transpose(transpose, X, Y, true);
+    const { program, scratch } = forward.place();
+    const back = transpose.place();
+    const calls = shares.map(([row, rows], i) => {
+      const at = 4 * row;
+      const logits = all ? all + at * V : runtime.alloc(4 * block * V);
+      return [
+        program,
+        recording ? back.program : 0,
+        bias.value,
+        x.value + at * N,
+        logits,
+        targets + at,
+        lse + at,
+        losses + at,
+        dx + at * N,
+        rows,
+        V,
+        N,
+        block,
+        count ? 1 / count : 0,
+        scratch[i],
+        back.scratch[i],
+        taught ? taught.logits + at * V : 0,
+        taught?.weight ?? 0,
+        taught?.temperature ?? 1,
+      ];
+    });
+    runtime.parallel('f32_softmax_head', calls);
   });
-  runtime.parallel('f32_softmax_head', calls);
-  runtime.release(mark);
   tape.record(() => {
     weight.gradParams(all, x.value, R);
     kernels.f32_add_rows(all, bias.grad, R, V);

@@ -51,24 +51,24 @@ export function lstm(
   runtime.floats(hs, B * H).set(runtime.floats(state.h.value, B * H));
   runtime.floats(cs, B * H).set(runtime.floats(state.c.value, B * H));
 
-  const mark = runtime.mark();
-  const bias = runtime.alloc(16 * H);
-  runtime.floats(bias, 4 * H).set(biasIh.data);
-  kernels.f32_add(biasHh.value, bias, 4 * H);
-  kernels.f32_set_rows(bias, gates, T * B, 4 * H);
+  runtime.scoped(() => {
+    const bias = runtime.alloc(16 * H);
+    runtime.floats(bias, 4 * H).set(biasIh.data);
+    kernels.f32_add(biasHh.value, bias, 4 * H);
+    kernels.f32_set_rows(bias, gates, T * B, 4 * H);
 
-  ih.matmul(x.value, gates, T * B, true);
-  const recurrence = Program.product(runtime, B);
-  hh.forward(recurrence, X, Y, true);
-  const { program, scratch } = recurrence.place();
-  // Each thread takes some of the streams through all steps: `at` is the place of its first one, `row` in the batch.
-  const forward = runtime.shares(B).map(([row, count], i) => {
-    const at = 4 * row * H;
-    const arrays = [gates + 4 * at, hs + at, cs + at, tanhC + at];
-    return [program, ...arrays, T, B, count, H, row, scratch[i]];
+    ih.matmul(x.value, gates, T * B, true);
+    const recurrence = Program.product(runtime, B);
+    hh.forward(recurrence, X, Y, true);
+    const { program, scratch } = recurrence.place();
+    // Each thread takes some of the streams through all steps: `at` is the place of its first one, `row` in the batch.
+    const calls = runtime.shares(B).map(([row, count], i) => {
+      const at = 4 * row * H;
+      const arrays = [gates + 4 * at, hs + at, cs + at, tanhC + at];
+      return [program, ...arrays, T, B, count, H, row, scratch[i]];
+    });
+    runtime.parallel('f32_lstm_forward', calls);
   });
-  runtime.parallel('f32_lstm_forward', forward);
-  runtime.release(mark);
 
   const y: Tensor = { rows: T * B, cols: H, value: hs + step, grad: 0 };
   const h: Tensor = { rows: B, cols: H, value: hs + step * T, grad: 0 };
@@ -80,17 +80,17 @@ export function lstm(
     const dy = tape.gradient(y);
     const dc = tape.gradient(c); // runs backwards through time in place
     if (h.grad) kernels.f32_add(h.grad, dy + step * (T - 1), B * H);
-    const mark = runtime.mark();
-    const recurrence = Program.product(runtime, B);
-    hh.transpose(recurrence, X, Y, true);
-    const { program, scratch } = recurrence.place();
-    const backward = runtime.shares(B).map(([row, count], i) => {
-      const at = 4 * row * H;
-      const arrays = [gates + 4 * at, cs + at, tanhC + at, dy + at, dc + at, state.h.grad + at];
-      return [program, ...arrays, T, B, count, H, row, scratch[i]];
+    runtime.scoped(() => {
+      const recurrence = Program.product(runtime, B);
+      hh.transpose(recurrence, X, Y, true);
+      const { program, scratch } = recurrence.place();
+      const calls = runtime.shares(B).map(([row, count], i) => {
+        const at = 4 * row * H;
+        const arrays = [gates + 4 * at, cs + at, tanhC + at, dy + at, dc + at, state.h.grad + at];
+        return [program, ...arrays, T, B, count, H, row, scratch[i]];
+      });
+      runtime.parallel('f32_lstm_backward', calls);
     });
-    runtime.parallel('f32_lstm_backward', backward);
-    runtime.release(mark);
     kernels.f32_add(dc, state.c.grad, B * H);
     ih.tMatmul(gates, x.grad, T * B, true);
     ih.gradParams(gates, x.value, T * B);

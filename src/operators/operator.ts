@@ -19,21 +19,21 @@ export abstract class Operator {
   /** y[R,M] (+)= x[R,N] W^T */
   matmul(x: Pointer, y: Pointer, R: number, accumulate = false, firstRow = 0): void {
     const { runtime, M, N } = this;
-    const mark = runtime.mark();
-    const program = Program.product(runtime, R);
-    this.forward(program, X, Y, accumulate);
-    program.run(x, N, y, M, firstRow);
-    runtime.release(mark);
+    runtime.scoped(() => {
+      const program = Program.product(runtime, R);
+      this.forward(program, X, Y, accumulate);
+      program.run(x, N, y, M, firstRow);
+    });
   }
 
   /** dx[R,N] (+)= dy[R,M] W */
   tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false, firstRow = 0): void {
     const { runtime, M, N } = this;
-    const mark = runtime.mark();
-    const program = Program.product(runtime, R);
-    this.transpose(program, X, Y, accumulate);
-    program.run(dy, M, dx, N, firstRow);
-    runtime.release(mark);
+    runtime.scoped(() => {
+      const program = Program.product(runtime, R);
+      this.transpose(program, X, Y, accumulate);
+      program.run(dy, M, dx, N, firstRow);
+    });
   }
 
   /** dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, for every parameter theta; their gradients must have been prepared */

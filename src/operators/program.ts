@@ -57,15 +57,15 @@ export class Program {
     x: Pointer,
     row: number,
   ): void {
-    const mark = runtime.mark();
-    const calls = Array.from({ length: runtime.threads }, (_, part) => {
-      const built = new Program(runtime, [[0, R]], [part, runtime.threads]);
-      build(built);
-      const { program, scratch } = built.place();
-      return [program, dy, x, R, row, scratch[0]];
+    runtime.scoped(() => {
+      const calls = Array.from({ length: runtime.threads }, (_, part) => {
+        const built = new Program(runtime, [[0, R]], [part, runtime.threads]);
+        build(built);
+        const { program, scratch } = built.place();
+        return [program, dy, x, R, row, scratch[0]];
+      });
+      runtime.parallel('run_program', calls);
     });
-    runtime.parallel('run_program', calls);
-    runtime.release(mark);
   }
 
   /** This part of n things, in whole groups: the first, and how many. */

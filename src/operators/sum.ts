@@ -1,4 +1,5 @@
-import { InputError } from '../errors.js';
+import { checkWhole } from '../checks.js';
+import { InputError, invalid } from '../errors.js';
 import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
@@ -33,7 +34,7 @@ export interface Probe {
 export class Sum extends Operator {
   readonly M: number;
   readonly N: number;
-  dropout: CoMatrixDropout | undefined;
+  private masks: CoMatrixDropout | undefined;
   probe: Probe | undefined;
   /** Of the variance that W is initialised with, what all terms but the last have together. */
   structureShare = STRUCTURE_SHARE;
@@ -55,6 +56,22 @@ export class Sum extends Operator {
     this.M = first.M;
     this.N = first.N;
     this.active = terms.map(() => true);
+  }
+
+  /** The masks of training, if there are any. */
+  get dropout(): CoMatrixDropout | undefined {
+    return this.masks;
+  }
+
+  /** Throws InputError unless there is a rate for each term, and every number is in its range. */
+  set dropout(masks: CoMatrixDropout | undefined) {
+    if (masks) checkMasks(masks, this.terms.length);
+    this.masks = masks;
+  }
+
+  /** Whether term i is the dopants: the last one of several. All others are the structure. */
+  isDopants(i: number): boolean {
+    return i > 0 && i === this.terms.length - 1;
   }
 
   forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
@@ -149,4 +166,10 @@ export class Sum extends Operator {
     }
     return w;
   }
+}
+
+function checkMasks({ rates, seed, step, stream, period }: CoMatrixDropout, terms: number): void {
+  if (rates.length !== terms) throw invalid('rates', rates, `${terms} rates, one for each term`);
+  for (const rate of rates) if (!(rate >= 0 && rate < 1)) throw invalid('rates', rates, 'rates >= 0 and < 1');
+  for (const [name, value] of Object.entries({ seed, step, stream, period })) checkWhole(name, value, 0);
 }

@@ -228,13 +228,13 @@ export function classifySentences(
       to++;
     }
     const chosen = order.slice(from, to);
-    const mark = runtime.mark();
-    const { value } = model.forward(new Tape(runtime, false), model.batch(chosen.map((i) => sentences[i])));
-    const logits = runtime.floats(value, chosen.length * labels.length);
-    for (const [b, i] of chosen.entries()) {
-      result[i] = softmax(logits.subarray(b * labels.length, (b + 1) * labels.length));
-    }
-    runtime.release(mark);
+    runtime.scoped(() => {
+      const { value } = model.forward(new Tape(runtime, false), model.batch(chosen.map((i) => sentences[i])));
+      const logits = runtime.floats(value, chosen.length * labels.length);
+      for (const [b, i] of chosen.entries()) {
+        result[i] = softmax(logits.subarray(b * labels.length, (b + 1) * labels.length));
+      }
+    });
     onProgress(to / order.length);
   }
   return result;

@@ -188,38 +188,35 @@ export const EVALUATION = { batch: 20, steps: 35 };
  * depends on how many there are: everything that is to be compared is measured with as many.
  */
 export class Evaluation {
-  private readonly state: State;
-  private readonly inputs: Pointer; // i32[steps batch]
-  private readonly targets: Pointer;
-
   constructor(
     private readonly model: LanguageModel,
     private readonly batch = EVALUATION.batch,
     private readonly steps = EVALUATION.steps,
-  ) {
-    this.state = model.newState(batch);
-    this.inputs = model.runtime.zeros(4 * batch * steps);
-    this.targets = model.runtime.zeros(4 * batch * steps);
-  }
+  ) {}
 
   /**
    * Mean loss in nats over all tokens but the first. The text is cut into `batch` streams side by side, each from a
    * state of zeros; the last stream may end early, its missing targets do not count.
    */
   meanLoss(ids: Int32Array, onProgress: (share: number) => void = () => {}): { loss: number; tokens: number } {
-    const { model, batch, steps, state } = this;
+    return this.model.runtime.scoped(() => this.evaluate(ids, onProgress));
+  }
+
+  private evaluate(ids: Int32Array, onProgress: (share: number) => void): { loss: number; tokens: number } {
+    const { model, batch, steps } = this;
     const { runtime } = model;
     const last = ids.length - 1;
     if (last < 1) throw new InputError(`the text has ${ids.length} tokens; at least 2 are needed to predict one`);
     model.vocabulary.check(ids, 'ids');
     const length = Math.ceil(last / batch);
     const n = batch * steps;
-    model.resetState(state, batch);
+    const state = model.newState(batch);
+    const [inputsAt, targetsAt] = [runtime.alloc(4 * n), runtime.alloc(4 * n)]; // i32[steps batch]
     let sum = 0;
     let tokens = 0;
     for (let from = 0; from < length; from += steps) {
-      const inputs = runtime.ints(this.inputs, n);
-      const targets = runtime.ints(this.targets, n);
+      const inputs = runtime.ints(inputsAt, n);
+      const targets = runtime.ints(targetsAt, n);
       for (let b = 0; b < batch; b++) {
         for (let t = 0; t < steps; t++) {
           const at = b * length + from + t;
@@ -228,10 +225,9 @@ export class Evaluation {
           targets[t * batch + b] = counts ? ids[at + 1] : -1;
         }
       }
-      const mark = runtime.mark();
-      const tape = new Tape(runtime, false);
-      const piece = model.loss(tape, this.targets, [this.inputs, steps, batch, state]);
-      runtime.release(mark);
+      const piece = runtime.scoped(() =>
+        model.loss(new Tape(runtime, false), targetsAt, [inputsAt, steps, batch, state]),
+      );
       sum += piece.sum;
       tokens += piece.count;
       onProgress(Math.min(1, (from + steps) / length));

@@ -1,6 +1,6 @@
 import { InputError } from '../errors.js';
 import { type Operator, walk } from '../operators/operator.js';
-import { Sum } from '../operators/sum.js';
+import { type Probe, Sum } from '../operators/sum.js';
 import { Stream } from '../random.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { MatrixAdaptation } from './records.js';
@@ -35,7 +35,7 @@ export function dopedMatrices(matrices: readonly (readonly [string, Operator])[]
 
 /**
  * Sets the masks for one training step over sequences of `batch` streams; `progress` is the share of training that is
- * over.
+ * over. All terms of a sum but its dopants get masks of the structure's rate, each its own.
  */
 export function setCoMatrixDropout(
   sums: readonly (readonly [string, Sum])[],
@@ -44,57 +44,95 @@ export function setCoMatrixDropout(
 ): void {
   const { structure, dopants, hold, until } = options;
   const on = (structure > 0 || dopants > 0) && progress < until;
-  sums.forEach(([, sum], i) => {
-    const stream = Stream.coMatrixDropout + 2 * i;
-    const period = hold ? batch : 0;
-    sum.dropout = on ? { rates: [structure, dopants], seed, step, stream, period } : undefined;
+  let stream: number = Stream.coMatrixDropout;
+  for (const [, sum] of sums) {
+    const rates = sum.terms.map((_, i) => (sum.isDopants(i) ? dopants : structure));
+    sum.dropout = on ? { rates, seed, step, stream, period: hold ? batch : 0 } : undefined;
+    stream += rates.length;
+  }
+}
+
+/** Runs `act` with no masks, as at inference. */
+export function withoutMasks<T>(sums: readonly (readonly [string, Sum])[], act: () => T): T {
+  return restoringMasks(sums, () => {
+    for (const [, sum] of sums) sum.dropout = undefined;
+    return act();
   });
 }
 
-/** Evaluates with no masks, as at inference. */
-export function withoutMasks<T>(sums: readonly (readonly [string, Sum])[], evaluate: () => T): T {
-  const before = sums.map(([, sum]) => sum.dropout);
-  for (const [, sum] of sums) sum.dropout = undefined;
-  const result = evaluate();
-  sums.forEach(([, sum], i) => {
-    sum.dropout = before[i];
-  });
-  return result;
+/** Runs `act`, which may set masks, and puts back those that were set before. */
+export function restoringMasks<T>(sums: readonly (readonly [string, Sum])[], act: () => T): T {
+  const before = sums.map(([, { dropout }]) => dropout);
+  try {
+    return act();
+  } finally {
+    sums.forEach(([, sum], i) => {
+      sum.dropout = before[i];
+    });
+  }
 }
 
-/** Evaluates with one of the two matrices alone: 0 the structure, 1 the dopants. */
-export function alone<T>(sums: readonly (readonly [string, Sum])[], which: 0 | 1, evaluate: () => T): T {
-  for (const [, sum] of sums) sum.active[1 - which] = false;
-  const result = evaluate();
-  for (const [, sum] of sums) sum.active[1 - which] = true;
-  return result;
+/** Runs `act` with one of the two matrices of every sum alone: 0 the structure, 1 the dopants. */
+export function alone<T>(sums: readonly (readonly [string, Sum])[], which: 0 | 1, act: () => T): T {
+  const before = sums.map(([, { active }]) => [...active]);
+  try {
+    for (const [, sum] of sums) {
+      for (const i of sum.terms.keys()) if (sum.isDopants(i) !== (which === 1)) sum.active[i] = false;
+    }
+    return act();
+  } finally {
+    sums.forEach(([, { active }], s) => {
+      active.splice(0, active.length, ...before[s]);
+    });
+  }
 }
 
-/** How the two matrices share the work in what is evaluated. */
+/** How structure and dopants share the work in what `evaluate` computes. */
 export function measureAdaptation(
   runtime: Runtime,
   sums: readonly (readonly [string, Sum])[],
   evaluate: () => void,
 ): MatrixAdaptation[] {
-  const mark = runtime.mark();
-  // f64: the Gram matrix of the two products, and the number of rows.
-  const places = sums.map(([, sum]) => {
-    const gram = runtime.zeros(40);
-    sum.probe = { gram, rows: gram + 32 };
-    return gram;
+  const before = sums.map(([, { probe }]) => probe);
+  return runtime.scoped(() => {
+    const probes = sums.map(([, { terms }]): Probe => {
+      const squares = terms.length * terms.length;
+      const gram = runtime.zeros(8 * (squares + 1));
+      return { gram, rows: gram + 8 * squares };
+    });
+    try {
+      sums.forEach(([, sum], i) => {
+        sum.probe = probes[i];
+      });
+      // The products of all rows are added up in one place.
+      runtime.alone(evaluate);
+    } finally {
+      sums.forEach(([, sum], i) => {
+        sum.probe = before[i];
+      });
+    }
+    return sums.map(([name, sum], i) => adaptationOf(runtime, name, sum, probes[i]));
   });
-  // The products of all rows are summed up in one place.
-  runtime.alone(evaluate);
-  const result = sums.map(([name, sum], i) => {
-    sum.probe = undefined;
-    const [ss, sm, , mm, rows] = runtime.doubles(places[i], 5);
-    return {
-      name,
-      structureNorm: Math.sqrt(ss / rows),
-      dopantsNorm: Math.sqrt(mm / rows),
-      cosine: ss > 0 && mm > 0 ? sm / Math.sqrt(ss * mm) : 0,
-    };
-  });
-  runtime.release(mark);
-  return result;
+}
+
+function adaptationOf(runtime: Runtime, name: string, sum: Sum, { gram, rows }: Probe): MatrixAdaptation {
+  const n = sum.terms.length;
+  const products = runtime.doubles(gram, n * n);
+  const [count] = runtime.doubles(rows, 1);
+  // <S x, S x>, <S x, M_sp x> and <M_sp x, M_sp x>, S being the sum of all terms but the dopants.
+  let [ss, sm, mm] = [0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      const product = products[i * n + j];
+      if (!sum.isDopants(i) && !sum.isDopants(j)) ss += product;
+      else if (!sum.isDopants(i)) sm += product;
+      else if (sum.isDopants(j)) mm += product;
+    }
+  }
+  return {
+    name,
+    structureNorm: count > 0 ? Math.sqrt(ss / count) : 0,
+    dopantsNorm: count > 0 ? Math.sqrt(mm / count) : 0,
+    cosine: ss > 0 && mm > 0 ? sm / Math.sqrt(ss * mm) : 0,
+  };
 }

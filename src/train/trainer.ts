@@ -14,6 +14,7 @@ import {
   checkCoMatrixDropout,
   dopedMatrices,
   measureAdaptation,
+  restoringMasks,
   setCoMatrixDropout,
   withoutMasks,
 } from './comatrix.js';
@@ -64,6 +65,8 @@ export class Trainer {
   private readonly sparse: Sparse[];
   private readonly sums: [string, Sum][];
   private readonly annealing: SparsityAnnealing | undefined;
+  /** The last pruning: the step that it came before, the perplexity until then, and whether it has its record. */
+  private pruning = { step: -1, before: 0, recorded: true };
 
   constructor(
     readonly model: Trainable,
@@ -106,13 +109,21 @@ export class Trainer {
 
   /**
    * One step. `loss` records its computation on the tape and returns the mean loss, for a batch of `batch` streams;
-   * `probe` evaluates a fixed piece of text that is not trained on and returns its mean loss.
+   * `probe` evaluates a fixed piece of text that is not trained on and returns its mean loss. If a callback throws, the
+   * step can be repeated; what it has pruned by then stays so.
    */
   step(epoch: number, batch: number, loss: (tape: Tape) => number, probe: () => number): number {
-    const { runtime } = this.model;
     const { options, annealing, stepsDone: step } = this;
     if (annealing?.due(step)) this.prune(annealing, probe);
-    if (options.alternate) this.freezeHalf(Math.floor(step / options.alternate) % 2);
+    if (!options.alternate) return this.update(epoch, batch, loss);
+    const half = Math.floor(step / options.alternate) % 2;
+    return this.withFrozen(half === 0 ? 'dopants' : 'structure', () => this.update(epoch, batch, loss));
+  }
+
+  /** Gradient, clipping and the optimiser's step. */
+  private update(epoch: number, batch: number, loss: (tape: Tape) => number): number {
+    const { runtime } = this.model;
+    const { options, stepsDone: step } = this;
     for (const { grad, size } of this.parameters) runtime.floats(grad, size).fill(0);
     const mean = this.backward(batch, loss);
     if (!Number.isFinite(mean)) throw diverged('loss', mean, step, epoch);
@@ -132,13 +143,15 @@ export class Trainer {
     const { runtime } = this.model;
     const { options, stepsDone: step } = this;
     const progress = step / this.totalSteps;
-    setCoMatrixDropout(this.sums, options.coMatrixDropout, { seed: options.seed, step, batch, progress });
-    const mark = runtime.mark();
-    const tape = new Tape(runtime, true);
-    const mean = loss(tape);
-    tape.backward();
-    runtime.release(mark);
-    return mean;
+    return restoringMasks(this.sums, () => {
+      setCoMatrixDropout(this.sums, options.coMatrixDropout, { seed: options.seed, step, batch, progress });
+      return runtime.scoped(() => {
+        const tape = new Tape(runtime, true);
+        const mean = loss(tape);
+        tape.backward();
+        return mean;
+      });
+    });
   }
 
   /** Takes the memory that a step and a measurement take: what they compute is forgotten. */
@@ -150,26 +163,40 @@ export class Trainer {
   private prune(annealing: SparsityAnnealing, probe: () => number): void {
     const { records, options, stepsDone: step } = this;
     const perplexity = () => this.unmasked(() => exp(probe()));
-    const before = perplexity();
-    annealing.prune(step);
-    this.afterPruning();
+    // Of a step that is repeated because a callback threw, only what is missing is made up for.
+    if (this.pruning.step !== step) {
+      const before = perplexity();
+      annealing.prune(step);
+      this.afterPruning();
+      this.pruning = { step, before, recorded: false };
+    }
+    if (this.pruning.recorded) return;
+    const { sparsity } = this;
+    const { before } = this.pruning;
+    const after = perplexity();
     const done = records.filter(({ kind }) => kind === 'prune').length;
-    records.push({ kind: 'prune', step, sparsity: this.sparsity, before, after: perplexity() });
-    if (done % options.measureEvery === 0) this.measureAdaptation(probe);
+    const adaptation = done % options.measureEvery === 0 ? this.adaptation(probe) : [];
+    records.push({ kind: 'prune', step, sparsity, before, after }, ...adaptation);
+    this.pruning.recorded = true;
   }
 
   /** Adds a CMA record: how S and M_sp share the work on the probe. */
   measureAdaptation(probe: () => number): void {
+    this.records.push(...this.adaptation(probe));
+  }
+
+  /** A CMA record, if there are doped matrices. */
+  private adaptation(probe: () => number): TrainRecord[] {
     const { sums, sparsity, stepsDone: step } = this;
-    if (!sums.length) return;
-    this.unmasked(() => {
+    if (!sums.length) return [];
+    return this.unmasked(() => {
       let both = Number.NaN;
       const matrices = measureAdaptation(this.model.runtime, sums, () => {
         both = exp(probe());
       });
       const structureOnly = exp(alone(sums, 0, probe));
       const dopantsOnly = exp(alone(sums, 1, probe));
-      this.records.push({ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices });
+      return [{ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices }];
     });
   }
 
@@ -196,11 +223,20 @@ export class Trainer {
     }
   }
 
-  /** 0: M_sp stands still; 1: S does. */
-  private freezeHalf(half: number): void {
-    for (const [, { terms }] of this.sums) {
-      terms.forEach((term, i) => {
-        for (const parameter of parametersOf(term)) parameter.frozen = i !== half;
+  /** Runs `act` while the optimiser leaves one of the two matrices of every sum as it is. */
+  private withFrozen<T>(which: 'structure' | 'dopants', act: () => T): T {
+    const before = this.parameters.map(({ frozen }) => frozen);
+    try {
+      for (const [, sum] of this.sums) {
+        sum.terms.forEach((term, i) => {
+          const frozen = sum.isDopants(i) === (which === 'dopants');
+          for (const parameter of parametersOf(term)) parameter.frozen = frozen;
+        });
+      }
+      return act();
+    } finally {
+      this.parameters.forEach((parameter, i) => {
+        parameter.frozen = before[i];
       });
     }
   }

@@ -17,6 +17,7 @@ import { VStack } from '../../src/operators/vstack.js';
 import { seedWords, uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
 import type { Runtime } from '../../src/wasm/runtime.js';
+import { assertRejects } from '../rejects.js';
 import { maskOf, values } from '../support.js';
 import {
   assertClose,
@@ -378,6 +379,14 @@ const dropped: Record<string, (runtime: Runtime) => Operator> = {
   'a mask for every row': (rt) =>
     withDropout(new Sum(rt, [dense(rt, 9, 5), compressed(rt, 9, 5, 0.4)]), cmr([0.5, 0.5], { period: 0 })),
   'dopants only': (rt) => withDropout(doped(rt, lmf(rt, 7, 8, 2)), cmr([0, 0.75])),
+  'one term': (rt) => withDropout(new Sum(rt, [dense(rt, 5, 6)]), cmr([0.5])),
+  'three terms': (rt) =>
+    withDropout(new Sum(rt, [dense(rt, 5, 6), lmf(rt, 5, 6, 2), masked(rt, 5, 6, 0.5)]), cmr([0.25, 0.5, 0.75])),
+  'four terms': (rt) =>
+    withDropout(
+      new Sum(rt, [dense(rt, 8, 6), kron(rt, [2, 3, 4, 2]), lmf(rt, 8, 6, 1), compressed(rt, 8, 6, 0.5)]),
+      cmr([0.25, 0.5, 0, 0.75]),
+    ),
   'inside other operators': (rt) =>
     new VStack(rt, [
       dense(rt, 3, 6),
@@ -500,6 +509,19 @@ test('co-matrix dropout: one call for all rows masks as calls for one step of th
       assert.equal(masksOf(term, dropout, M, T * B), Float32Array.from(steps.flat()));
     }
   }
+});
+
+test('co-matrix dropout: masks that a sum cannot have are rejected by name', () => {
+  const sum = new Sum(runtime, [dense(runtime, 4, 3), dense(runtime, 4, 3), dense(runtime, 4, 3)]);
+  for (const rates of [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [0.5, 1, 0], [0, Number.NaN, 0], [-0.1, 0, 0]]) {
+    assertRejects(runtime, 'rates', () => withDropout(sum, cmr(rates)));
+  }
+  for (const name of ['seed', 'step', 'stream', 'period']) {
+    for (const wrong of [-1, 0.5, Number.NaN]) {
+      assertRejects(runtime, name, () => withDropout(sum, cmr([0.5, 0.5, 0.5], { [name]: wrong })));
+    }
+  }
+  assert.is(sum.dropout, undefined);
 });
 
 test('co-matrix dropout: rate 0 changes nothing', () => {
