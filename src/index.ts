@@ -51,9 +51,9 @@ export {
 } from './tasks/language-model.js';
 export type { Quality, TrainedModels, Training, TrainingClass, TrainingOptions } from './tasks/training.js';
 export { buildVocabulary } from './text/build-vocabulary.js';
-export { sampleTexts, splitText } from './text/split.js';
-export type { Level } from './text/tokens.js';
-export { Vocabulary } from './text/vocabulary.js';
+export { type Splits, sampleTexts, splitText, splitTexts } from './text/split.js';
+export type { Level, Rule } from './text/tokens.js';
+export { Vocabulary, type VocabularyJson } from './text/vocabulary.js';
 export { type AnnealingOptions, defaultAnnealing } from './train/annealing.js';
 export { type CoMatrixDropoutOptions, noCoMatrixDropout } from './train/comatrix.js';
 export type { OptimizerName } from './train/optimizers.js';

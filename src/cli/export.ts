@@ -33,7 +33,7 @@ export async function exportModel(path: string, { out, head, data, split, json }
   const result: Record<string, unknown> = { out, head, bytes: { before: before.length, after: after.length } };
   let said = `${out}: ${after.length} bytes, before ${before.length}\n`;
   if (data !== undefined) {
-    const ids = encodeTexts((await readCorpus(data))[split], model.vocabulary);
+    const ids = encodeTexts((await readCorpus(data, model.vocabulary.level))[split], model.vocabulary);
     if (ids.length < 2) throw new InputError(`the ${split} text has no token to predict; it needs at least 2`);
     // Plain SIMD: the same figures on every machine.
     initSync({ simd: 'plain' });

@@ -10,14 +10,14 @@ export async function inspect(path: string, { json }: { json?: boolean }): Promi
     return;
   }
   const { hidden, layers } = model.config;
-  const { level, size } = model.vocabulary;
+  const { level, rule, size } = model.vocabulary;
   const what =
     model.kind === 'intent-model'
       ? `intent model, ${model.labels.length} intents, ${layers} bidirectional layers`
       : `language model, ${layers} layers`;
   const rows = tensors.map(({ name, kind, shape, nnz, bytes }) => [name, kind, shape.join(' x '), nnz, bytes]);
   process.stdout.write(
-    `${path}: ${method} ${what} of ${hidden} units, ${size} ${level === 'word' ? 'words' : 'characters'}
+    `${path}: ${method} ${what} of ${hidden} units, ${size} ${level === 'word' ? `words (rule ${rule})` : 'characters'}
 LSTM matrices: ${parameters.lstm} parameters of ${parameters.total} in all; compressed ${compression.parameters.toFixed(2)}x in parameters, ${compression.bytes.toFixed(2)}x in bytes
 
 ${formatTable({ columns: ['name', 'kind', 'shape', 'nonzeros', 'bytes'], rows })}

@@ -75,7 +75,7 @@ export const intentTask: Task<IntentSource, IntentCorpus, IntentTraining, Intent
   isSource: ({ vocab }) => vocab === undefined || Number.isSafeInteger(vocab),
   read: ({ data }) => readIntents(data),
   vocabulary: ({ train }, { vocab }) =>
-    buildVocabulary(train.sentences, 'word', vocab, vocab === undefined ? LEAST_SEEN : 1),
+    buildVocabulary(train.sentences, 'prose', vocab, vocab === undefined ? LEAST_SEEN : 1),
   encode: ({ train, valid }, _, vocabulary) => ({
     train: encodeExamples(train, vocabulary),
     valid: encodeExamples(valid, vocabulary),

@@ -2,7 +2,7 @@ import { InputError } from '../errors.js';
 import { type EncodedCorpus, LanguageModelTraining } from '../tasks/language-model.js';
 import { buildVocabulary } from '../text/build-vocabulary.js';
 import { sampleTexts } from '../text/split.js';
-import type { Level } from '../text/tokens.js';
+import { isRule, type Level, type Rule } from '../text/tokens.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import { type Corpus, readCorpus } from './corpus.js';
 import type { Task } from './training.js';
@@ -11,30 +11,33 @@ import type { Task } from './training.js';
 export interface TextSource {
   data: string;
   level: Level;
+  /** At word level, how text becomes tokens; chosen by the text where it is left out. */
+  rule?: Rule;
   vocab?: number;
   maxTokens?: number;
 }
 
-/**
- * One stream of tokens from many texts, with a line break between: at word level it ends a sentence that has no end of
- * its own or is nothing.
- */
+/** One stream of tokens from many texts, with a line break between two. */
 export function encodeTexts(texts: readonly string[], vocabulary: Vocabulary): Int32Array {
   return vocabulary.encode(texts.join('\n'));
 }
 
-const trainingTexts = (corpus: Corpus, { level, maxTokens }: TextSource) =>
-  maxTokens === undefined ? corpus.train : sampleTexts(corpus.train, level, maxTokens);
+const ruleOf = (corpus: Corpus, { level, rule }: TextSource) =>
+  level === 'char' ? level : (rule ?? corpus.rule ?? level);
+
+const trainingTexts = (corpus: Corpus, source: TextSource) =>
+  source.maxTokens === undefined ? corpus.train : sampleTexts(corpus.train, ruleOf(corpus, source), source.maxTokens);
 
 export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, EncodedCorpus> = {
   training: LanguageModelTraining,
   wanted: "a text file, a folder, or 'sotu'",
-  isSource: ({ level, vocab, maxTokens }) => {
+  isSource: ({ level, rule, vocab, maxTokens }) => {
     const whole = (field: unknown) => field === undefined || Number.isSafeInteger(field);
-    return (level === 'word' || level === 'char') && whole(vocab) && whole(maxTokens);
+    const known = rule === undefined || (rule !== 'char' && isRule(rule));
+    return (level === 'word' || level === 'char') && known && whole(vocab) && whole(maxTokens);
   },
-  read: ({ data }) => readCorpus(data),
-  vocabulary: (corpus, source) => buildVocabulary(trainingTexts(corpus, source), source.level, source.vocab),
+  read: ({ data, level }) => readCorpus(data, level),
+  vocabulary: (corpus, source) => buildVocabulary(trainingTexts(corpus, source), ruleOf(corpus, source), source.vocab),
   encode(corpus, source, vocabulary) {
     const train = encodeTexts(trainingTexts(corpus, source), vocabulary);
     return { train: train.slice(0, source.maxTokens), valid: encodeTexts(corpus.valid, vocabulary) };

@@ -154,7 +154,16 @@ function createProgram(): Command {
       new Option('--level <level>', 'tokens are words or characters (default: word)').choices(['word', 'char']),
     )
     .addOption(
-      new Option('--vocab <n>', 'most frequent tokens kept (default: 10000 words, 256 characters)').argParser(whole(2)),
+      new Option(
+        '--rule <name>',
+        'how words are found: in prose; in lines, where a line break ends a sentence too; in tokens, text already tokenised, with spaces between and a sentence per line (default: tokens for ptb.*.txt, lines for text without sentence ends, otherwise prose)',
+      ).choices(['prose', 'lines', 'tokens']),
+    )
+    .addOption(
+      new Option(
+        '--vocab <n>',
+        'most frequent tokens kept (default: 10000 words; 256 characters, or more where over 1 % would be unknown)',
+      ).argParser(whole(2)),
     )
     .addOption(
       new Option('--bptt <n>', 'steps of backpropagation through time (default: 20 words, 32 characters)').argParser(

@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
 import type { Distillation } from '../nn/loss.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
@@ -6,7 +6,7 @@ import type { KronShape, Method } from '../operators/methods.js';
 import { defaultIntentOptions, type IntentOptions } from '../tasks/intent.js';
 import { defaultOptions, type LanguageModelOptions } from '../tasks/language-model.js';
 import type { Training, TrainingOptions } from '../tasks/training.js';
-import type { Level } from '../text/tokens.js';
+import type { Level, Rule } from '../text/tokens.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
@@ -72,6 +72,7 @@ export interface TrainArguments {
 
 interface LanguageModelArguments extends TrainArguments {
   level?: Level;
+  rule?: Rule;
   bptt?: number;
   maxTokens?: number;
 }
@@ -90,12 +91,14 @@ interface Start<S extends RunSource, Options extends TrainingOptions> {
 
 /** Throws InputError where the options make no run. */
 export function startLm(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
-  const { level = 'word', vocab, maxTokens, bptt } = given;
+  const { level = 'word', rule, vocab, maxTokens, bptt } = given;
+  if (rule && level === 'char') throw invalid('--rule', rule, 'it with --level word: characters need no rule');
   const defaults = defaultOptions(level, optimizerOf(given));
   return {
     source: {
       ...sourceOf(given, languageModelTask.wanted),
       level,
+      ...(rule && { rule }),
       ...(vocab && { vocab }),
       ...(maxTokens && { maxTokens }),
     },
@@ -236,6 +239,7 @@ async function likeModel<A extends TrainArguments>(given: A, from: string): Prom
   const { config, vocabulary } = await loadModel(from);
   const { hidden, layers } = config;
   const sizes: Record<string, number | string> = { hidden, layers, vocab: vocabulary.size, level: vocabulary.level };
+  if (vocabulary.level === 'word') sizes.rule = vocabulary.rule;
   if ('embedding' in config) sizes.embedding = config.embedding;
   for (const [name, there] of Object.entries(sizes)) {
     const here = given[name as keyof A];

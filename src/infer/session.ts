@@ -69,7 +69,7 @@ export class Session {
   ): AsyncGenerator<{ token: number; text: string }, never> {
     const { vocabulary } = this.plan;
     const draw = sampler(temperature, seed, vocabulary.unknown);
-    let logits = this.next(vocabulary.eos >= 0 ? vocabulary.eos : vocabulary.unknown);
+    let logits = this.next(vocabulary.start);
     const ids = vocabulary.encode(prompt);
     for (const id of ids) logits = this.next(id);
     let before = ids.slice(-1);

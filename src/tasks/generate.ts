@@ -25,8 +25,7 @@ export function* generate(
     logits.set(runtime.floats(value, vocabulary.size));
     runtime.release(mark);
   };
-  // A text starts where another ended.
-  read(vocabulary.eos >= 0 ? vocabulary.eos : vocabulary.unknown);
+  read(vocabulary.start);
   for (let i = 0; i < prompt.length; i++) read(prompt[i]);
   while (true) {
     const token = draw(logits);

@@ -1,29 +1,109 @@
-import { type Level, readTokens } from './tokens.js';
+import { type Level, type Rule, readTokens, UNSPACED } from './tokens.js';
 
-/**
- * The last two twentieths are kept for validation and for test. A cut moves on past the next whitespace, so that no
- * word is cut; the three parts make up the text again, and the last ones are empty if there is no whitespace to cut at.
- */
-export function splitText(text: string): { train: string; valid: string; test: string } {
-  const valid = cutAfterSpace(text, Math.floor((text.length * 18) / 20));
-  const test = Math.max(valid, cutAfterSpace(text, Math.floor((text.length * 19) / 20)));
-  return { train: text.slice(0, valid), valid: text.slice(valid, test), test: text.slice(test) };
+/** What is trained on, what decides, and what measures the result. */
+export interface Splits<T> {
+  train: T;
+  valid: T;
+  test: T;
 }
 
-function cutAfterSpace(text: string, from: number): number {
-  const space = /\s+/g;
-  space.lastIndex = from;
-  return space.test(text) ? space.lastIndex : text.length;
+/** Words or characters that a text must have to be cut: two in each part, so that one of them is predicted. */
+export const FEWEST_UNITS = 6;
+/** The fewest that leave two units in a twentieth. */
+const ENOUGH_UNITS = 40;
+
+/**
+ * Splits a text 18 : 1 : 1. Each cut moves on past the next white space, so that no word is cut. Where a part would be
+ * left empty, the text is cut between words or, at character level, between characters with their combining marks. The
+ * parts make up the text again. A text of fewer than six words or characters is all for training.
+ */
+export function splitText(text: string, level: Level = 'word'): Splits<string> {
+  return cutAtSpaces(text) ?? cutBetween(text, level, FEWEST_UNITS) ?? { train: text, valid: '', test: '' };
 }
 
 /**
- * Texts with about `maxTokens` tokens in all: whole ones at regular distances, so that a corpus in order of time, or of
- * subject, is sampled over all of it. The first is always there; it, or the last, may hold more than is wanted.
+ * Splits many texts. Each that is long enough is cut by itself, as in splitText. The others go whole: one in twenty for
+ * validation and one in twenty for test, at regular distances; more often where there are fewer than twenty texts and
+ * none can be cut.
  */
-export function sampleTexts(texts: readonly string[], level: Level, maxTokens: number): string[] {
+export function splitTexts(texts: readonly string[], level: Level): Splits<string[]> {
+  const cuts = texts.map((text) => cutAtSpaces(text) ?? cutBetween(text, level, ENOUGH_UNITS));
+  const noneCut = !cuts.some(Boolean);
+  const period = noneCut ? Math.min(PERIOD, texts.length) : PERIOD;
+  let whole = 0;
+  const splits: Splits<string[]> = { train: [], valid: [], test: [] };
+  for (const [i, text] of texts.entries()) {
+    const cut = cuts[i] ?? (noneCut && texts.length < 3 ? splitText(text, level) : undefined);
+    if (!cut) splits[splitOf(whole++, period)].push(text);
+    else for (const split of SPLITS) if (cut[split] !== '') splits[split].push(cut[split]);
+  }
+  return splits;
+}
+
+const SPLITS = ['train', 'valid', 'test'] as const;
+const PERIOD = 20;
+
+/** The split that a whole text goes to, by its place among others: two of every `period` are held out. */
+export function splitOf(index: number, period = PERIOD): (typeof SPLITS)[number] {
+  const place = index % period;
+  if (place === Math.floor((3 * period) / PERIOD)) return 'valid';
+  return place === Math.floor((13 * period) / PERIOD) ? 'test' : 'train';
+}
+
+function cutAtSpaces(text: string): Splits<string> | undefined {
+  const after = (from: number) => {
+    const space = /\s+/g;
+    space.lastIndex = from;
+    return space.test(text) ? space.lastIndex : text.length;
+  };
+  const valid = after(Math.floor((text.length * 18) / 20));
+  const parts = partsOf(text, valid, Math.max(valid, after(Math.floor((text.length * 19) / 20))));
+  return SPLITS.every((split) => /\S/.test(parts[split])) ? parts : undefined;
+}
+
+const partsOf = (text: string, valid: number, test: number): Splits<string> => ({
+  train: text.slice(0, valid),
+  valid: text.slice(valid, test),
+  test: text.slice(test),
+});
+
+// Where words and characters begin. No character begins with a mark, behind a joiner, or inside a Korean syllable.
+const BEGINNING: Record<Level, RegExp> = {
+  word: new RegExp(String.raw`(?<!\S)\S|${UNSPACED}`, 'gu'),
+  char: /(?<!\u200d)(?!\n|\u200d|\p{M}|\p{Emoji_Modifier}|[\u1160-\u11ff])./gsu,
+};
+
+/** The words or characters of a text, roughly as its tokens will be. */
+export function countUnits(text: string, level: Level): number {
+  let units = 0;
+  for (const _ of text.matchAll(BEGINNING[level])) units++;
+  return units;
+}
+
+/** Undefined where the text has fewer units than `least`. */
+function cutBetween(text: string, level: Level, least: number): Splits<string> | undefined {
+  const units = countUnits(text, level);
+  if (units < least) return undefined;
+  const valid = Math.min(Math.floor((units * 18) / 20), units - 4);
+  const test = Math.min(Math.floor((units * 19) / 20), units - 2);
+  const cuts: number[] = [];
+  let unit = 0;
+  for (const { index } of text.matchAll(BEGINNING[level])) {
+    if (unit === valid || unit === test) cuts.push(index);
+    unit++;
+  }
+  return partsOf(text, cuts[0], cuts[1]);
+}
+
+/**
+ * Texts with about `maxTokens` tokens in all: whole ones at regular distances, so that a corpus in order of time or
+ * subject is sampled over all of it. The first is always among them; it, or the last, may hold more than is needed.
+ */
+export function sampleTexts(texts: readonly string[], how: Level | Rule, maxTokens: number): string[] {
+  const rule = how === 'word' ? 'prose' : how;
   const lengths = texts.map((text) => {
     let length = 0;
-    readTokens(text, level, () => length++);
+    readTokens(text, rule, () => length++);
     return length;
   });
   const share = maxTokens / lengths.reduce((sum, length) => sum + length, 0);

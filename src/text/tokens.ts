@@ -1,63 +1,103 @@
-/** Text to tokens, at word or character level. */
+/** Text to tokens. */
 
+/** Tokens are words or characters. */
 export type Level = 'word' | 'char';
+
+/**
+ * How a text becomes tokens. A vocabulary stores its rule and reads every text by it.
+ *
+ * - `prose`: words, numbers and sentence ends, found in running text. Punctuation and symbols are dropped. Words are in
+ *   lower case; every number is `N`. In scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each
+ *   character is a word.
+ * - `lines`: the same, and a line break ends a sentence.
+ * - `tokens`: text that is already in tokens, as the Penn Treebank files are. Whatever stands between spaces is a token,
+ *   and a line break ends a sentence.
+ * - `char`: code points.
+ */
+export type Rule = 'prose' | 'lines' | 'tokens' | 'char';
+
+export const RULES: readonly Rule[] = ['prose', 'lines', 'tokens', 'char'];
+
+export const isRule = (value: unknown): value is Rule => RULES.includes(value as Rule);
+
+export const levelOf = (rule: Rule): Level => (rule === 'char' ? 'char' : 'word');
 
 export const UNK = '<unk>';
 export const EOS = '<eos>';
 const NUMBER = 'N';
 
-// Written by markSentences, looked for by readTokens; the newline makes it unlikely in any other text.
-const SENTENCE_MARK = `${EOS}\n`;
-
-type Emit = (token: string) => void;
-
-export function readTokens(text: string, level: Level, emit: Emit): void {
-  if (level === 'char') readChars(text, emit);
-  else if (text.includes(SENTENCE_MARK)) readMarked(text, emit);
-  else readProse(text, emit);
-}
-
-function readChars(text: string, emit: Emit): void {
-  for (const char of text.replaceAll('\r\n', '\n').replaceAll(SENTENCE_MARK, '\n')) emit(char);
-}
-
-function readMarked(text: string, emit: Emit): void {
-  for (const [token] of text.matchAll(/\S+/g)) emit(token);
-}
-
-// What prose is made of, once in lower case and with plain apostrophes and hyphens. Abbreviations keep their dots, as
-// they do in the Penn Treebank, and end no sentence: titles, a few words before a number, initials ("u.s.", "f.
-// kennedy"). A lone "i." is none of these: the pronoun ends more sentences than the initial begins names. Punctuation
-// that matches nothing is dropped.
-const TITLE = String.raw`(?:mr|mrs|ms|messrs|dr|prof|hon|rev|st|gen|col|capt|lt|maj|gov|sen|rep)\.`;
-const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?=\s\p{N})`;
-const INITIALS = String.raw`(?:\p{L}\.){2,}|(?!i)\p{L}\.(?=\s)`;
-const WORD = String.raw`\p{L}[\p{L}\p{M}]*(?:['-]\p{L}[\p{L}\p{M}]*)*`;
-const DIGITS = String.raw`\p{N}+(?:[.,:\/]\p{N}+)*(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`; // 1,000.50  9:30  21st  1930's
-const SENTENCE_END = String.raw`[.!?]+(?=["'\u201d\u00bb)\]]*(?:\s|$))`; // a sentence may end within quotes
-const PROSE = `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
-let prose: RegExp | undefined; // compiled when first asked for: it takes a millisecond, which loading need not spend
-
-function readProse(text: string, emit: Emit): void {
-  const plain = text
-    .replace(/(?<!\S)N(?!\S)/g, '0') // a number already written as N must not become the letter
-    .toLowerCase()
-    .replace(/[\u2019\u02bc]/g, "'")
-    .replaceAll('\u2011', '-');
-  prose ??= new RegExp(PROSE, 'gu');
-  let last = '';
-  for (const [match, digits, end] of plain.matchAll(prose)) {
-    const token = digits ? NUMBER : end ? EOS : match;
+/**
+ * Calls `emit` with each token of a text, in time proportional to its length. Every rule reads the text in NFC, without
+ * soft hyphens and byte order marks. `<eos>` ends a sentence; an empty sentence has none.
+ */
+export function readTokens(text: string, rule: Rule, emit: (token: string) => void): void {
+  const normal = normalise(text);
+  if (rule === 'char') {
+    for (const char of normal.replaceAll('\r\n', '\n')) emit(char);
+    return;
+  }
+  const marked = rule === 'prose' ? normal : normal.replace(/[\n\r\u2028\u2029]+/g, ` ${EOS} `);
+  let last = EOS;
+  for (const [match, number, end] of rule === 'tokens' ? marked.matchAll(/\S+/g) : matchProse(marked)) {
+    const token = number ? NUMBER : end ? EOS : match;
     if (token !== EOS || last !== EOS) emit(token); // ". . ." is one end
     last = token;
   }
 }
 
 /**
- * Marks the end of every line as the end of a sentence, for text that is already in tokens, one sentence a line, as the
- * Penn Treebank files are. Word level then takes what lies between spaces as it stands; character level sees plain
- * newlines.
+ * NFC, without the characters that never show: the soft hyphen, and the byte order mark wherever files were joined. NFC
+ * sorts the marks of a character in quadratic time, so a joiner (U+034F) comes after every 30 of them, as in the
+ * Stream-Safe Text Format of Unicode (UAX #15).
  */
-export function markSentences(text: string): string {
-  return `${text.trim().replace(/\s*\n\s*/g, ` ${SENTENCE_MARK}`)} ${SENTENCE_MARK}`;
+export function normalise(text: string): string {
+  return text
+    .replace(/[\u00ad\ufeff]/g, '')
+    .replace(/\p{M}{30}(?=\p{M})/gu, '$&\u034f')
+    .normalize('NFC');
+}
+
+// What prose is made of, once in lower case and with plain apostrophes and hyphens. Abbreviations keep their dots, as
+// they do in the Penn Treebank, and end no sentence: titles, a few words before a number, initials ("u.s.", "f.
+// kennedy"). A lone "i." is none of these: the pronoun ends more sentences than the initial begins names. Punctuation
+// that matches nothing is dropped.
+//
+// Every loop has a bound, because engines keep a place to return to for each round, and run out of stack after some
+// millions. No text has words of more than 999 letters.
+const REST = String.raw`[\p{L}\p{M}]{0,999}`;
+const TITLE = String.raw`(?:mr|mrs|ms|messrs|dr|prof|hon|rev|st|gen|col|capt|lt|maj|gov|sen|rep)\.`;
+const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?=\s\p{N})`;
+const INITIALS = String.raw`(?:\p{L}\.){2,99}|(?!i)\p{L}\.(?=\s)`;
+// Inside words: hyphen, apostrophe, Catalan middle dot, Hebrew geresh; the joiners of Persian and Indic scripts (U+200C,
+// U+200D), of which the second may also end a word, behind a mark.
+const WORD = String.raw`\p{L}${REST}(?:(?:['\xb7\u05f3\u05f4-]\p{L}|[\u200c\u200d][\p{L}\p{M}])${REST}){0,99}(?:(?<=\p{M})\u200d)?`;
+// 1,000.50  9:30  21st  1930's
+const DIGITS = String.raw`\p{N}{1,999}(?:[.,:\/\u066b\u066c\uff0e]\p{N}{1,999}){0,99}(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`;
+// These need white space behind them, and a sentence may end within quotes. Those of other scripts (U+3002, U+0964,
+// U+061F, ...) end a sentence wherever they stand.
+const SPACED_END = String.raw`[.!?\u2026](?=[\p{STerm}\u2026\p{Pe}\p{Pf}\p{Pi}"']{0,9}(?:\s|$))`;
+const SENTENCE_END = String.raw`${SPACED_END}|(?![.!?])[\p{STerm}\u17d4\u17d5]`;
+const PROSE = `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
+/** A letter of a script without spaces between words. */
+export const UNSPACED = String.raw`(?=\p{L})[\p{scx=Hani}\p{scx=Hira}\p{scx=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]`;
+
+/** Whether a word is of a script without spaces, so that none belongs beside it. */
+export const isUnspaced = (word: string) => word.search(regex(`^${UNSPACED}`)) === 0;
+
+// Compiled when first needed: it takes a millisecond, which loading need not spend.
+const compiled: Record<string, RegExp> = {};
+function regex(source: string): RegExp {
+  compiled[source] ??= new RegExp(source, 'gu');
+  return compiled[source];
+}
+
+function matchProse(text: string): Iterable<RegExpMatchArray> {
+  const plain = text
+    .replace(/(?<!\S)N(?!\S)/g, '0') // a number already written as N must not become the letter
+    .toLowerCase()
+    .replace(/[\p{Bidi_C}\u2060]/gu, '') // invisible too, but a writer of characters may want them
+    .replace(/[\u2019\u02bc\uff07]/g, "'")
+    .replace(/[\u2010\u2011]/g, '-')
+    .replace(regex(String.raw`${UNSPACED}\p{M}{0,99}`), ' $& ');
+  return plain.matchAll(regex(PROSE));
 }

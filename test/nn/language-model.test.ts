@@ -337,7 +337,7 @@ test('a token that is none is refused by name, before a kernel looks it up', () 
     ] as const) {
       assert.throws(
         act,
-        (error: unknown) => error instanceof InputError && error.message.startsWith(`${name}[30]: ${token} given`),
+        (error: unknown) => error instanceof InputError && error.message.startsWith(`${name}[30]: got ${token};`),
         `${name}: ${token}`,
       );
     }

@@ -177,7 +177,7 @@ test('options and data that will not do are refused by name', () => {
   const empty = { ...train, sentences: train.sentences.with(2, new Int32Array()) };
   refuses(() => create({}, { train: empty, valid }), InputError, /^train: sentence 2 is empty/);
   const astray = { ...train, sentences: train.sentences.with(2, Int32Array.of(vocabulary.size)) };
-  refuses(() => create({}, { train: astray, valid }), InputError, /^train 2\[0\]: \d+ given/);
+  refuses(() => create({}, { train: astray, valid }), InputError, /^train 2\[0\]: got \d+;/);
 });
 
 test('an answer is right when all that it names is wanted', () => {

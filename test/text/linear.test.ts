@@ -1,0 +1,67 @@
+// The time and memory of reading a text are proportional to its length, whatever it holds. Each pattern is repeated to
+// 400,000 characters: quadratic time would be minutes for each, more than this file is given.
+
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Vocabulary } from '../../src/infer/index.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
+import { splitText } from '../../src/text/split.js';
+import { readTokens } from '../../src/text/tokens.js';
+
+const LENGTH = 400_000;
+const PATTERNS = [
+  ...['!', '! ', '!)', '."', '.")', '…', '。', '“', '.\u200f'],
+  ...[' ', '\n', '\n ', ' \r\n', '\u2028'],
+  ...['1', '1.', '1.1.', '1,', '٣', '٣٫', '1st', "1'"],
+  ...['a', 'A', 'a.', 'a-', "a'", 'a’', 'i. ', 'mr.', 'no. ', 'N', 'N ', 'x '],
+  ...['я', 'я\u200d', 'я-', '𐐀', 'Σ', '가', '\u1112\u1161\u11ab', '我', '我\u0301', 'ะ', 'あ。'],
+  ...['a\u0301', '\u0301', '\u0316\u0301', 'क्\u200d', '\u200d', '\u200c', '\u00ad', '\ufeff', '\u200f', '\u034f'],
+  ...['😀', '👩\u200d', '\ud800', '\udc00', '<unk>', '<eos>', '<eos>\n', '<'],
+];
+
+for (const rule of ['prose', 'lines', 'tokens', 'char'] as const) {
+  test(`text of any kind is read in time: ${rule}`, () => {
+    for (const pattern of PATTERNS) {
+      let read = 0;
+      let longest = 0;
+      readTokens(`${pattern.repeat(LENGTH / pattern.length)}x`, rule, (token) => {
+        read++;
+        longest = Math.max(longest, token.length);
+      });
+      assert.ok(read >= 1, pattern);
+      if (rule !== 'tokens') assert.ok(longest < 200_000, `${pattern}: a token of ${longest} characters`);
+    }
+  });
+}
+
+test('text of any kind is split in time', () => {
+  for (const pattern of PATTERNS) {
+    const text = pattern.repeat(LENGTH / pattern.length);
+    for (const level of ['word', 'char'] as const) {
+      const { train, valid, test } = splitText(text, level);
+      assert.is(train.length + valid.length + test.length, text.length);
+    }
+  }
+});
+
+test('no loop of a regular expression runs out of stack, at five million rounds', () => {
+  for (const pattern of ['я', '١', 'я-']) readTokens(pattern.repeat(5_000_000), 'prose', () => {});
+});
+
+test('a sentence of a million words is encoded, decoded and ended', () => {
+  const vocabulary = buildVocabulary(['one two. three'], 'word');
+  const text = 'one two '.repeat(500_000);
+  const ids = vocabulary.encodeSentence(text);
+  assert.is(ids.length, 1_000_001);
+  assert.is(ids.at(-1), vocabulary.eos);
+  assert.equal(vocabulary.encodeSentence('one.'), vocabulary.encode('one.'), 'one end, not two');
+  assert.is(vocabulary.decode(ids), `${text.trim()}\n`);
+});
+
+test('a vocabulary of a million tokens is built and read', () => {
+  const tokens = Array.from({ length: 1_000_000 }, (_, i) => `w${i}`);
+  const vocabulary = buildVocabulary([tokens.join(' ')], 'tokens', 1_000_002);
+  assert.is(Vocabulary.fromJSON(JSON.parse(JSON.stringify(vocabulary))).encode('w999999')[0], 1_000_000);
+});
+
+test.run();
