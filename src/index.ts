@@ -49,7 +49,7 @@ export {
   type LanguageModelOptions,
   LanguageModelTraining,
 } from './tasks/language-model.js';
-export type { Quality, TrainedModels, Training, TrainingClass, TrainingOptions } from './tasks/training.js';
+export type { Quality, Training, TrainingClass, TrainingOptions, TrainingStart } from './tasks/training.js';
 export { buildVocabulary } from './text/build-vocabulary.js';
 export { type Splits, sampleTexts, splitText, splitTexts } from './text/split.js';
 export type { Level, Rule } from './text/tokens.js';

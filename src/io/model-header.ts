@@ -2,7 +2,7 @@ import { FileFormatError, InputError } from '../errors.js';
 import { type Architecture, intentArchitecture, languageModelArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from '../nn/config.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
-import { METHODS } from '../operators/methods.js';
+import { METHODS, MOST_FACTORS } from '../operators/methods.js';
 import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import { isObject, show } from '../values.js';
@@ -101,8 +101,9 @@ function checkLabels(value: unknown): string[] {
   if (!Array.isArray(value) || value.length < 2) {
     throw new FileFormatError("'labels' in the file's metadata are not a list of at least two names");
   }
+  const seen = new Set<string>();
   for (const [i, label] of value.entries()) {
-    if (typeof label !== 'string' || label === '' || value.indexOf(label) < i) {
+    if (typeof label !== 'string' || label === '' || seen.size === seen.add(label).size) {
       throw new FileFormatError(`labels: number ${i} is ${show(label)}; a name that no other has is wanted`);
     }
   }
@@ -159,8 +160,11 @@ export function checkConfig(value: unknown): ModelConfig {
   if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
     throw new FileFormatError(`config: compression is ${show(compression)}; at least 1 is wanted`);
   }
-  if (kron !== undefined && !(Array.isArray(kron) && kron.length > 3 && kron.length % 2 === 0)) {
-    throw new FileFormatError(`config: kron is ${show(kron)}; the sides of two factors or more are wanted`);
+  if (
+    kron !== undefined &&
+    !(Array.isArray(kron) && kron.length > 3 && kron.length % 2 === 0 && kron.length <= 2 * MOST_FACTORS)
+  ) {
+    throw new FileFormatError(`config: kron is ${show(kron)}; the sides of 2 to ${MOST_FACTORS} factors are wanted`);
   }
   const size = block === undefined ? undefined : BLOCK_SIZES.find((known) => known === block);
   if (block !== undefined && !size) {

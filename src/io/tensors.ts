@@ -1,4 +1,3 @@
-import { checkCsr, fromBlocks } from '../operators/csr.js';
 import { Dense } from '../operators/dense.js';
 import { Int8 } from '../operators/int8.js';
 import { Kronecker } from '../operators/kronecker.js';
@@ -64,9 +63,8 @@ export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string,
       const [M, N] = spec.shape;
       const { values, columns, starts } = source.unseenCsr(name, M, N, spec.nonzeros, spec.block ?? 1);
       checkFinite(`${name}.values`, values);
-      const arrays = { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) };
-      checkCsr(M, N, arrays, spec.block);
-      return new Sparse(runtime, M, N, fromBlocks(M, arrays, spec.block ?? 1), spec.block);
+      const blocks = { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) };
+      return new Sparse(runtime, M, N, { blocks }, spec.block);
     }
     case 'int8': {
       const [M, N] = spec.shape;

@@ -11,7 +11,7 @@ import { embed } from './embedding.js';
 import { linear } from './linear.js';
 import { softmaxLoss, type Taught } from './loss.js';
 import { lstm } from './lstm.js';
-import { checkModelSize, createParts, Model, type ModelParts } from './model.js';
+import { checkModelSize, createParts, Model, type ModelParts, type PatternOf } from './model.js';
 import { joinColumns, selectRows } from './rows.js';
 
 /** Sentences side by side, in the runtime's memory; shorter ones are filled up behind their ends. */
@@ -50,12 +50,13 @@ export class IntentModel extends Model {
     labels: readonly string[],
     seed: number,
     structureShare?: number,
+    patternOf?: PatternOf,
   ): IntentModel {
     checkModelSize(config);
     if (vocabulary.level !== 'word')
       throw new InputError('vocabulary: one of characters given; intents are told from words');
     const architecture = intentArchitecture(config, vocabulary.size, labels.length);
-    const parts = createParts(runtime, config, architecture, seed, structureShare);
+    const parts = createParts(runtime, config, architecture, seed, structureShare, patternOf);
     return new IntentModel(runtime, config, vocabulary, labels, parts);
   }
 

@@ -11,7 +11,7 @@ import { embed } from './embedding.js';
 import { linear } from './linear.js';
 import { softmaxLoss, type Taught } from './loss.js';
 import { lstm } from './lstm.js';
-import { checkModelSize, createParts, Model, type ModelParts } from './model.js';
+import { checkModelSize, createParts, Model, type ModelParts, type PatternOf } from './model.js';
 
 /** h and c of every layer, [B,H] each, carried from one piece of text to the next. */
 export type State = readonly { h: Pointer; c: Pointer }[];
@@ -37,10 +37,11 @@ export class LanguageModel extends Model {
     vocabulary: Vocabulary,
     seed: number,
     structureShare?: number,
+    patternOf?: PatternOf,
   ): LanguageModel {
     checkModelSize(config);
     const architecture = languageModelArchitecture(config, vocabulary.size);
-    const parts = createParts(runtime, config, architecture, seed, structureShare);
+    const parts = createParts(runtime, config, architecture, seed, structureShare, patternOf);
     return new LanguageModel(runtime, config, vocabulary, parts);
   }
 

@@ -1,8 +1,9 @@
 import { InputError } from '../errors.js';
-import { buildOperator, type Plan, planMatrix } from '../operators/budget.js';
+import { buildOperator, type Plan, planMatrix, sparseName } from '../operators/budget.js';
 import { Dense } from '../operators/dense.js';
 import { type Noise, type Operator, walk } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
+import type { Pattern } from '../operators/sparse.js';
 import { Sum } from '../operators/sum.js';
 import { Stream, seedWords } from '../random.js';
 import type { Vocabulary } from '../text/vocabulary.js';
@@ -92,6 +93,9 @@ export function matrixPlans(config: ModelConfig, { layers, hidden }: Architectur
   return layers.flatMap(({ inputs }) => [planFor(inputs), planFor(hidden)]);
 }
 
+/** Which weights of a sparse matrix are alive when it is made, by the name that it has in files. */
+export type PatternOf = (name: string, plan: Plan) => Pattern;
+
 /** Throws InputError for a size that no model may have. */
 export function checkModelSize({ hidden, layers, embedding = hidden }: ModelConfig & { embedding?: number }): void {
   for (const [name, value, most] of [
@@ -112,6 +116,7 @@ export function createParts(
   architecture: Architecture,
   seed: number,
   structureShare?: number,
+  patternOf?: PatternOf,
 ): ModelParts {
   const { embedding: table, layers, hidden: H, head } = architecture;
   const plans = matrixPlans(config, architecture);
@@ -121,8 +126,9 @@ export function createParts(
     runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, low, high, stream++);
   // PyTorch's variance for LSTM weights, whatever the structure.
   const variance = 1 / (3 * H);
-  const matrix = (plan: Plan) => {
-    const operator = buildOperator(runtime, plan);
+  const matrix = (name: string, plan: Plan) => {
+    const sparse = sparseName(plan, name);
+    const operator = buildOperator(runtime, plan, sparse === undefined ? undefined : patternOf?.(sparse, plan));
     if (structureShare !== undefined && operator instanceof Sum) operator.structureShare = structureShare;
     operator.initialise(variance, noise);
     return operator;
@@ -132,7 +138,10 @@ export function createParts(
   // third more perplexity.
   noise(embedding, Math.sqrt(3));
   const bias = () => new Parameter(runtime, [4 * H]);
-  const made = layers.map((_, l) => new LstmLayer(matrix(plans[2 * l]), matrix(plans[2 * l + 1]), bias(), bias()));
+  const made = layers.map(({ name }, l) => {
+    const [ih, hh] = [matrix(`${name}.ih`, plans[2 * l]), matrix(`${name}.hh`, plans[2 * l + 1])];
+    return new LstmLayer(ih, hh, bias(), bias());
+  });
   const weight = new Dense(runtime, ...head);
   weight.initialise(variance, noise);
   return { embedding, layers: made, head: { weight, bias: new Parameter(runtime, [head[0]]) } };

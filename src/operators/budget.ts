@@ -6,7 +6,7 @@ import { dense, doped, hmd, kron, lmf } from './factories.js';
 import { bestShape, factorsOf, formedSize, kronSize } from './kron-search.js';
 import { type KronShape, LARGEST_FORMED, LARGEST_SIDE, METHODS, type Method, MOST_FACTORS } from './methods.js';
 import type { Operator } from './operator.js';
-import { Sparse } from './sparse.js';
+import { type Pattern, Sparse } from './sparse.js';
 
 export type Structure =
   | { kind: 'kron'; shape: KronShape }
@@ -187,12 +187,18 @@ export function describePlan({ M, N, structure, block, nonzeros, parameters, com
   return `${M}x${N}: ${parts.join(' + ')} = ${parameters} parameters, ${compression.toFixed(2)}x`;
 }
 
-/** The operator of a plan; a sparse matrix starts dense. */
-export function buildOperator(runtime: Runtime, { M, N, method, structure, block }: Plan): Operator {
+/** The name that the sparse matrix of a plan has in the files of the matrix called `name`, if there is one. */
+export function sparseName({ method }: Plan, name: string): string | undefined {
+  if (method === 'pruned') return name;
+  return method.startsWith('doped-') ? `${name}.1` : undefined;
+}
+
+/** The operator of a plan; its sparse matrix starts dense, or with a pattern. */
+export function buildOperator(runtime: Runtime, { M, N, method, structure, block }: Plan, pattern?: Pattern): Operator {
   if (method === 'dense') return dense(runtime, M, N);
-  if (!structure) return new Sparse(runtime, M, N, undefined, block);
+  if (!structure) return new Sparse(runtime, M, N, pattern, block);
   const s = buildStructure(runtime, M, N, structure);
-  return method.startsWith('doped-') ? doped(runtime, s, block) : s;
+  return method.startsWith('doped-') ? doped(runtime, s, block, pattern) : s;
 }
 
 function buildStructure(runtime: Runtime, M: number, N: number, structure: Structure): Operator {

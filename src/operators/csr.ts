@@ -7,6 +7,13 @@ export interface CsrArrays {
   starts: Uint32Array; // [M + 1]
 }
 
+/** CSR arrays of blocks: a row is a row of blocks, of which each has a column and `block` values. */
+export interface BlockArrays {
+  values?: Float32Array; // [blocks, block]
+  columns: Uint32Array; // [blocks], below N
+  starts: Uint32Array; // [M / block + 1]
+}
+
 /**
  * Rows that share their columns, so that they are pruned together: so many consecutive ones, or the four gates of a unit,
  * which lie a quarter of all rows apart.
@@ -33,7 +40,7 @@ export function firstRow(group: number, { size, stride }: BlockRows): number {
  * Kernels check nothing: an index out of range would be read or written outside the arrays. With blocks, a row is a row
  * of blocks, and values are [columns.length, block].
  */
-export function checkCsr(M: number, N: number, arrays: CsrArrays, block: BlockSize = 1): void {
+export function checkCsr(M: number, N: number, arrays: BlockArrays, block: BlockSize = 1): void {
   const { values, columns, starts } = arrays;
   const refuse = (what: string) => {
     throw new InputError(`Sparse ${M} x ${N}: ${what}`);
@@ -42,7 +49,7 @@ export function checkCsr(M: number, N: number, arrays: CsrArrays, block: BlockSi
   const { size } = rowsOf(block, M);
   const rows = M / size;
   const count = columns.length;
-  if (count * size !== values.length) refuse(`${values.length} values but ${count} column indices`);
+  if (values && count * size !== values.length) refuse(`${values.length} values but ${count} column indices`);
   if (starts.length !== rows + 1) refuse(`${starts.length} row starts where ${rows + 1} are needed`);
   if (starts[0] !== 0 || starts[rows] !== count) {
     refuse(`row starts run from ${starts[0]} to ${starts[rows]}, not from 0 to the number of values, ${count}`);

@@ -5,7 +5,7 @@ import { Kronecker } from './kronecker.js';
 import type { KronShape } from './methods.js';
 import type { Operator } from './operator.js';
 import { Product } from './product.js';
-import { Sparse } from './sparse.js';
+import { type Pattern, Sparse } from './sparse.js';
 import { Sum } from './sum.js';
 import { VStack } from './vstack.js';
 
@@ -30,7 +30,7 @@ export function hmd(runtime: Runtime, M: number, N: number, rows: number, rank: 
   return new VStack(runtime, [new Dense(runtime, rows, N), lmf(runtime, M - rows, N, rank)]);
 }
 
-/** Structure plus dopants, which start dense and are pruned in training. */
-export function doped(runtime: Runtime, structure: Operator, block: BlockSize = 1): Sum {
-  return new Sum(runtime, [structure, new Sparse(runtime, structure.M, structure.N, undefined, block)]);
+/** Structure plus dopants, which start dense, or with a pattern, and are pruned in training. */
+export function doped(runtime: Runtime, structure: Operator, block: BlockSize = 1, pattern?: Pattern): Sum {
+  return new Sum(runtime, [structure, new Sparse(runtime, structure.M, structure.N, pattern, block)]);
 }

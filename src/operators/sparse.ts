@@ -2,6 +2,7 @@ import { InputError } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
 import {
+  type BlockArrays,
   type BlockRows,
   type BlockSize,
   type CsrArrays,
@@ -19,13 +20,13 @@ import type { Place, Program } from './program.js';
 import { PRUNED, thresholdOf } from './pruning.js';
 import type { OperatorSpec } from './spec.js';
 
-/** Which weights are alive: u8[M N], or the columns and starts of the compressed form, a column a block. */
-export type Pattern = { mask: Uint8Array } | { columns: Uint32Array; starts: Uint32Array };
+/** Which weights are alive: a mask, u8[M,N], 1 for those that are; or the compressed form, whose weights are 0 unless given. */
+export type Pattern = { mask: Uint8Array } | { blocks: BlockArrays };
 
 /**
- * An extremely sparse matrix, the dopants M_sp. Made without entries all its M N weights are alive, and prune() thins
- * them out: first behind a mask, where products are the dense ones, and below a certain density compressed. Made from
- * CSR arrays it holds these alone. With `block`, rows share their columns and are pruned together.
+ * An extremely sparse matrix, the dopants M_sp. Without `content` all M N weights are alive, and prune() thins them out:
+ * first behind a mask, where products are the dense ones, and below a certain density compressed. CSR arrays hold every row
+ * for itself; a pattern is what files hold. With `block`, rows share their columns and are pruned together.
  */
 export class Sparse extends Operator {
   /** The weights' numbers: M N of them while masked, then those alive, [blocks, block]. */
@@ -37,23 +38,32 @@ export class Sparse extends Operator {
     runtime: Runtime,
     readonly M: number,
     readonly N: number,
-    entries?: CsrArrays,
+    content?: CsrArrays | Pattern,
     readonly block: BlockSize = 1,
   ) {
     super(runtime);
     checkBlock(M, N, block);
     this.rows = rowsOf(block, M);
-    if (entries) {
-      checkCsr(M, N, entries);
-      const { values, columns, starts } = toBlocks(M, entries, block);
-      this.weight = new Parameter(runtime, [values.length]);
-      this.weight.data.set(values);
-      const room = runtime.alloc(indexBytes(M, N, this.rows, columns.length));
-      this.form = new Compressed(runtime, M, N, this.rows, this.weight, room, columns, starts);
-    } else {
-      this.form = new Masked(runtime, M, N, this.rows);
-      this.weight = this.form.weight;
+    if (!content || 'mask' in content) {
+      const form = new Masked(runtime, M, N, this.rows);
+      if (content) form.setMask(content.mask);
+      this.form = form;
+      this.weight = form.weight;
+      return;
     }
+    let arrays: BlockArrays;
+    if ('blocks' in content) {
+      checkCsr(M, N, content.blocks, block);
+      arrays = content.blocks;
+    } else {
+      checkCsr(M, N, content);
+      arrays = toBlocks(M, content, block);
+    }
+    const { values, columns, starts } = arrays;
+    this.weight = new Parameter(runtime, [this.rows.size * columns.length]);
+    if (values) this.weight.data.set(values);
+    const room = runtime.alloc(indexBytes(M, N, this.rows, columns.length));
+    this.form = new Compressed(runtime, M, N, this.rows, this.weight, room, columns, starts);
   }
 
   /** Weights that have not been pruned. */
@@ -97,25 +107,7 @@ export class Sparse extends Operator {
   pattern(): Pattern {
     if (this.form instanceof Masked) return { mask: this.form.mask.slice() };
     const { columns, starts } = this.form.alive();
-    return { columns, starts };
-  }
-
-  /**
-   * Takes up the pattern, and with it the form, that another matrix had, all weights being alive here. Their numbers are
-   * not those of the other.
-   */
-  restore(pattern: Pattern): void {
-    const { M, N, block, rows, form } = this;
-    if (form instanceof Compressed || form.nonzeros < M * N) {
-      throw new InputError('Sparse: restore() wants a matrix of which nothing has been pruned');
-    }
-    if ('mask' in pattern) {
-      form.setMask(pattern.mask);
-      return;
-    }
-    const { columns, starts } = pattern;
-    checkCsr(M, N, { values: new Float32Array(rows.size * columns.length), columns, starts }, block);
-    this.form = form.compress(columns, starts);
+    return { blocks: { columns, starts } };
   }
 
   /**

@@ -1,7 +1,6 @@
 import { Tape } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
 import { exp, log } from '../math.js';
-import { type Architecture, intentArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, modelConfig } from '../nn/config.js';
 import { IntentModel } from '../nn/intent-model.js';
 import { Stream, uniform } from '../random.js';
@@ -16,9 +15,9 @@ import {
   fingerprintOf,
   type Quality,
   started,
-  type TrainedModels,
   Training,
   type TrainingOptions,
+  type TrainingStart,
 } from './training.js';
 
 export interface IntentOptions extends TrainingOptions, IntentModelConfig {}
@@ -111,7 +110,7 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     vocabulary: Vocabulary,
     options: IntentOptions,
     data: IntentData,
-    { from, teacher }: TrainedModels = {},
+    { from, teacher, patternOf }: TrainingStart = {},
   ): IntentTraining {
     const labels = labelsOf(data.train);
     if (labels.length < 2) {
@@ -121,14 +120,10 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     }
     const config = { ...modelConfig(options), embedding: options.embedding };
     const model = started(
-      IntentModel.create(runtime, config, vocabulary, labels, options.seed, options.structureShare),
+      IntentModel.create(runtime, config, vocabulary, labels, options.seed, options.structureShare, patternOf),
       from,
     );
     return new IntentTraining(model, options, data, teacher && alike('teacher', teacher, model));
-  }
-
-  static architecture(options: IntentOptions, vocabulary: Vocabulary, { train }: IntentData): Architecture {
-    return intentArchitecture(options, vocabulary.size, labelsOf(train).length);
   }
 
   static fingerprint({ train, valid }: IntentData): Fingerprint {

@@ -1,7 +1,6 @@
 import { Tape } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
 import { exp } from '../math.js';
-import { type Architecture, languageModelArchitecture } from '../nn/architecture.js';
 import { modelConfig } from '../nn/config.js';
 import { LanguageModel, type State } from '../nn/language-model.js';
 import type { Level } from '../text/tokens.js';
@@ -18,9 +17,9 @@ import {
   type NamedArray,
   type Quality,
   started,
-  type TrainedModels,
   Training,
   type TrainingOptions,
+  type TrainingStart,
 } from './training.js';
 
 export interface LanguageModelOptions extends TrainingOptions {
@@ -101,17 +100,13 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     vocabulary: Vocabulary,
     options: LanguageModelOptions,
     corpus: EncodedCorpus,
-    { from, teacher }: TrainedModels = {},
+    { from, teacher, patternOf }: TrainingStart = {},
   ): LanguageModelTraining {
     const model = started(
-      LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed, options.structureShare),
+      LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed, options.structureShare, patternOf),
       from,
     );
     return new LanguageModelTraining(model, options, corpus, teacher && alike('teacher', teacher, model));
-  }
-
-  static architecture(options: LanguageModelOptions, vocabulary: Vocabulary): Architecture {
-    return languageModelArchitecture(options, vocabulary.size);
   }
 
   static fingerprint({ train, valid }: EncodedCorpus): Fingerprint {

@@ -1,9 +1,8 @@
 import { Tape, type Tensor } from '../autograd/tape.js';
 import { InputError } from '../errors.js';
-import type { Architecture } from '../nn/architecture.js';
 import type { ModelConfig } from '../nn/config.js';
 import { checkDistillation, type Distillation, type Taught } from '../nn/loss.js';
-import { type Model, matrixPlans } from '../nn/model.js';
+import { type Model, matrixPlans, type PatternOf } from '../nn/model.js';
 import { STRUCTURE_SHARE } from '../operators/methods.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
@@ -43,12 +42,14 @@ export function commonOptions(optimizer: OptimizerName) {
   };
 }
 
-/** Models that a training begins with; they must stand in its runtime, and their numbers mean what the model's do. */
-export interface TrainedModels {
+/** What a training starts with. Models must be in its runtime, and their numbers must mean what the model's do. */
+export interface TrainingStart {
   /** What the weights start from, instead of from noise. */
   from?: Model;
   /** Whom `distillation` learns from. */
   teacher?: Model;
+  /** Which weights of the sparse matrices are alive; all are unless given. */
+  patternOf?: PatternOf;
 }
 
 /** How good a model is on a split. */
@@ -72,8 +73,7 @@ export interface TrainingClass<Options extends TrainingOptions, Data, T extends 
   readonly task: string;
   /** Options of all the types that there must be. */
   readonly sample: Options;
-  create(runtime: Runtime, vocabulary: Vocabulary, options: Options, data: Data, trained?: TrainedModels): T;
-  architecture(options: Options, vocabulary: Vocabulary, data: Data): Architecture;
+  create(runtime: Runtime, vocabulary: Vocabulary, options: Options, data: Data, start?: TrainingStart): T;
   fingerprint(data: Data): Fingerprint;
 }
 
@@ -225,7 +225,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     const { trainer } = this;
     Object.assign(this, { epoch, piece, lossSum, lossCount });
     trainer.optimizer.steps = steps;
-    trainer.records.push(...records);
+    for (const record of records) trainer.records.push(record);
     trainer.afterPruning();
   }
 

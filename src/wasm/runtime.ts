@@ -76,6 +76,8 @@ export class Runtime {
   /** Where the memory that can be handed out begins, and where what is handed out ends. */
   private readonly base: Pointer;
   private top: Pointer;
+  /** Where it must end at the latest: see within(). */
+  private most = Number.POSITIVE_INFINITY;
   private f32: Float32Array;
 
   /**
@@ -173,6 +175,7 @@ export class Runtime {
     checkWhole('bytes', bytes, 0);
     const at = Math.ceil(this.top / ALIGNMENT) * ALIGNMENT;
     const end = at + bytes;
+    if (end > this.most) throw invalid('memory', end, `at most ${this.most} bytes`);
     if (end > this.memory.buffer.byteLength) this.grow(end);
     this.top = end;
     return at;
@@ -225,6 +228,25 @@ export class Runtime {
       return act();
     } finally {
       this.release(mark);
+    }
+  }
+
+  /**
+   * Runs `act`, in which no more than `bytes` of memory may be handed out. If it throws, all memory handed out in it is
+   * taken back.
+   *
+   * @throws InputError where `act` asks for more
+   */
+  within<T>(bytes: number, act: () => T): T {
+    const [mark, before] = [this.mark(), this.most];
+    this.most = Math.min(before, mark + bytes);
+    try {
+      return act();
+    } catch (error) {
+      this.release(mark);
+      throw error;
+    } finally {
+      this.most = before;
     }
   }
 

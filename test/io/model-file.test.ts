@@ -5,6 +5,7 @@ import { Tape } from '../../src/autograd/tape.js';
 import { FileFormatError, InputError, TrainingError } from '../../src/errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
+import { memoryFor } from '../../src/io/memory.js';
 import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import type { ModelConfig } from '../../src/nn/config.js';
@@ -590,18 +591,54 @@ test('a position that the run cannot have come to is refused', () => {
   }
 });
 
-test('options that call for more than the file holds are refused before room is made', () => {
+test('options that call for more than the file holds are rejected, and take no more memory than its size allows', () => {
   const sound = JSON.parse(decodeSafetensors(checkpoint).metadata.options);
-  for (const change of [{ hidden: 2 ** 16 }, { hidden: 2 ** 14, method: 'dense' }, { layers: 64 }, { layers: 1e9 }]) {
+  for (const change of [
+    { hidden: 2 ** 16 },
+    { hidden: 2 ** 14, method: 'dense' },
+    { hidden: 4096, method: 'doped-kron', compression: 1000 },
+    { hidden: 55440, method: 'doped-kron', compression: 1e9 },
+    { layers: 64 },
+    { layers: 1e9 },
+    { method: 'kron', kron: Array.from({ length: 1e5 }, () => 1) },
+    { batch: 2 ** 30 },
+    { bptt: 2 ** 30 },
+  ]) {
     const bytes = withField(checkpoint, 'options', JSON.stringify({ ...sound, ...change }));
     const fresh = new Runtime();
-    const before = fresh.usage().held;
+    const before = fresh.usage().used;
     assert.throws(
       () => decodeCheckpoint(bytes, LanguageModelTraining).resume(fresh, corpus),
       (error: unknown) => error instanceof FileFormatError,
     );
-    assert.is(fresh.usage().held, before);
+    const { used, held } = fresh.usage();
+    assert.is(used, before);
+    // A quarter more than was asked for last.
+    assert.ok(held <= 1.3 * memoryFor(bytes.length), `${held} bytes held for ${JSON.stringify(change)}`);
   }
+});
+
+// When training begins, sparse matrices are dense. Resumed once they are compressed, they must not be so again.
+test('a compressed checkpoint of a matrix far larger than its file is resumed in memory in proportion to the file', () => {
+  const options = {
+    ...OPTIONS,
+    hidden: 192,
+    method: 'doped-lmf',
+    compression: 60,
+    epochs: 1,
+    annealing: { ...OPTIONS.annealing, start: 0, end: 0 },
+  } as const;
+  const large = LanguageModelTraining.create(new Runtime(), vocabulary, options, corpus);
+  large.step();
+  const bytes = encodeCheckpoint(large, RUN);
+  const fresh = new Runtime();
+  const before = fresh.usage().used;
+  const resumed = decodeCheckpoint(bytes, LanguageModelTraining).resume(fresh, corpus);
+  const dense = 2 * 4 * 192 * 192;
+  assert.ok(fresh.usage().used - before < 3 * bytes.length, `${fresh.usage().used - before} for ${bytes.length} bytes`);
+  assert.ok(bytes.length < 8 * dense, `${bytes.length} bytes`);
+  assert.equal(encodeCheckpoint(resumed, RUN), bytes);
+  assert.is(resumed.step(), large.step());
 });
 
 test('whatever stands in the metadata of a checkpoint: a known error, or a training that goes on', () => {

@@ -100,7 +100,8 @@ export function denseOf(operator: Operator, numbers: Numbers = asTheyAre): Float
     const pattern = operator.pattern();
     if ('mask' in pattern) return new Float64Array(pattern.mask).map((alive, i) => (alive ? weight[i] : 0));
     const { size, stride } = rowsOf(operator.block, M);
-    return reference.bsrToDense(weight, pattern.columns, pattern.starts, M, N, size, stride);
+    const { columns, starts } = pattern.blocks;
+    return reference.bsrToDense(weight, columns, starts, M, N, size, stride);
   }
   if (operator instanceof Kronecker) {
     const { B, C } = operator;

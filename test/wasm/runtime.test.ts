@@ -180,6 +180,28 @@ test('memory and threads are given back when what was run with them throws', () 
   assert.throws(() => runtime.alone(() => runtime.scoped(fail)), /^no$/);
 });
 
+test('within() bounds what is handed out, takes it back on an error, and ends with it', () => {
+  const runtime = new Runtime();
+  runtime.alloc(100);
+  const before = runtime.usage().used;
+  const most = 64 * 1000;
+  assert.throws(
+    () => runtime.within(most, () => runtime.alloc(most + 1)),
+    /^memory: got \d+; expected at most \d+ bytes/,
+  );
+  assert.throws(() =>
+    runtime.within(most, () => {
+      runtime.zeros(most / 2);
+      runtime.within(2 * most, () => runtime.alloc(most)); // no more than the outer bound
+    }),
+  );
+  assert.is(runtime.usage().used, before);
+  assert.ok(runtime.usage().held < 2 * MB);
+  const at = runtime.within(most, () => runtime.zeros(most - 64));
+  assert.ok(at >= before && runtime.usage().used === at + most - 64);
+  runtime.alloc(2 * most);
+});
+
 test('plain SIMD is the default, relaxed where asked for and known, and rejected by name elsewhere', () => {
   const product = (simd?: SimdChoice) => {
     const runtime = new Runtime(simd && { simd });
