@@ -1,9 +1,10 @@
 /** Reads the text that --data names, split into training, validation and test. */
 
 import { constants } from 'node:buffer';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
+import { readFileBytes } from '../io/files.js';
 import { countUnits, FEWEST_UNITS, type Splits, splitOf, splitTexts } from '../text/split.js';
 import type { Level, Rule } from '../text/tokens.js';
 
@@ -86,18 +87,21 @@ export async function isFolder(path: string, wanted = CHOICES): Promise<boolean>
   }
 }
 
+/** Whether a file is read as a part of its folder. */
+export const isTextFile = (name: string) => name.endsWith('.txt');
+
 async function listTexts(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
     throw unreadable(folder, error);
   });
-  const files = entries.filter((entry) => !entry.isDirectory() && entry.name.endsWith('.txt')).map(({ name }) => name);
+  const files = entries.filter((entry) => !entry.isDirectory() && isTextFile(entry.name)).map(({ name }) => name);
   if (files.length === 0) throw new InputError(`data: no .txt file in the folder ${folder}; give ${CHOICES}`);
   return files.sort();
 }
 
 export async function readText(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((error) => {
-    throw unreadable(path, error);
+  const bytes = await readFileBytes(path).catch((error: Error) => {
+    throw new InputError(`data: ${error.message}`, { cause: error });
   });
   if (bytes.length > constants.MAX_STRING_LENGTH) {
     throw new InputError(`data: ${path} has ${bytes.length} bytes; at most ${constants.MAX_STRING_LENGTH} can be read`);

@@ -1,12 +1,13 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { MultiBar } from 'cli-progress';
 import { load, type Plan } from '../infer/index.js';
-import { writeFileAtomically } from '../io/files.js';
+import { makeFolder, writeFileAtomically } from '../io/files.js';
 import type { Method } from '../operators/methods.js';
 import { defaultOptions } from '../tasks/language-model.js';
 import type { DemoJob, DemoMessage } from './demo-worker.js';
+import { checkOutputs } from './outputs.js';
 import { describeStep, formatDuration, timeLeft } from './progress.js';
 import { renderReport } from './report.js';
 import { formatTable, resultTable, transpose } from './table.js';
@@ -26,7 +27,13 @@ const PROMPT = 'the people of the united states';
  * the folder.
  */
 export async function demo(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  const files = METHODS.map((method) => join(folder, `${method}.safetensors`));
+  const page = join(folder, 'training.html');
+  await makeFolder(folder);
+  await checkOutputs(
+    [...files, page].map((path) => ({ option: '[folder]', path })),
+    [],
+  );
   const start = performance.now();
   process.stderr.write(
     `Training a dense and a ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
@@ -35,7 +42,7 @@ export async function demo(folder: string): Promise<void> {
   const outcomes = await Promise.all(
     METHODS.map((method, i) => {
       const options = { ...defaultOptions('word'), ...SETTINGS, method, compression: COMPRESSION };
-      const places = { checkpointEvery: 60, out: join(folder, `${method}.safetensors`) };
+      const places = { checkpointEvery: 60, out: files[i] };
       return runJob({ source: SOURCE, options, places }, (report) => show.update(i, report));
     }),
   );
@@ -50,7 +57,6 @@ export async function demo(folder: string): Promise<void> {
   const texts = await Promise.all(plans.map(sample));
   const samples = texts.map((text, i) => ({ name: METHODS[i], text }));
 
-  const page = join(folder, 'training.html');
   const duration = formatDuration(Math.round((performance.now() - start) / 1000));
   const title = 'dopant: a dense and a doped LSTM side by side';
   const subtitle = `Word-level language models, ${SETTINGS.hidden} units, two layers, ${SOURCE.maxTokens} words of the State of the Union addresses, ${SETTINGS.epochs} epochs; ${duration}.`;
@@ -59,9 +65,7 @@ export async function demo(folder: string): Promise<void> {
 
   process.stdout.write(`\n${formatTable(transpose(table))}\n`);
   for (const { name, text } of samples) process.stdout.write(`\n${name}:\n${text.replace(/^/gm, '  ')}\n`);
-  process.stdout.write(
-    `\n${duration} in all. Models and curves: ${METHODS.map((m) => join(folder, `${m}.safetensors`)).join(', ')}, ${page}\n`,
-  );
+  process.stdout.write(`\n${duration} in all. Models and curves: ${files.join(', ')}, ${page}\n`);
 }
 
 function runJob(job: DemoJob, onStep: (report: StepReport) => void) {

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,12 +6,14 @@ import { promisify } from 'node:util';
 import type { Command, Option } from 'commander';
 import packageJson from '../../package.json';
 import { InputError } from '../errors.js';
+import { makeFolder } from '../io/files.js';
 import { basesOf, type Cell, independentParts, type Run, runsOf, type Settings } from './experiment/grid.js';
-import { naming, readGrid } from './experiment/grid-file.js';
+import { namingFile, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
-import { type Order, Runner } from './experiment/runner.js';
+import { type Order, Runner, scratchOf } from './experiment/runner.js';
 import { measureOf, summarise } from './experiment/summary.js';
-import { type Cost, type Given, type Task, taskOf } from './experiment/task.js';
+import { type Given, modelPath, type Task, taskOf } from './experiment/task.js';
+import { checkDistinct, checkOutputs, type Input, naming, type Output } from './outputs.js';
 import { formatTable } from './table.js';
 import { Interrupted } from './training.js';
 
@@ -30,18 +31,27 @@ const RESERVED = ['seed', 'checkpoint', 'resume', 'out', 'json', 'checkpoint-eve
 /** Runs what the grid asks for and the folder does not have yet. `train` tells which options there are. */
 export async function experiment(file: string, args: ExperimentArguments, train: Command): Promise<void> {
   const grid = await readGrid(file);
-  const task = naming(file, () => taskOf(grid.task));
+  const task = namingFile(file, () => taskOf(grid.task));
   const cells = args.only === undefined ? grid.cells : partOf(independentParts(grid), args.only).flat();
   const options = train.commands.find((command) => command.name() === grid.task)!.options;
   const given = (settings: Settings) => givenOf(settings, options);
   const out = args.out ?? join(dirname(file), 'records');
   const records = await readRecords(out);
   const plans: CellPlan[] = [];
+  const read: Input[] = [{ option: '<grid>', path: file }];
+  const outputs = new Map<string, Output>(); // by path: a cell may come in parts
   for (const [rank, cell] of cells.entries()) {
-    const { weights, tokens } = await checkCell(file, cell, task, given);
+    const { cost, inputs } = await checkCell(file, cell, task, given);
+    const { weights, tokens } = cost;
+    read.push(...inputs);
     const runs = () => runsOf(grid, cell, records);
     const count = cell.candidates.length + cell.seeds.length - 1;
     const names = new Set([...runs().tuning, ...runs().final].map(({ name }) => name));
+    for (const name of names) {
+      for (const path of [join(out, `${name}.json`), modelPath(scratchOf(out, name))]) {
+        outputs.set(path, { option: '--out', path });
+      }
+    }
     const finished = Math.min(count, [...names].filter((name) => records.has(name)).length);
     plans.push({ cell, rank, runs, work: weights * tokens, count, finished, keepModels: false });
   }
@@ -49,9 +59,10 @@ export async function experiment(file: string, args: ExperimentArguments, train:
   for (const plan of plans) plan.keepModels = wanted.has(plan.cell.label);
   if (args.dryRun) return showPlan(plans, args.json);
 
-  await mkdir(out, { recursive: true }).catch((cause: Error) => {
-    throw new InputError(`out: the folder ${out} cannot be made (${cause.message})`, { cause });
-  });
+  await checkDistinct([...outputs.values()], read);
+  await naming('--out', makeFolder(out));
+  // All that is written goes into this folder: one file stands for all.
+  await checkOutputs([{ option: '--out', path: join(out, '.trial') }], []);
   const jobs = args.jobs ?? availableParallelism();
   const runner = new Runner({
     task: grid.task,
@@ -98,13 +109,18 @@ interface CellPlan extends Order {
 }
 
 /** Every candidate's settings must make a training before the first one starts. */
-async function checkCell(file: string, cell: Cell, task: Task, given: (settings: Settings) => Given): Promise<Cost> {
+async function checkCell(
+  file: string,
+  cell: Cell,
+  task: Task,
+  given: (settings: Settings) => Given,
+): ReturnType<Task['check']> {
   try {
-    let cost: Cost | undefined;
+    const checked: Awaited<ReturnType<Task['check']>>[] = [];
     for (const candidate of cell.candidates) {
-      cost = await task.check(given({ ...cell.settings, ...candidate, seed: cell.seeds[0] }));
+      checked.push(await task.check(given({ ...cell.settings, ...candidate, seed: cell.seeds[0] })));
     }
-    return cost!;
+    return { cost: checked.at(-1)!.cost, inputs: checked.flatMap(({ inputs }) => inputs) };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new InputError(`${file}: cell '${cell.label}': ${error.message}`, { cause: error });

@@ -6,10 +6,10 @@ import { exp, log } from '../math.js';
 import { EVALUATION } from '../tasks/language-model.js';
 import { Runtime } from '../wasm/runtime.js';
 import { readCorpus } from './corpus.js';
-import { encodeTexts } from './language-model.js';
+import { encodeTexts, textInputs } from './language-model.js';
 import { naming } from './model.js';
+import { checkOutputs } from './outputs.js';
 import { startProgress } from './progress.js';
-import { checkOutput } from './training.js';
 
 interface ExportArguments {
   out: string;
@@ -21,12 +21,15 @@ interface ExportArguments {
 
 /** Writes a model as it will be deployed, and tells what that costs: both files are run by dopant/infer. */
 export async function exportModel(path: string, { out, head, data, split, json }: ExportArguments): Promise<void> {
-  await checkOutput('out', out);
   if (head === 'int8' && data === undefined) {
     throw new InputError(
       "--head int8 changes what the model says: name a text by --data, such as 'sotu', to measure it",
     );
   }
+  await checkOutputs(
+    [{ option: '--out', path: out }],
+    [{ option: '<model>', path }, ...(data === undefined ? [] : textInputs(data))],
+  );
   const before = await readFileBytes(path);
   const model = naming(path, () => decodeLanguageModel(new Runtime(), before));
   const after = encodeLanguageModel(head === 'int8' ? model.withInt8Head() : model);

@@ -25,12 +25,14 @@ export interface IntentCorpus {
   test: Split | undefined;
 }
 
+const SPLITS = ['train', 'valid', 'test'];
+const FILES = ['seq.in', 'label'];
 const LAYOUT = 'a folder with the folders train, valid and perhaps test, each with the files seq.in and label';
 
 /** @throws InputError naming the path that cannot be used, and why */
 export async function readIntents(data: string): Promise<IntentCorpus> {
   if (!(await isFolder(data, LAYOUT))) throw new InputError(`data: ${data} is a file; give ${LAYOUT}`);
-  const [train, valid, test] = await Promise.all(['train', 'valid', 'test'].map((split) => readSplit(data, split)));
+  const [train, valid, test] = await Promise.all(SPLITS.map((split) => readSplit(data, split)));
   for (const [split, found] of Object.entries({ train, valid })) {
     if (!found) throw new InputError(`data: ${data} has no folder ${split}; give ${LAYOUT}`);
   }
@@ -42,7 +44,7 @@ async function readSplit(data: string, split: string): Promise<Split | undefined
   const folder = join(data, split);
   if (!(await isFolder(folder).catch(() => false))) return undefined;
   const [sentences, intents] = await Promise.all(
-    ['seq.in', 'label'].map(async (file) => linesOf(await readText(join(folder, file)))),
+    FILES.map(async (file) => linesOf(await readText(join(folder, file)))),
   );
   if (sentences.length !== intents.length) {
     throw new InputError(
@@ -74,6 +76,8 @@ export const intentTask: Task<IntentSource, IntentCorpus, IntentTraining, Intent
   wanted: LAYOUT,
   isSource: ({ vocab }) => vocab === undefined || Number.isSafeInteger(vocab),
   read: ({ data }) => readIntents(data),
+  inputs: (data) =>
+    SPLITS.map((split) => ({ option: '--data', path: join(data, split), reads: (name) => FILES.includes(name) })),
   vocabulary: ({ train }, { vocab }) =>
     buildVocabulary(train.sentences, 'prose', vocab, vocab === undefined ? LEAST_SEEN : 1),
   encode: ({ train, valid }, _, vocabulary) => ({

@@ -4,7 +4,8 @@ import { buildVocabulary } from '../text/build-vocabulary.js';
 import { sampleTexts } from '../text/split.js';
 import { isRule, type Level, type Rule } from '../text/tokens.js';
 import type { Vocabulary } from '../text/vocabulary.js';
-import { type Corpus, readCorpus } from './corpus.js';
+import { type Corpus, isTextFile, readCorpus } from './corpus.js';
+import type { Input } from './outputs.js';
 import type { Task } from './training.js';
 
 /** What a language model is trained on. */
@@ -22,6 +23,10 @@ export function encodeTexts(texts: readonly string[], vocabulary: Vocabulary): I
   return vocabulary.encode(texts.join('\n'));
 }
 
+/** What readCorpus reads. */
+export const textInputs = (data: string): Input[] =>
+  data === 'sotu' ? [] : [{ option: '--data', path: data, reads: isTextFile }];
+
 const ruleOf = (corpus: Corpus, { level, rule }: TextSource) =>
   level === 'char' ? level : (rule ?? corpus.rule ?? level);
 
@@ -37,6 +42,7 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
     return (level === 'word' || level === 'char') && known && whole(vocab) && whole(maxTokens);
   },
   read: ({ data, level }) => readCorpus(data, level),
+  inputs: textInputs,
   vocabulary: (corpus, source) => buildVocabulary(trainingTexts(corpus, source), ruleOf(corpus, source), source.vocab),
   encode(corpus, source, vocabulary) {
     const train = encodeTexts(trainingTexts(corpus, source), vocabulary);

@@ -1,12 +1,12 @@
 import { InputError } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
-import { type RunRecord, readRecords } from './experiment/record.js';
+import { isRecordFile, type RunRecord, readRecords } from './experiment/record.js';
 import { type CellSummary, denseOf, type Group, groupRecords, qualityOf } from './experiment/summary.js';
 import { commonSettings, resultsTable, tuningTable, unitOf } from './experiment/tables.js';
 import { loadModel } from './model.js';
+import { checkOutputs } from './outputs.js';
 import { dopedPatterns } from './pattern.js';
 import { type Comparison, type ReportRun, renderPage, type Section } from './report.js';
-import { checkOutput } from './training.js';
 
 interface ReportArguments {
   out: string;
@@ -16,7 +16,11 @@ interface ReportArguments {
 
 /** One page of what the records in the folders say; records of parts of a grid together make the whole. */
 export async function reportRecords(folders: string[], { out, model, json }: ReportArguments): Promise<void> {
-  await checkOutput('out', out);
+  const models = model === undefined ? [] : [{ option: '--model', path: model }];
+  await checkOutputs(
+    [{ option: '--out', path: out }],
+    [...folders.map((path) => ({ option: '<folders...>', path, reads: isRecordFile })), ...models],
+  );
   const records = new Map<string, RunRecord>();
   for (const folder of folders) {
     const found = await readRecords(folder);

@@ -10,14 +10,15 @@ import type { Level, Rule } from '../text/tokens.js';
 import type { AnnealingOptions } from '../train/annealing.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
+import { claim, holderOf } from './experiment/claim.js';
 import { type IntentSource, intentTask } from './intents.js';
 import { languageModelTask, type TextSource } from './language-model.js';
 import { loadModel } from './model.js';
+import { naming } from './outputs.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
 import { resultTable } from './table.js';
 import {
-  checkOutput,
   type Outcome,
   type RunPlaces,
   type RunSource,
@@ -147,11 +148,12 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
   const { resume, checkpoint, checkpointEvery = 60, threads = 1 } = given;
   const watcher = new TerminalWatcher();
   process.on('SIGINT', watcher.interrupt);
+  const others = (['records', 'report'] as const).flatMap((name) => {
+    const path = given[name];
+    return path === undefined ? [] : [{ option: `--${name}`, path }];
+  });
+  let release = async () => {};
   try {
-    for (const name of ['records', 'report'] as const) {
-      const path = given[name];
-      if (path !== undefined) await checkOutput(name, path);
-    }
     let outcome: Outcome;
     if (resume !== undefined) {
       const other = Object.keys(given).find(
@@ -163,11 +165,14 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
           `--${flag} does not go with --resume: the run goes on with the settings it was started with`,
         );
       }
+      const folder = checkpoint ?? resume;
+      release = await claimFolder(folder);
       const places = (out: string) => ({
-        checkpoint: checkpoint ?? resume,
+        checkpoint: folder,
         checkpointEvery,
         threads,
         out: given.out ?? out,
+        others,
       });
       outcome = await resumeTraining(task, resume, places, watcher);
     } else {
@@ -176,8 +181,10 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
         checkpointEvery,
         threads,
         out: given.out ?? 'model.safetensors',
-        ...(checkpoint && { checkpoint }),
+        others,
+        ...(checkpoint !== undefined && { checkpoint }),
       };
+      if (checkpoint !== undefined) release = await claimFolder(checkpoint);
       outcome = await runTraining(task, source, options, places, watcher);
     }
     watcher.stop();
@@ -196,8 +203,16 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
     );
   } finally {
     watcher.stop();
+    await release();
     process.off('SIGINT', watcher.interrupt);
   }
+}
+
+/** Keeps other runs out of a checkpoint folder until the function that it returns is called. */
+async function claimFolder(folder: string): Promise<() => Promise<void>> {
+  const held = await naming('--checkpoint', claim(folder));
+  if (held) return held.release;
+  throw invalid('--checkpoint', folder, `a folder that no run works in; ${await holderOf(folder)} does`);
 }
 
 /** Shows progress on the terminal, and notes a Ctrl-C; a second one ends the process at once. */

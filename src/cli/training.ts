@@ -1,6 +1,6 @@
-import { mkdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { FileFormatError, InputError } from '../errors.js';
+import { realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FileFormatError, InputError, invalid } from '../errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
@@ -14,6 +14,7 @@ import type { TrainRecord } from '../train/records.js';
 import { Runtime } from '../wasm/runtime.js';
 import { whyNoThreads } from '../wasm/threads.js';
 import { loadHashedModel, loadModel, naming } from './model.js';
+import { checkOutputs, type Input, type Output } from './outputs.js';
 
 /** What a run reads, besides the options of the training itself. */
 export interface RunSource {
@@ -33,6 +34,8 @@ export interface Task<S extends RunSource, D, T extends Training, E> {
   /** Whether what a checkpoint holds, whose `data` is sound, tells the data. */
   isSource(source: Record<string, unknown>): boolean;
   read(source: S): Promise<D>;
+  /** The files that read() reads, or the folders that it looks for them in. */
+  inputs(data: string): Input[];
   vocabulary(data: D, source: S): Vocabulary;
   encode(data: D, source: S, vocabulary: Vocabulary): E;
   /** What it is trained on, in words. */
@@ -45,11 +48,13 @@ export interface Task<S extends RunSource, D, T extends Training, E> {
 }
 
 export interface RunPlaces {
-  /** Folder for checkpoints; none are written without it. */
+  /** Folder for checkpoints, which exists and belongs to this run; none are written without it. */
   checkpoint?: string;
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
+  /** What the command writes besides. */
+  others?: readonly Output[];
   /** That share the work; their number changes no bit of the result. */
   threads?: number;
   /** Leave the test text alone: this run only decides something. */
@@ -107,7 +112,7 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
   places: RunPlaces,
   watcher: RunWatcher,
 ): Promise<Outcome> {
-  await checkPlaces(places);
+  await checkPlaces(task, source, places);
   const data = await task.read(source);
   const runtime = await startRuntime(places, watcher);
   const from = source.from === undefined ? undefined : await loadModel(source.from, runtime);
@@ -149,7 +154,7 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
     return { ...checkpoint, run: checkRun(task, checkpoint.run) };
   });
   const chosen = places(run.out);
-  await checkPlaces(chosen, folder);
+  await checkPlaces(task, run, chosen, folder);
   const data = await task.read(run);
   const encoded = task.encode(data, run, vocabulary);
   const runtime = await startRuntime(chosen, watcher);
@@ -181,12 +186,18 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   const { out, checkpoint, checkpointEvery, withoutTest } = places;
   const measureTest = withoutTest ? undefined : task.test(training, data);
   training.onEvaluation = (share) => watcher.evaluating(share);
-  const save = async () => {
-    if (!checkpoint) return;
+  // Returns why there is no checkpoint: no reason to stop, since the disk may have room later, and that of --out has now.
+  const save = async (): Promise<string | undefined> => {
+    if (checkpoint === undefined) return undefined;
     training.checkFinite();
-    await writeFileAtomically(join(checkpoint, CHECKPOINT_FILE), encodeCheckpoint(training, { ...source, out }));
+    const bytes = encodeCheckpoint(training, { ...source, out });
+    try {
+      await writeFileAtomically(join(checkpoint, CHECKPOINT_FILE), bytes);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
   };
-  if (checkpoint) await makeFolder(checkpoint);
   watcher.announce(`${task.describe(training, data)}; ${describeMatrices(training)}`);
   if (!training.done) {
     const megabytes = Math.ceil(training.rehearse() / 2 ** 20);
@@ -199,27 +210,34 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   const speed = () => ((trainer.stepsDone - stepsBefore) * tokensPerStep) / seconds();
   let saved = seconds();
   let smooth: number | undefined; // the loss, smoothed for show
+  let failure: string | undefined; // of the last checkpoint
   while (!training.done) {
     const loss = training.step();
     smooth = smooth === undefined ? loss : 0.95 * smooth + 0.05 * loss;
     const { sparsity, stepsDone: done } = trainer;
     watcher.step({ done, total: totalSteps, tokensPerSecond: speed(), loss: smooth, sparsity });
     if (seconds() - saved >= checkpointEvery) {
-      await save();
+      const before = failure;
+      failure = await save();
+      if (failure !== before)
+        watcher.announce(failure ? `${failure}; training continues, and tries again` : 'checkpoints are written again');
       saved = seconds();
     }
     await new Promise(setImmediate); // lets a signal through
     if (watcher.interrupted() && !training.done) {
-      await save();
+      const where = `stopped at step ${done} of ${totalSteps}`;
+      failure = await save();
+      if (failure !== undefined) throw new Interrupted(`${where}; ${failure}; at most an older checkpoint is left`);
       throw new Interrupted(
-        checkpoint
-          ? `stopped at step ${done} of ${totalSteps}; go on with: dopant train ${training.task} --resume ${checkpoint}`
-          : `stopped at step ${done} of ${totalSteps}; without --checkpoint nothing was kept`,
+        checkpoint === undefined
+          ? `${where}; without --checkpoint nothing was kept`
+          : `${where}; go on with: dopant train ${training.task} --resume ${checkpoint}`,
       );
     }
   }
   training.checkFinite();
-  await save();
+  failure = await save();
+  if (failure !== undefined) watcher.announce(`${failure}; the model is complete without it`);
   const tokensPerSecond = trainer.stepsDone > stepsBefore ? speed() : 0;
   // The last epoch ended with the validation data.
   const { kind, step, epoch, ...valid } = training.records.findLast((record) => record.kind === 'valid')!;
@@ -266,29 +284,39 @@ function describeMatrices({ model: { architecture }, options }: Training): strin
 }
 
 /** A checkpoint is written over only by the run that it was taken up for, that in the folder `resumed`. */
-async function checkPlaces({ out, checkpoint }: RunPlaces, resumed?: string): Promise<void> {
-  await checkOutput('out', out);
-  if (!checkpoint || (resumed && resolve(checkpoint) === resolve(resumed))) return;
-  if (await hasCheckpoint(checkpoint)) {
-    throw new InputError(
-      `checkpoint: ${checkpoint} already holds a checkpoint; go on with it by --resume ${checkpoint}, or name another folder`,
+async function checkPlaces<S extends RunSource>(
+  task: { inputs(data: string): Input[] },
+  source: S,
+  { out, checkpoint, others = [] }: RunPlaces,
+  resumed?: string,
+): Promise<void> {
+  const goesOn = checkpoint !== undefined && resumed !== undefined && (await isSame(checkpoint, resumed));
+  if (checkpoint !== undefined && !goesOn && (await hasCheckpoint(checkpoint))) {
+    throw invalid(
+      '--checkpoint',
+      checkpoint,
+      `a folder without a checkpoint; --resume ${checkpoint} continues that run`,
     );
   }
+  const outputs = [{ option: '--out', path: out }, ...others];
+  if (checkpoint !== undefined) outputs.push({ option: '--checkpoint', path: join(checkpoint, CHECKPOINT_FILE) });
+  const inputs = inputsOf(task, source);
+  if (resumed !== undefined && !goesOn) inputs.push({ option: '--resume', path: join(resumed, CHECKPOINT_FILE) });
+  await checkOutputs(outputs, inputs);
 }
 
-/** Says at once, not after hours, that a result cannot be written. */
-export async function checkOutput(option: string, path: string): Promise<void> {
-  const folder = dirname(path);
-  if (!(await find(folder))?.isDirectory()) {
-    throw new InputError(`${option}: there is no folder ${folder} to write ${path} into`);
-  }
-  if ((await find(path))?.isDirectory()) throw new InputError(`${option}: ${path} is a folder; a file is wanted`);
+/** What a run reads. */
+export function inputsOf<S extends RunSource>(
+  { inputs }: { inputs(data: string): Input[] },
+  { data, from, teacher }: S,
+): Input[] {
+  const models = Object.entries({ from, teacher }).map(([name, path]) => ({ option: `--${name}`, path }));
+  return [...inputs(data), ...models.filter((input): input is Input => input.path !== undefined)];
 }
 
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true }).catch((cause: Error) => {
-    throw new InputError(`checkpoint: the folder ${path} cannot be made (${cause.message})`, { cause });
-  });
+async function isSame(a: string, b: string): Promise<boolean> {
+  const [real, other] = await Promise.all([a, b].map((path) => realpath(path).catch(() => path)));
+  return real === other;
 }
 
 const find = (path: string) => stat(path).catch(() => undefined);

@@ -3,7 +3,7 @@
 
 import * as childProcess from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -111,7 +111,10 @@ export function contents(folder: string): Record<string, string> {
   const names = readdirSync(folder, { recursive: true }).map(String).sort();
   const read = (name: string) => {
     const path = join(folder, name);
-    return statSync(path).isDirectory() ? 'a folder' : digest(path);
+    const found = lstatSync(path);
+    if (found.isFile()) return digest(path);
+    if (found.isSymbolicLink()) return `a link to ${readlinkSync(path)}`;
+    return found.isDirectory() ? 'a folder' : 'neither file nor folder';
   };
   return Object.fromEntries(names.map((name) => [name, read(name)]));
 }

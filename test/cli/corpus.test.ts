@@ -141,7 +141,7 @@ test('a folder without a text is refused', async ({ folder }) => {
 test('what cannot be read is refused by name', async ({ folder }) => {
   await writeFile(join(folder, 'a.txt'), prose('a'));
   await symlink(join(folder, 'gone'), join(folder, 'b.txt'));
-  await refused(folder, /b\.txt cannot be read/);
+  await refused(folder, /cannot read .*b\.txt/);
   await refused('nul\0byte', /cannot be read/);
 });
 

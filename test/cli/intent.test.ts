@@ -144,7 +144,11 @@ test('data that will not do are refused by name', async () => {
   await refuse(2, /data: model\.json is a file; give a folder/, SMALL.replace('--data data', '--data model.json'));
   await refuse(2, /data: no-train has no folder train/, spoiled('no-train', 'train'));
   await refuse(2, /data: no-valid has no folder valid/, spoiled('no-valid', 'valid'));
-  await refuse(2, /data: no-label\/train\/label cannot be read \(ENOENT/, spoiled('no-label', 'train/label'));
+  await refuse(
+    2,
+    /data: cannot read no-label\/train\/label: there is no such file/,
+    spoiled('no-label', 'train/label'),
+  );
   await refuse(2, /data: empty\/valid\/seq\.in is empty/, spoiled('empty', 'valid/seq.in', ''));
   await refuse(
     2,

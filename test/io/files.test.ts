@@ -1,12 +1,15 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import fs, { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InputError } from '../../src/errors.js';
-import { readFileBytes, writeFileAtomically } from '../../src/io/files.js';
+import { checkWritable, readFileBytes, writeFileAtomically } from '../../src/io/files.js';
+import { thisProcess } from '../../src/io/process.js';
 
 let folder = '';
 test.before.each(async () => {
@@ -107,9 +110,19 @@ test('a failure half-way leaves the old file and no temporary one', async () => 
 });
 
 test('a rename that fails leaves no temporary file', async () => {
-  // Longer than any file system allows, so that only the last step fails.
-  const path = join(folder, 'n'.repeat(300));
-  await refused(writeFileAtomically(path, 'x'), 'the name is too long');
+  const path = join(folder, 'a.bin');
+  const { rename } = fs;
+  fs.rename = () => Promise.reject(Object.assign(new Error('busy'), { code: 'EBUSY' }));
+  syncBuiltinESMExports();
+  try {
+    await writeFileAtomically(path, 'x').then(
+      () => assert.unreachable('should have failed'),
+      (error: Error) => assert.is(error.message, `cannot write ${path}: busy`),
+    );
+  } finally {
+    fs.rename = rename;
+    syncBuiltinESMExports();
+  }
   assert.equal(await readdir(folder), []);
 });
 
@@ -123,6 +136,120 @@ test('a link is written through, and permissions stay', async () => {
   assert.is(await readFile(path, 'utf8'), 'new');
   assert.is((await stat(path)).mode & 0o777, 0o600);
   assert.equal((await readdir(folder)).sort(), ['a.bin', 'link']);
+});
+
+/** The name of the temporary file of a write, seen at its rename, which is the last step but for the folder's sync. */
+async function temporaryOf(path: string): Promise<string> {
+  const { rename } = fs;
+  let seen = '';
+  fs.rename = (from, to) => {
+    seen = basename(String(from));
+    return rename(from, to);
+  };
+  syncBuiltinESMExports();
+  try {
+    await writeFileAtomically(path, 'x');
+  } finally {
+    fs.rename = rename;
+    syncBuiltinESMExports();
+  }
+  return seen;
+}
+
+test('what a killed process left is removed at the next write of that file, and nothing else', async () => {
+  const child = spawn(process.execPath, ['--version']);
+  await once(child, 'close');
+  const path = join(folder, 'a.bin');
+  const temporary = await temporaryOf(path);
+  assert.ok(temporary.startsWith('.a.bin.') && temporary.endsWith('.tmp'), temporary);
+  assert.ok(temporary.includes(`${process.pid}`));
+  const of = (pid: number, target = 'a.bin') =>
+    temporary.replace('a.bin', target).replace(`.${process.pid}-`, `.${pid}-`);
+  const dead = of(child.pid!);
+  const elsewhere = dead.replace(/-[0-9a-f]{8}(-[0-9a-f]{8}\.tmp)$/, '-00000000$1');
+  assert.is.not(elsewhere, dead);
+  const kept = [temporary, of(child.pid!, 'b.bin'), of(child.pid!, 'a.bin.b'), of(child.pid!, 'a'), elsewhere];
+  kept.push(`${dead}.txt`, '.a.bin.tmp', '.a.bin.1.tmp');
+  const gone = [dead];
+  // Only Linux tells that this number was another process's.
+  if (thisProcess.start) gone.push(temporary.replace(`-${thisProcess.start}-`, '-1-'));
+  for (const name of [...kept, ...gone]) await writeFile(join(folder, name), 'half');
+  await writeFileAtomically(path, 'new');
+  assert.equal((await readdir(folder)).sort(), ['a.bin', ...kept].sort());
+  // What another machine left, long ago.
+  const old = new Date(Date.now() - 86_400_000);
+  await utimes(join(folder, elsewhere), old, old);
+  await checkWritable(path);
+  assert.equal((await readdir(folder)).sort(), ['a.bin', ...kept.filter((name) => name !== elsewhere)].sort());
+  assert.is(await readFile(path, 'utf8'), 'new');
+});
+
+test('a name as long as there can be is written, with a temporary one that is no longer', async () => {
+  const path = join(folder, 'ü'.repeat(127));
+  assert.ok(Buffer.byteLength(await temporaryOf(path)) <= 143, 'the least that a file system allows');
+  assert.is(await readFile(path, 'utf8'), 'x');
+});
+
+test('the folder is synchronised after the rename, the file before', async () => {
+  const { open, rename } = fs;
+  const done: string[] = [];
+  fs.open = async (path, ...rest) => {
+    const handle = await open(path, ...rest);
+    const sync = handle.sync.bind(handle);
+    handle.sync = () => {
+      done.push(String(path) === folder ? 'folder' : 'file');
+      return sync();
+    };
+    return handle;
+  };
+  fs.rename = (from, to) => {
+    done.push('rename');
+    return rename(from, to);
+  };
+  syncBuiltinESMExports();
+  try {
+    await writeFileAtomically(join(folder, 'a.bin'), 'x');
+  } finally {
+    Object.assign(fs, { open, rename });
+    syncBuiltinESMExports();
+  }
+  assert.equal(done, ['file', 'rename', 'folder']);
+});
+
+test('a trial finds what a write would, and changes nothing', async () => {
+  const path = join(folder, 'a.bin');
+  await checkWritable(path);
+  assert.equal(await readdir(folder), []);
+  await writeFile(path, 'old');
+  await utimes(path, 1, 1);
+  await checkWritable(path);
+  assert.is(await readFile(path, 'utf8'), 'old');
+  assert.is((await stat(path)).mtimeMs, 1000);
+  await symlink('nowhere', join(folder, 'link'));
+  await chmod(path, 0o400);
+  for (const [name, reason] of [
+    ['', 'the name is empty'],
+    ['missing/a.bin', 'does not exist'],
+    ['a.bin/a.bin', 'is not a folder'],
+    ['new/', 'it names a folder'],
+    ['n'.repeat(300), 'the name is too long'],
+    ['link', 'it is a link to nowhere'],
+    ['a.bin', 'it is read-only'],
+    ['.', 'it is a folder'],
+  ]) {
+    const bad = name && `${folder}/${name}`;
+    await refused(checkWritable(bad), `cannot write ${bad}: `, reason);
+    await refused(writeFileAtomically(bad, 'new'), `cannot write ${bad}: `, reason);
+  }
+  assert.equal((await readdir(folder)).sort(), ['a.bin', 'link']);
+});
+
+test('what is no regular file is not opened to be read', async () => {
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const path of [pipe, '/dev/null', '/dev/zero', '/dev/tty']) {
+    await refused(readFileBytes(path), `cannot read ${path}: it is not a regular file`);
+  }
 });
 
 test('reading says what is wrong with the path', async () => {

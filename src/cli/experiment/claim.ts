@@ -1,31 +1,43 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { link, lstat, open, readFile, rm, rmdir, utimes } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { InputError } from '../../errors.js';
+import { explained, makeFolder, writeTemporary } from '../../io/files.js';
+import { isRunning, type ProcessId, thisProcess } from '../../io/process.js';
+import { isObject } from '../../values.js';
 
-// Several processes, on several machines, may work on one folder: who works on a run holds a file in its scratch folder,
-// and touches it as long as it lives. What goes wrong beyond that costs time, not truth: records are written whole.
+// Several processes, on several machines, may work on one folder of records or checkpoints: who works in a folder holds a
+// file there, and touches it as long as it lives.
 
 const BEAT_MS = 30_000;
 const STALE_MS = 10 * BEAT_MS;
-const WRITING_MS = 2000;
 
-/** Process numbers come again, in containers soon. */
-const OWNER = randomUUID();
+/** The name of that file: nobody's own is called so. */
+export const CLAIM_FILE = '.claim';
 
 export interface Claim {
   release(): Promise<void>;
 }
 
-/** Claims a run's scratch folder, which is made; undefined when someone else is at work there. */
+interface Holder extends ProcessId {
+  /** This claim among all. */
+  owner: string;
+}
+
+/** Claims a folder, which is made if it is not there; undefined when someone else is at work there. */
 export async function claim(folder: string): Promise<Claim | undefined> {
-  const path = join(folder, 'claim');
-  await mkdir(folder, { recursive: true });
-  if (!(await create(path))) {
-    if (!(await isAbandoned(path))) return undefined;
-    await rm(path, { force: true });
-    if (!(await create(path))) return undefined;
-  }
+  const path = join(folder, CLAIM_FILE);
+  const mine: Holder = { ...thisProcess, owner: randomUUID() };
+  let made: string | undefined;
+  const attempt = async () => {
+    made = (await makeFolder(folder)) ?? made;
+    return acquire(path, JSON.stringify(mine)).catch((cause) => {
+      throw explained('write', path, cause);
+    });
+  };
+  // Whoever was here may just have removed the folder.
+  const won = await attempt().catch((error) => (codeOf(error.cause) === 'ENOENT' ? attempt() : Promise.reject(error)));
+  if (!won) return undefined;
   const timer = setInterval(() => {
     const now = new Date();
     utimes(path, now, now).catch(() => {});
@@ -34,43 +46,98 @@ export async function claim(folder: string): Promise<Claim | undefined> {
   return {
     async release() {
       clearInterval(timer);
-      await rm(path, { force: true });
+      const now = await read(path).catch(() => undefined);
+      if (now?.holder?.owner === mine.owner) await rm(path, { force: true });
+      if (made !== undefined) await removeEmpty(folder, made);
     },
   };
 }
 
-async function create(path: string): Promise<boolean> {
+/** Who is at work in a folder, in words. */
+export async function holderOf(folder: string): Promise<string> {
+  const { holder } = (await read(join(folder, CLAIM_FILE)).catch(() => undefined)) ?? {};
+  if (!holder) return 'another process';
+  return `process ${holder.pid}${holder.host === thisProcess.host ? '' : ` on ${holder.host}`}`;
+}
+
+/** Creates the file, in the place of one whose process is gone; false where its process works. */
+async function acquire(path: string, text: string): Promise<boolean> {
+  while (!(await create(path, text))) {
+    const state = await stateOf(path);
+    if (state === 'held') return false;
+    if (state === 'free') continue;
+    // Of those who find it abandoned, one at a time may remove it: who holds this file, which is claimed by the same rule.
+    const guard = `${path}.next`;
+    if (await acquire(guard, text)) {
+      // Another may have replaced it meanwhile.
+      if ((await stateOf(path)) === 'abandoned') await rm(path, { force: true });
+      await rm(guard, { force: true });
+    } else {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+  return true;
+}
+
+/** False where there is such a file. It is whole from the first moment on. */
+async function create(path: string, text: string): Promise<boolean> {
   try {
-    const file = await open(path, 'wx');
-    await file.writeFile(JSON.stringify({ host: hostname(), pid: process.pid, owner: OWNER }));
-    await file.close();
+    const temporary = await writeTemporary(path, text);
+    try {
+      await link(temporary, path).catch(async (error) => {
+        if (codeOf(error) === 'EEXIST') throw error;
+        // Some file systems have no links.
+        const file = await open(path, 'wx');
+        await file.writeFile(text).finally(() => file.close());
+      });
+    } finally {
+      await rm(temporary, { force: true });
+    }
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (codeOf(error) === 'EEXIST') return false;
     throw error;
   }
 }
 
-async function isAbandoned(path: string): Promise<boolean> {
+/** Abandoned: the process is gone, or has been silent for long, or the file names none. */
+async function stateOf(path: string): Promise<'free' | 'held' | 'abandoned'> {
+  const found = await read(path);
+  if (!found) return 'free';
+  const held = found.holder && (isRunning(found.holder) ?? found.age < STALE_MS);
+  return held ? 'held' : 'abandoned';
+}
+
+/** What a claim says and the milliseconds since it was touched; undefined where there is none. */
+async function read(path: string): Promise<{ holder: Holder | undefined; age: number } | undefined> {
   try {
-    const age = Date.now() - (await stat(path)).mtimeMs;
-    if (age > STALE_MS) return true;
-    const text = await readFile(path, 'utf8');
-    // Its owner was about to write it, and may have been killed there.
-    if (text === '') return age > WRITING_MS;
-    const { host, pid, owner } = JSON.parse(text);
-    return host === hostname() && (pid === process.pid ? owner !== OWNER : !isAlive(pid));
-  } catch {
-    // Just gone: the next look will tell.
-    return false;
+    const found = await lstat(path);
+    if (found.isDirectory()) throw new InputError('it is a folder');
+    const text = found.isFile() ? await readFile(path, 'utf8') : '';
+    return { holder: parse(text), age: Date.now() - found.mtimeMs };
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
-function isAlive(pid: number): boolean {
+function parse(text: string): Holder | undefined {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    const value: unknown = JSON.parse(text);
+    if (!isObject(value)) return undefined;
+    const { host, pid, start, owner } = value;
+    if (typeof host !== 'string' || typeof pid !== 'number' || typeof owner !== 'string') return undefined;
+    return { host, pid, owner, ...(typeof start === 'string' && { start }) };
+  } catch {
+    return undefined;
   }
 }
+
+/** Removes folders that were made for a claim and are still empty, from the innermost to `outermost`. */
+async function removeEmpty(folder: string, outermost: string): Promise<void> {
+  try {
+    for (let path = resolve(folder); path.startsWith(resolve(outermost)); path = dirname(path)) await rmdir(path);
+  } catch {}
+}
+
+const codeOf = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code;

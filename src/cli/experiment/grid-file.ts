@@ -6,7 +6,7 @@ import { type Grid, parseGrid } from './grid.js';
 /** The grid of a file. Errors in what it says are told with its name. */
 export async function readGrid(file: string): Promise<Grid> {
   const value = await readJson(file);
-  return naming(file, () => parseGrid(value));
+  return namingFile(file, () => parseGrid(value));
 }
 
 /** A file that extends another has all of its fields but the cells, and its own before them. */
@@ -27,7 +27,7 @@ async function readJson(file: string, within: readonly string[] = []): Promise<u
   return { ...inherited, ...own };
 }
 
-export function naming<T>(file: string, read: () => T): T {
+export function namingFile<T>(file: string, read: () => T): T {
   try {
     return read();
   } catch (error) {

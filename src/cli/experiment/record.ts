@@ -63,7 +63,8 @@ export interface Timing {
   cpu: string;
 }
 
-const FILE = /^[\w.+-]+\.json$/;
+/** Whether a file of a folder of records is one. */
+export const isRecordFile = (name: string) => /^[\w+-][\w.+-]*\.json$/.test(name);
 
 /** The records of a folder by name; none where there is no such folder. */
 export async function readRecords(folder: string): Promise<Map<string, RunRecord>> {
@@ -73,7 +74,7 @@ export async function readRecords(folder: string): Promise<Map<string, RunRecord
   });
   const records = new Map<string, RunRecord>();
   for (const entry of entries.sort()) {
-    if (!FILE.test(entry) || entry.startsWith('.')) continue;
+    if (!isRecordFile(entry)) continue;
     const record = await readRecord(folder, entry.slice(0, -'.json'.length));
     records.set(record.name, record);
   }

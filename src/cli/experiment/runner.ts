@@ -208,9 +208,12 @@ export class Runner {
   }
 
   private scratch(name: string): string {
-    return join(this.options.folder, '.scratch', name);
+    return scratchOf(this.options.folder, name);
   }
 }
+
+/** The folder of a run's checkpoint and model, beside the records. */
+export const scratchOf = (folder: string, name: string) => join(folder, '.scratch', name);
 
 type FinalMessage = Exclude<ExperimentMessage, { kind: 'step' }>;
 

@@ -11,10 +11,12 @@ import type { TrainRecord } from '../../train/records.js';
 import { Runtime } from '../../wasm/runtime.js';
 import { encodeExamples, intentTask } from '../intents.js';
 import { encodeTexts, languageModelTask } from '../language-model.js';
+import type { Input } from '../outputs.js';
 import { timeSentence, timeSteps } from '../timing.js';
 import { startIntent, startLm } from '../train.js';
 import {
   hasCheckpoint,
+  inputsOf,
   type RunSource,
   type RunWatcher,
   resumeTraining,
@@ -25,8 +27,8 @@ import type { Quality, RunResult, Timing } from './record.js';
 
 /** What an experiment asks of a task. `given` are the options of `dopant train TASK`, as Commander gives them. */
 export interface Task {
-  /** Throws InputError for options that make no training; says what one costs. */
-  check(given: Given): Promise<Cost>;
+  /** Throws InputError for options that make no training; returns what one costs, and what it reads. */
+  check(given: Given): Promise<{ cost: Cost; inputs: Input[] }>;
   /** Trains, or goes on where the folder's checkpoint is, and leaves the model in the folder. */
   train(given: Given, folder: string, watcher: RunWatcher): Promise<Outcome>;
   /** The quality of that model on the test split; undefined where there is none. */
@@ -82,7 +84,8 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       task.test(training, data);
       const matrices = training.model.operators();
       const weights = matrices.reduce((sum, [, { M, N }]) => sum + M * N, 0);
-      return { weights, tokens: Math.round(training.tokensPerStep * training.totalSteps) };
+      const tokens = Math.round(training.tokensPerStep * training.totalSteps);
+      return { cost: { weights, tokens }, inputs: inputsOf(task, source) };
     },
 
     async train(given, folder, watcher) {
