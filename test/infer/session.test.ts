@@ -106,6 +106,25 @@ test('many sessions over one plan do not mix, and a state can be kept and set', 
   assert.ok(kept.some((value) => value !== 0));
 });
 
+test('a state that is set in the middle takes the place of the one in use', () => {
+  const plan = loadSync(encodeLanguageModel(makeModel('doped-kron', 12)));
+  const session = plan.session();
+  const first = [...session.next(1)];
+  const kept = session.state;
+  const second = [...session.next(2)];
+  session.next(3);
+  session.state = kept;
+  assert.equal([...session.next(2)], second);
+  session.state = new Float32Array(kept.length);
+  assert.equal([...session.next(1)], first);
+  session.reset();
+  assert.equal([...session.next(1)], first);
+  // Neither is what was given, nor what was taken out, the state itself.
+  session.state.fill(9);
+  kept.fill(9);
+  assert.equal([...session.next(2)], second);
+});
+
 test('run() gives what step() gives, one vector after another', () => {
   const plan = loadSync(encodeLanguageModel(makeModel('doped-lmf', 10)));
   const sequence = Float32Array.from({ length: 50 }, (_, i) => Math.fround(Math.sin(i)));

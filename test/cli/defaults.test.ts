@@ -1,0 +1,72 @@
+// Defaults are written twice, for the program and for its users: in code, and in words in --help.
+
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { defaultIntentOptions } from '../../src/tasks/intent.js';
+import { defaultOptions } from '../../src/tasks/language-model.js';
+import type { TrainingOptions } from '../../src/tasks/training.js';
+import { makeFolder, succeed } from './command.js';
+
+const folder = makeFolder();
+
+/** The numbers and names that --help gives as an option's defaults, in the order of its words. */
+async function defaultsOf(command: string): Promise<Map<string, (number | string)[]>> {
+  const { stdout } = await succeed(folder, `${command} --help`);
+  // Long descriptions are broken into lines.
+  const options = stdout.replace(/\n {10,}/g, ' ').matchAll(/^ +--([a-z-]+)(.*)$/gm);
+  return new Map(
+    [...options].flatMap(([, name, text]) => {
+      const [, words] = /\(default: (.*)\)/.exec(text) ?? [];
+      const values = words?.match(/\d+(?:\.\d+)?|global|matrix|doped-kron|dense/g) ?? [];
+      return values.length > 0 ? [[name, values.map((value) => (/^\d/.test(value) ? Number(value) : value))]] : [];
+    }),
+  );
+}
+
+/** What every training has by default, where `list` are its options under each of its conditions, adam before sgd. */
+function common(list: readonly TrainingOptions[]): Record<string, unknown[]> {
+  const each = (value: (options: TrainingOptions) => unknown[]) => list.flatMap(value);
+  const [adam] = list;
+  const sgd = list.at(-1)!;
+  assert.equal(adam.schedule, { kind: 'cosine' });
+  assert.is(adam.optimizer, 'adam');
+  assert.equal(adam.coMatrixDropout, { structure: 0, dopants: 0, hold: false, until: 1 });
+  assert.is(adam.alternate, 0);
+  const { schedule } = sgd;
+  return {
+    hidden: [adam.hidden],
+    layers: [adam.layers],
+    method: [adam.method],
+    compression: [adam.compression],
+    cmr: [adam.coMatrixDropout.structure],
+    'cmr-until': [adam.coMatrixDropout.until],
+    lr: each(({ learningRate }) => [learningRate]),
+    dropout: each(({ dropout }) => [dropout]).slice(0, -1),
+    batch: [adam.batch],
+    epochs: each(({ epochs }) => [epochs]).slice(0, -1),
+    seed: [adam.seed],
+    clip: [adam.clip],
+    decay: schedule.kind === 'decay' ? [schedule.after, schedule.by] : [],
+    anneal: [adam.annealing.start, adam.annealing.end],
+    'prune-every': [adam.annealing.every],
+    threshold: [adam.annealing.threshold],
+    'free-rate': each(({ freeRate: { scale, power } }) => [scale, power]),
+    'structure-share': [adam.structureShare],
+  };
+}
+
+test('train lm --help names the defaults that it has', async () => {
+  const told = await defaultsOf('train lm');
+  const [words, characters, sgd] = [defaultOptions('word'), defaultOptions('char'), defaultOptions('word', 'sgd')];
+  const wanted = { ...common([words, characters, sgd]), bptt: [words.bptt, characters.bptt] };
+  for (const [name, values] of Object.entries(wanted)) assert.equal(told.get(name), values, name);
+});
+
+test('train intent --help names the defaults that it has', async () => {
+  const told = await defaultsOf('train intent');
+  const [adam, sgd] = [defaultIntentOptions(), defaultIntentOptions('sgd')];
+  const wanted = { ...common([adam, sgd]), embedding: [adam.embedding] };
+  for (const [name, values] of Object.entries(wanted)) assert.equal(told.get(name), values, name);
+});
+
+test.run();
