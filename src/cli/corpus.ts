@@ -71,10 +71,10 @@ async function loadAddresses(): Promise<{ text: string }[]> {
 function splitFiles(data: string, texts: readonly string[], level: Level): Splits<string[]> {
   const splits = splitTexts(texts, level);
   if (Object.values(splits).every((split) => split.length > 0)) return splits;
-  const noun = level === 'char' ? 'characters' : 'words';
+  const noun = level === 'char' ? 'character' : 'word';
   const units = texts.reduce((sum, text) => sum + countUnits(text, level), 0);
   throw new InputError(
-    `data: got ${units} ${noun} in ${data}; expected at least ${FEWEST_UNITS}, to split them into training, validation and test`,
+    `data: got ${units} ${noun}${units === 1 ? '' : 's'} in ${data}; expected at least ${FEWEST_UNITS}, to split them into training, validation and test`,
   );
 }
 
