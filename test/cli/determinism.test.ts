@@ -158,7 +158,7 @@ test('another text than the run began with is refused', async () => {
   writeFileSync(path('text.txt'), makeText(4000, 2));
   await refused('train lm --resume moved', /data: the text is not the one that the checkpoint was trained on/);
   rmSync(path('text.txt'));
-  await refused('train lm --resume moved', /data: no such file or folder: 'text\.txt'/);
+  await refused('train lm --resume moved', /--data: got 'text\.txt', which does not exist/);
   cpSync(path('kept.txt'), path('text.txt'));
   await succeed(folder, 'train lm --resume moved');
   assert.is(bytes('moved.out'), bytes('kron.safetensors'));

@@ -214,7 +214,7 @@ test('what is wrong is refused before anything starts, with its place', async ()
     [{ ...grid, cells: [{ method: 'dense', with: { level: 'line' } }] }, '', /level: "line" was given.*word, char/],
     [{ ...grid, cells: [{ method: 'lmf', compression: 1000 }] }, '', /cell 'lmf 1000x': compression.*nearest possible/],
     [{ ...grid, cells: [{ method: 'doped' }] }, '', /unknown method 'doped'/],
-    [{ ...grid, settings: { ...settings, data: 'none.txt' } }, '', /no such file or folder: 'none.txt'/],
+    [{ ...grid, settings: { ...settings, data: 'none.txt' } }, '', /--data: got 'none.txt', which does not exist/],
     [{ ...grid, settings: { ...settings, vocab: 99999 } }, '', /vocab: got 99999; expected at most/],
     [{ ...grid, settings: { ...settings, batch: 999 } }, '', /the training text has \d+ tokens, fewer than one batch/],
     [{ ...grid, tune: { lr: [0.1, -1] } }, '', /cell 'dense': lr: -1 was given; it must be a positive number/],

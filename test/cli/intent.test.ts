@@ -77,7 +77,7 @@ test('without --json the results are for people', async () => {
 test('where there is no test folder, valid is evaluated, and that is said', async () => {
   const line = SMALL.replace('--data data', '--data untested');
   const { stderr, stdout } = await succeed(folder, `${line} --out untested.safetensors --json`);
-  assert.match(stderr, /no test folder: valid is what is evaluated/);
+  assert.match(stderr, /no test folder: valid will be evaluated/);
   assert.not.ok('test' in JSON.parse(stdout));
   const evaluated = await succeed(folder, 'eval untested.safetensors --data untested --json');
   assert.match(evaluated.stderr, /untested has no folder test: valid is what is evaluated/);
@@ -138,26 +138,30 @@ test('data that will not do are refused by name', async () => {
   await refuse(2, /--data is missing: a folder with the folders train, valid/, 'train intent');
   await refuse(
     2,
-    /data: no such file or folder: 'nowhere'; give a folder with/,
+    /--data: got 'nowhere', which does not exist; expected a folder with/,
     SMALL.replace('--data data', '--data nowhere'),
   );
-  await refuse(2, /data: model\.json is a file; give a folder/, SMALL.replace('--data data', '--data model.json'));
-  await refuse(2, /data: no-train has no folder train/, spoiled('no-train', 'train'));
-  await refuse(2, /data: no-valid has no folder valid/, spoiled('no-valid', 'valid'));
+  await refuse(
+    2,
+    /--data: got model\.json, a file; expected a folder/,
+    SMALL.replace('--data data', '--data model.json'),
+  );
+  await refuse(2, /--data: got no-train without a folder train/, spoiled('no-train', 'train'));
+  await refuse(2, /--data: got no-valid without a folder valid/, spoiled('no-valid', 'valid'));
   await refuse(
     2,
     /data: cannot read no-label\/train\/label: there is no such file/,
     spoiled('no-label', 'train/label'),
   );
-  await refuse(2, /data: empty\/valid\/seq\.in is empty/, spoiled('empty', 'valid/seq.in', ''));
+  await refuse(2, /--data: got empty\/valid\/seq\.in, which is empty/, spoiled('empty', 'valid/seq.in', ''));
   await refuse(
     2,
-    /data: uneven\/train has 60 lines in seq\.in and 1 in label/,
+    /--data: got 60 lines in seq\.in and 1 in label of uneven\/train/,
     spoiled('uneven', 'train/label', 'book\n'),
   );
   await refuse(
     2,
-    /data: line 2 of gap\/valid\/label is empty/,
+    /--data: got an empty line 2 in gap\/valid\/label/,
     spoiled('gap', 'valid/label', `book\n\n${'book\n'.repeat(18)}`),
   );
   await refuse(2, /all examples are of one intent, 'book'/, spoiled('alike', 'train/label', 'book\n'.repeat(60)));
