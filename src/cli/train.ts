@@ -17,6 +17,7 @@ import { loadModel } from './model.js';
 import { naming } from './outputs.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
+import { StopSignals } from './stopping.js';
 import { resultTable } from './table.js';
 import {
   type Outcome,
@@ -147,7 +148,6 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
 ): Promise<void> {
   const { resume, checkpoint, checkpointEvery = 60, threads = 1 } = given;
   const watcher = new TerminalWatcher();
-  process.on('SIGINT', watcher.interrupt);
   const others = (['records', 'report'] as const).flatMap((name) => {
     const path = given[name];
     return path === undefined ? [] : [{ option: `--${name}`, path }];
@@ -188,23 +188,31 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
       outcome = await runTraining(task, source, options, places, watcher);
     }
     watcher.stop();
-    const { result, records } = outcome;
+    const { result, records, problems } = outcome;
     const table = resultTable([result]);
-    if (given.records) await writeFileAtomically(given.records, `${JSON.stringify(records)}\n`);
-    if (given.report) {
+    const write = async (path: string | undefined, content: () => string) => {
+      try {
+        if (path !== undefined) await writeFileAtomically(path, content());
+      } catch (error) {
+        problems.push(error as Error);
+      }
+    };
+    await write(given.records, () => `${JSON.stringify(records)}\n`);
+    await write(given.report, () => {
       const runs = [{ name: result.method, records }];
       const subtitle = `seed ${result.seed}, ${formatDuration(Math.round(result.seconds))}`;
-      await writeFileAtomically(given.report, renderReport({ title: result.out, subtitle, table, samples: [], runs }));
-    }
+      return renderReport({ title: result.out, subtitle, table, samples: [], runs });
+    });
     process.stdout.write(
       given.json
         ? `${JSON.stringify(result)}\n`
         : `${table.columns.map((column, i) => `${column}: ${table.rows[0][i]}`).join('\n')}\nwritten to ${result.out}\n`,
     );
+    if (problems.length) throw new AggregateError(problems);
   } finally {
     watcher.stop();
     await release();
-    process.off('SIGINT', watcher.interrupt);
+    watcher.signals.close();
   }
 }
 
@@ -215,16 +223,12 @@ async function claimFolder(folder: string): Promise<() => Promise<void>> {
   throw invalid('--checkpoint', folder, `a folder that no run works in; ${await holderOf(folder)} does`);
 }
 
-/** Shows progress on the terminal, and notes a Ctrl-C; a second one ends the process at once. */
+/** Shows progress on the terminal, and listens for signals. */
 class TerminalWatcher {
+  readonly signals = new StopSignals();
+  readonly interrupted = this.signals.interrupted;
   private progress: Progress | undefined;
   private done = 0;
-  private wanted = false;
-
-  readonly interrupt = () => {
-    if (this.wanted) process.exit(1);
-    this.wanted = true;
-  };
 
   announce(text: string): void {
     process.stderr.write(`${text}\n`);
@@ -238,10 +242,6 @@ class TerminalWatcher {
 
   evaluating(share: number): void {
     this.progress?.update(this.done, `evaluating, ${Math.floor(100 * share)}%`);
-  }
-
-  interrupted(): boolean {
-    return this.wanted;
   }
 
   stop(): void {

@@ -86,7 +86,7 @@ test('train prints one object of the promised form, and tells on stderr what it 
 });
 
 test('something is learned: less perplexity than a draw among all words has', () => {
-  for (const { perplexity } of [trained.valid, trained.test!]) {
+  for (const perplexity of [trained.valid.perplexity, trained.test.perplexity!]) {
     assert.ok(perplexity >= 1 && perplexity < vocabulary.size, `${perplexity}`);
   }
 });
@@ -110,7 +110,7 @@ test('eval gives the perplexities that train gave, whatever batches it was train
     assert.equal(typesOf(got), { split: 'string', perplexity: 'number', bitsPerToken: 'number', tokens: 'number' });
     assert.is(got.split, split);
     assert.is(got.tokens, tokens[split].length - 1);
-    const { perplexity } = trained[split]!;
+    const perplexity = trained[split].perplexity!;
     assert.ok(Math.abs(got.perplexity / perplexity - 1) <= ROUNDING, `${got.perplexity}, ${perplexity} when trained`);
     assert.ok(Math.abs(2 ** got.bitsPerToken / got.perplexity - 1) <= 8 * Number.EPSILON * got.bitsPerToken);
   }
