@@ -12,6 +12,7 @@ import { renderReport } from './report.js';
 import { Interrupted, StopSignals } from './stopping.js';
 import { formatTable, resultTable, transpose } from './table.js';
 import { timeSteps } from './timing.js';
+import { claimFolder } from './train.js';
 import type { StepReport } from './training.js';
 
 const COMPRESSION = 25;
@@ -62,13 +63,15 @@ export async function demo(folder: string): Promise<void> {
 
 /** Trains all side by side. After a stop the trainings go on where they were. */
 async function trainAll(folder: string, files: readonly string[]) {
-  const checkpoint = (method: Method) => join(folder, `${method}.checkpoint`);
+  const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
+  const release = await claimFolder('[folder]', folder);
   const signals = new StopSignals();
   const show = progressBars();
   try {
+    for (const checkpoint of checkpoints) await makeFolder(checkpoint);
     const ends = METHODS.map(async (method, i) => {
       const options = { ...defaultOptions('word'), ...SETTINGS, method, compression: COMPRESSION };
-      const places = { checkpoint: checkpoint(method), checkpointEvery: 60, out: files[i] };
+      const places = { checkpoint: checkpoints[i], checkpointEvery: 60, out: files[i] };
       try {
         return await runJob({ source: SOURCE, options, places, stop: signals.flag }, (report) =>
           show.update(i, report),
@@ -83,11 +86,12 @@ async function trainAll(folder: string, files: readonly string[]) {
     // One that stopped because another failed says less than that one.
     if (failed.length) throw failed.find((error) => !(error instanceof Interrupted)) ?? failed[0];
     const outcomes = await Promise.all(ends);
-    for (const method of METHODS) await rm(checkpoint(method), { recursive: true });
+    for (const checkpoint of checkpoints) await rm(checkpoint, { recursive: true });
     return outcomes;
   } finally {
     show.stop();
     signals.close();
+    await release();
   }
 }
 

@@ -166,7 +166,7 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
         );
       }
       const folder = checkpoint ?? resume;
-      release = await claimFolder(folder);
+      release = await claimFolder('--checkpoint', folder);
       const places = (out: string) => ({
         checkpoint: folder,
         checkpointEvery,
@@ -184,7 +184,7 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
         others,
         ...(checkpoint !== undefined && { checkpoint }),
       };
-      if (checkpoint !== undefined) release = await claimFolder(checkpoint);
+      if (checkpoint !== undefined) release = await claimFolder('--checkpoint', checkpoint);
       outcome = await runTraining(task, source, options, places, watcher);
     }
     watcher.stop();
@@ -216,11 +216,11 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
   }
 }
 
-/** Keeps other runs out of a checkpoint folder until the function that it returns is called. */
-async function claimFolder(folder: string): Promise<() => Promise<void>> {
-  const held = await naming('--checkpoint', claim(folder));
+/** Keeps other runs out of a folder, which `option` names, until the function that it returns is called. */
+export async function claimFolder(option: string, folder: string): Promise<() => Promise<void>> {
+  const held = await naming(option, claim(folder));
   if (held) return held.release;
-  throw invalid('--checkpoint', folder, `a folder that no run works in; ${await holderOf(folder)} does`);
+  throw invalid(option, folder, `a folder that no run works in; ${await holderOf(folder)} does`);
 }
 
 /** Shows progress on the terminal, and listens for signals. */
