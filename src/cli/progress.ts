@@ -96,7 +96,9 @@ export function startJobs(jobs: number, total: number): JobsProgress {
     let all = 0;
     let remaining = '?';
     const timer = setInterval(() => {
-      process.stderr.write(`${percent(all / total)}, ${remaining} left | ${latest.filter(Boolean).join('; ')}\n`);
+      process.stderr.write(
+        `${percent(total ? all / total : 1)}, ${remaining} left | ${latest.filter(Boolean).join('; ')}\n`,
+      );
     }, JOBS_QUIET_MS);
     return {
       all(done) {

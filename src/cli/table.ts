@@ -23,7 +23,7 @@ export function resultTable(results: readonly TrainResult[]): Table {
       show(valid),
       parameters.lstm,
       parameters.total,
-      compression.parameters.toFixed(2),
+      compression.parameters?.toFixed(2) ?? '-',
       compression.bytes.toFixed(2),
     ]),
   };

@@ -80,8 +80,8 @@ test('train prints one object of the promised form, and tells on stderr what it 
   assert.is(trained.seed, 1);
   assert.is(trained.out, MODEL);
   assert.ok(existsSync(path(MODEL)));
-  assert.ok(trained.compression.parameters >= 5);
-  assert.ok(trained.compression.parameters > trained.compression.bytes, 'indices take room');
+  assert.ok(trained.compression.parameters! >= 5);
+  assert.ok(trained.compression.parameters! > trained.compression.bytes, 'indices take room');
   assert.ok(trained.seconds > 0 && trained.tokensPerSecond > 0);
   assert.match(announced, `text.txt: ${tokens.train.length} training tokens, vocabulary ${vocabulary.size}`);
 });
@@ -159,7 +159,7 @@ for (const method of METHODS) {
     assert.is(result.method, method);
     assert.is(result.out, out);
     if (method === 'dense') assert.equal(result.compression, { parameters: 1, bytes: 1 });
-    else assert.ok(result.compression.parameters >= 4, `${result.compression.parameters}`);
+    else assert.ok(result.compression.parameters! >= 4, `${result.compression.parameters}`);
 
     const model = decodeLanguageModel(new Runtime(), readFileSync(path(out)));
     const inventory = takeInventory(model);

@@ -58,7 +58,7 @@ test.before(async () => {
 
 test('train tells accuracy both ways, and eval the same', async () => {
   assert.is(trained.method, 'doped-kron');
-  assert.ok(trained.compression.parameters >= 4);
+  assert.ok(trained.compression.parameters! >= 4);
   assert.equal(Object.keys(trained.valid).sort(), ['accuracy', 'exact', 'perplexity']);
   assert.equal(Object.keys(trained.test!).sort(), ['accuracy', 'exact', 'perplexity']);
   assert.ok(trained.test!.accuracy! > mostFrequent('test') + 0.2, JSON.stringify(trained.test));

@@ -176,7 +176,7 @@ export class Runner {
       result: {
         ...result,
         // A dense model of fewer units is compressed too, beside the one of as many as were asked for.
-        compression: { parameters: parameters * shrunk, bytes: bytes * shrunk },
+        compression: { ...(parameters && { parameters: parameters * shrunk }), bytes: bytes * shrunk },
         fileBytes: message.fileBytes,
       },
       curves: thinOut(records),
