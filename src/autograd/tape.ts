@@ -1,19 +1,24 @@
+import { checkWhole } from '../checks.js';
+import { InputError, invalid } from '../errors.js';
+import { isObject } from '../values.js';
 import type { Pointer } from '../wasm/kernels.js';
-import type { Runtime } from '../wasm/runtime.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 
-/** rows x cols numbers that an operation made or takes, in the runtime's memory. */
+/** rows x cols numbers that an operation takes or makes, in the runtime's memory. */
 export interface Tensor {
   readonly rows: number;
   readonly cols: number;
   readonly value: Pointer;
-  /** dLoss/dvalue, once somebody downstream has asked for it; 0 until then. */
+  /** dLoss/dvalue, once an operation downstream has asked for it; 0 until then. */
   grad: Pointer;
+  /** Whose memory it is in; operations reject the tensors of another runtime. */
+  readonly runtime?: Runtime;
 }
 
 /**
- * Remembers what was computed, to go back over it. Operations record a step that adds to the gradients of their inputs,
- * given those of their outputs; backward() runs the steps in reverse. All memory is the runtime's: the caller marks
- * before and releases after.
+ * Remembers what was computed, for the way back. Operations record a step that adds to the gradients of their inputs,
+ * given those of their outputs; backward() runs the steps in reverse. All memory is the runtime's: run a step of training
+ * in runtime.scoped(), which takes it back.
  */
 export class Tape {
   private steps: (() => void)[] = [];
@@ -22,25 +27,45 @@ export class Tape {
   constructor(
     readonly runtime: Runtime,
     readonly recording: boolean,
-  ) {}
-
-  tensor(rows: number, cols: number): Tensor {
-    return { rows, cols, value: this.runtime.alloc(4 * rows * cols), grad: 0 };
+  ) {
+    checkRuntime(runtime);
   }
 
-  /**
-   * The gradient of a tensor, zero at first; for operations to call while recording, on the inputs they have a gradient
-   * for.
-   */
+  /** A new tensor, with whatever its memory held before. */
+  tensor(rows: number, cols: number): Tensor {
+    checkWhole('rows', rows, 0);
+    checkWhole('cols', cols, 0);
+    const { runtime } = this;
+    return { rows, cols, value: runtime.alloc(4 * rows * cols), grad: 0, runtime };
+  }
+
+  /** The gradient of a tensor, zeros at first. While recording, operations ask for those of their inputs. */
   gradient(tensor: Tensor): Pointer {
+    this.check('tensor', tensor);
     if (!tensor.grad) tensor.grad = this.runtime.zeros(4 * tensor.rows * tensor.cols);
     return tensor.grad;
+  }
+
+  /** Throws InputError unless the tensor lies in this runtime's memory and has so many rows and columns, if any are given. */
+  check(name: string, tensor: Tensor, { rows, cols }: { rows?: number; cols?: number } = {}): void {
+    const { runtime } = this;
+    if (!isObject(tensor)) throw invalid(name, tensor, 'a tensor');
+    if (tensor.runtime && tensor.runtime !== runtime) {
+      throw new InputError(`${name}: got a tensor of another runtime; expected one of the tape's`);
+    }
+    checkWhole(`${name}.rows`, tensor.rows, 0);
+    checkWhole(`${name}.cols`, tensor.cols, 0);
+    if (rows !== undefined && tensor.rows !== rows) throw invalid(`${name}.rows`, tensor.rows, `${rows}`);
+    if (cols !== undefined && tensor.cols !== cols) throw invalid(`${name}.cols`, tensor.cols, `${cols}`);
+    runtime.check(`${name}.value`, tensor.value, tensor.rows * tensor.cols);
+    if (tensor.grad !== 0) runtime.check(`${name}.grad`, tensor.grad, tensor.rows * tensor.cols);
   }
 
   record(step: () => void): void {
     if (this.recording) this.steps.push(step);
   }
 
+  /** Runs the recorded steps, the last one first, and forgets them. */
   backward(): void {
     const steps = this.steps.reverse();
     this.steps = [];

@@ -148,10 +148,9 @@ function comparisonOf(group: Group): Comparison {
       name,
       points: others
         .filter(({ method }) => method === name)
-        .flatMap((cell) => {
+        .map((cell) => {
           const { mean, deviation } = qualityOf(cell);
-          const { parameters: x } = cell.runs[0].result!.compression;
-          return x ? [{ x, mean: scale * mean, deviation: scale * deviation }] : [];
+          return { x: cell.runs[0].result!.compression.parameters, mean: scale * mean, deviation: scale * deviation };
         }),
     })),
     ticks: [...new Set(others.map(({ runs }) => runs[0].compression))].sort((a, b) => a - b),

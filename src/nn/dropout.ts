@@ -1,6 +1,9 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
+import { checkWhole } from '../checks.js';
+import { invalid } from '../errors.js';
 import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
+import { runtimeOf } from './checks.js';
 
 /** The masks of one training step. */
 export interface StepDropout {
@@ -9,23 +12,35 @@ export interface StepDropout {
   step: number;
 }
 
-/** Which mask: the same key and step give the same one. */
+/** Which mask: the same key gives the same one. */
 export interface DropoutKey extends StepDropout {
   stream: number;
 }
 
-/** y = x mask / (1 - rate) */
+/** Throws InputError unless this is a rate of dropout. */
+export function checkRate(name: string, rate: number): void {
+  if (!(rate >= 0 && rate < 1)) throw invalid(name, rate, 'a number >= 0 and < 1');
+}
+
+/**
+ * y = x mask / (1 - rate), where the mask is 0 with probability `rate` and otherwise 1
+ *
+ * @throws InputError for a key out of range, or a tensor of another runtime than the tape's
+ */
 export function dropout(tape: Tape, x: Tensor, { rate, seed, step, stream }: DropoutKey): Tensor {
+  const { kernels } = runtimeOf(tape);
+  tape.check('x', x);
+  checkRate('rate', rate);
+  for (const [name, value] of Object.entries({ seed, step, stream })) checkWhole(name, value, 0);
   if (rate === 0) return x;
   const { rows, cols } = x;
   const [low, high] = seedWords(seed);
   const apply = (from: Pointer, to: Pointer, accumulate: boolean) => {
-    const { f32_dropout } = tape.runtime.kernels;
-    f32_dropout(from, to, rows, cols, 0, 0, rate, low, high, step, stream, accumulate);
+    kernels.f32_dropout(from, to, rows, cols, 0, 0, rate, low, high, step, stream, accumulate);
   };
   const y = tape.tensor(rows, cols);
   apply(x.value, y.value, false);
   if (tape.recording) tape.gradient(x);
-  tape.record(() => apply(y.grad, x.grad, true));
+  tape.record(() => apply(tape.gradient(y), x.grad, true));
   return y;
 }

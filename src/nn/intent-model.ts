@@ -1,5 +1,6 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
-import { InputError } from '../errors.js';
+import { checkWhole } from '../checks.js';
+import { InputError, invalid } from '../errors.js';
 import { Stream } from '../random.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Pointer } from '../wasm/kernels.js';
@@ -53,8 +54,10 @@ export class IntentModel extends Model {
     patternOf?: PatternOf,
   ): IntentModel {
     checkModelSize(config);
-    if (vocabulary.level !== 'word')
-      throw new InputError('vocabulary: one of characters given; intents are told from words');
+    if (vocabulary.level !== 'word') {
+      throw new InputError('vocabulary: got one of characters; expected one of words');
+    }
+    if (!Array.isArray(labels) || labels.length === 0) throw invalid('labels', labels, 'a list of at least one label');
     const architecture = intentArchitecture(config, vocabulary.size, labels.length);
     const parts = createParts(runtime, config, architecture, seed, structureShare, patternOf);
     return new IntentModel(runtime, config, vocabulary, labels, parts);
@@ -85,27 +88,47 @@ export class IntentModel extends Model {
   private features(tape: Tape, batch: SentenceBatch, drop?: StepDropout): Tensor {
     const { runtime, config, parts } = this;
     const { T, B, ids, mirror, last } = batch;
+    checkWhole('T', T, 1);
+    checkWhole('B', B, 1);
     const thin = (x: Tensor, place: number) =>
       drop ? dropout(tape, x, { ...drop, stream: Stream.dropout + place }) : x;
-    const zeros = () => ({ rows: B, cols: config.hidden, value: runtime.zeros(4 * B * config.hidden), grad: 0 });
+    const zeros = () => {
+      const tensor = tape.tensor(B, config.hidden);
+      runtime.floats(tensor.value, B * config.hidden).fill(0);
+      return tensor;
+    };
     // What lies behind a sentence's end is read after all of it, in both directions: it changes nothing that is used.
     const read = (layer: number, x: Tensor) => lstm(tape, parts.layers[layer], x, { h: zeros(), c: zeros() }).y;
     let x = thin(embed(tape, parts.embedding, ids, T * B), 0);
     for (let l = 0; ; l++) {
       const forward = read(2 * l, x);
-      const backward = read(2 * l + 1, selectRows(tape, x, mirror, T * B));
+      const backward = read(2 * l + 1, selectRows(tape, x, mirror, T * B, 'mirror'));
       if (l === config.layers - 1) {
-        const ends = joinColumns(tape, selectRows(tape, forward, last, B), selectRows(tape, backward, last, B));
+        const ends = joinColumns(
+          tape,
+          selectRows(tape, forward, last, B, 'last'),
+          selectRows(tape, backward, last, B, 'last'),
+        );
         return thin(ends, l + 1);
       }
-      x = thin(joinColumns(tape, forward, selectRows(tape, backward, mirror, T * B)), l + 1);
+      x = thin(joinColumns(tape, forward, selectRows(tape, backward, mirror, T * B, 'mirror')), l + 1);
     }
   }
 
-  /** Lays sentences, none of them empty, side by side; the memory is the caller's to take back. */
+  /**
+   * Lays sentences side by side, in memory that the caller takes back.
+   *
+   * @param sentences at least one; token ids, at least one in each
+   * @throws InputError for no sentences, an empty one, or an id out of range
+   */
   batch(sentences: readonly Int32Array[]): SentenceBatch {
-    const { runtime } = this;
+    const { runtime, vocabulary } = this;
     const B = sentences.length;
+    if (B === 0) throw invalid('sentences', sentences, 'at least one');
+    for (const [i, sentence] of sentences.entries()) {
+      if (sentence.length === 0) throw invalid(`sentences[${i}]`, [], 'at least one token');
+      vocabulary.check(sentence, `sentences[${i}]`);
+    }
     const T = sentences.reduce((most, { length }) => Math.max(most, length), 0);
     const [ids, mirror, last] = [runtime.zeros(4 * T * B), runtime.alloc(4 * T * B), runtime.alloc(4 * B)];
     const [words, mirrored, ends] = [runtime.ints(ids, T * B), runtime.ints(mirror, T * B), runtime.ints(last, B)];

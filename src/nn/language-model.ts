@@ -1,4 +1,6 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
+import { checkWhole } from '../checks.js';
+import { invalid } from '../errors.js';
 import { Int8, quantise } from '../operators/int8.js';
 import { Stream } from '../random.js';
 import type { Vocabulary } from '../text/vocabulary.js';
@@ -54,12 +56,16 @@ export class LanguageModel extends Model {
     return new LanguageModel(runtime, config, vocabulary, { ...parts, head: { weight: int8, bias } });
   }
 
+  /** The state of `batch` streams before a text, all zeros. */
   newState(batch: number): State {
+    checkWhole('batch', batch, 1);
     const bytes = 4 * batch * this.config.hidden;
     return this.parts.layers.map(() => ({ h: this.runtime.zeros(bytes), c: this.runtime.zeros(bytes) }));
   }
 
+  /** Sets a state of `batch` streams to zeros. */
   resetState(state: State, batch: number): void {
+    this.checkState(state, batch);
     for (const { h, c } of state) {
       for (const at of [h, c]) this.runtime.floats(at, batch * this.config.hidden).fill(0);
     }
@@ -83,17 +89,32 @@ export class LanguageModel extends Model {
   private features(tape: Tape, ...[ids, T, B, state, drop]: Tokens): Tensor {
     const { embedding, layers } = this.parts;
     const H = this.config.hidden;
+    checkWhole('T', T, 1);
+    this.checkState(state, B);
     const thin = (x: Tensor, place: number) =>
       drop ? dropout(tape, x, { ...drop, stream: Stream.dropout + place }) : x;
     let x = thin(embed(tape, embedding, ids, T * B), 0);
     layers.forEach((layer, l) => {
       const before = state[l];
-      const tensor = (value: Pointer): Tensor => ({ rows: B, cols: H, value, grad: 0 });
+      const tensor = (value: Pointer): Tensor => ({ rows: B, cols: H, value, grad: 0, runtime: this.runtime });
       const { y, h, c } = lstm(tape, layer, x, { h: tensor(before.h), c: tensor(before.c) });
       this.runtime.floats(before.h, B * H).set(this.runtime.floats(h.value, B * H));
       this.runtime.floats(before.c, B * H).set(this.runtime.floats(c.value, B * H));
       x = thin(y, l + 1);
     });
     return x;
+  }
+
+  /** Throws InputError unless there are h and c for every layer, [B,H] each, in the runtime's memory. */
+  private checkState(state: State, B: number): void {
+    const { runtime, config, parts } = this;
+    checkWhole('B', B, 1);
+    if (state?.length !== parts.layers.length) {
+      throw invalid('state.length', state?.length, `${parts.layers.length}, one for each layer`);
+    }
+    for (const [l, { h, c }] of state.entries()) {
+      runtime.check(`state[${l}].h`, h, B * config.hidden);
+      runtime.check(`state[${l}].c`, c, B * config.hidden);
+    }
   }
 }

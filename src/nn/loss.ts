@@ -1,42 +1,47 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
-import { InputError } from '../errors.js';
-import type { Operator } from '../operators/operator.js';
+import { invalid } from '../errors.js';
+import { checkOperator, type Operator } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';
 import type { Pointer } from '../wasm/kernels.js';
+import { checkIndices, checkParameter, runtimeOf } from './checks.js';
 
-/** A softmax head: its logits are W x + bias. */
+/** A softmax head: the logits are W x + bias. */
 export interface SoftmaxHead {
   weight: Operator; // [V,N]
   bias: Parameter; // [V]
 }
 
-/** How much a model learns from a teacher's probabilities instead of from the text alone. */
+/** How a model learns from a teacher's probabilities besides the targets. */
 export interface Distillation {
-  /** Share of the teacher in the loss, 0 to 1. */
+  /** The teacher's share of the loss, 0 to 1. */
   weight: number;
-  /** Above 1, the teacher's lesser choices count for more. */
+  /** Divides the logits of both; above 1, the teacher's less likely choices count for more. */
   temperature: number;
 }
 
-/** A teacher's logits, [R,V], which are written over, and how much they count. */
+/** The address of a teacher's logits, f32[R,V], which are overwritten, and how much they count. */
 export interface Taught extends Distillation {
   logits: Pointer;
 }
 
+/** Throws InputError for a weight or a temperature out of range. */
 export function checkDistillation({ weight, temperature }: Distillation): void {
-  if (!(weight >= 0 && weight <= 1)) throw new InputError(`distill: weight ${weight}; it must be from 0 to 1`);
+  if (!(weight >= 0 && weight <= 1)) throw invalid('distill weight', weight, 'a number from 0 to 1');
   if (!(temperature > 0 && Number.isFinite(temperature))) {
-    throw new InputError(`distill: temperature ${temperature}; it must be a positive number`);
+    throw invalid('distill temperature', temperature, 'a number > 0');
   }
 }
+
+const LEAST = -(2 ** 31); // any negative target
 
 /** Bytes of logits at a time: they should still be in cache when their gradient is taken. */
 const BLOCK_BYTES = 2 ** 21;
 
 /**
  * Cross-entropy of the targets, i32[R], under softmax(W x + bias), x[R,N]; a negative target does not count. Returns the
- * sum over the rows that count, in nats, and their number; the gradient is that of the mean.
+ * sum over the rows that count, in nats, and their number; the gradient is that of the mean. Throws InputError for a target
+ * that is not below V, for shapes that do not fit together, and for arguments of another runtime than the tape's.
  * With a teacher, the loss of a row is
  *
  *   (1 - weight) cross-entropy + weight T^2 KL(softmax(teacher's logits / T) || softmax(logits / T)), T the temperature
@@ -53,10 +58,19 @@ export function softmaxLoss(
   targets: Pointer,
   taught?: Taught,
 ): { sum: number; count: number } {
-  const { runtime, recording } = tape;
+  const runtime = runtimeOf(tape);
+  const { recording } = tape;
   const { kernels } = runtime;
+  checkOperator(runtime, 'weight', weight);
   const { M: V, N } = weight;
+  checkParameter(runtime, 'bias', bias, [V]);
+  tape.check('x', x, { cols: N });
   const R = x.rows;
+  checkIndices(runtime, 'targets', targets, R, LEAST, V);
+  if (taught) {
+    checkDistillation(taught);
+    runtime.check('logits', taught.logits, R * V);
+  }
   const most = Math.max(8, 8 * Math.floor(BLOCK_BYTES / (32 * V)));
   let count = 0;
   for (const target of runtime.ints(targets, R)) if (target >= 0) count++;

@@ -1,10 +1,14 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
-import { InputError } from '../errors.js';
-import type { Operator } from '../operators/operator.js';
+import { invalid } from '../errors.js';
+import { checkOperator, type Operator } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';
+import { checkMatrix, checkParameter, runtimeOf } from './checks.js';
 
-/** The weights of one layer, in PyTorch's layout: gates i, f, g, o, each matrix an operator of its own. */
+/**
+ * The weights of one LSTM layer, in PyTorch's layout: gates i, f, g, o. Throws InputError for shapes that do not fit
+ * together.
+ */
 export class LstmLayer {
   readonly hidden: number;
 
@@ -14,19 +18,20 @@ export class LstmLayer {
     readonly biasIh: Parameter, // [4H]
     readonly biasHh: Parameter, // [4H]
   ) {
-    const H = hh.N;
-    if (hh.M !== 4 * H || ih.M !== 4 * H || biasIh.size !== 4 * H || biasHh.size !== 4 * H) {
-      throw new InputError(
-        `LSTM: W_hh is ${hh.M} x ${H}, W_ih ${ih.M} x ${ih.N}, the biases have ${biasIh.size} and ${biasHh.size} entries; for ${H} units all must have ${4 * H} rows`,
-      );
-    }
+    checkOperator(hh?.runtime, 'hh', hh);
+    const { runtime, N: H } = hh;
+    checkMatrix(runtime, 'hh', hh, 4 * H, H);
+    checkMatrix(runtime, 'ih', ih, 4 * H, ih.N);
+    checkParameter(runtime, 'biasIh', biasIh, [4 * H]);
+    checkParameter(runtime, 'biasHh', biasHh, [4 * H]);
     this.hidden = H;
   }
 }
 
 /**
- * A layer over a whole sequence, as one step of the tape: x[T B, I], rows of one time step together; h and c [B,H] are
- * the state before. Returns y[T B, H] and the state after.
+ * Runs a layer over a whole sequence: x[T B, I], rows of one time step together; h and c [B,H] are the state before it.
+ * Returns y[T B, H] and the state after. Throws InputError for shapes that do not fit together, and for arguments of
+ * another runtime than the tape's.
  *
  *   a_t = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh, then the cell of assembly/lstm.ts
  */
@@ -36,15 +41,21 @@ export function lstm(
   x: Tensor,
   state: { h: Tensor; c: Tensor },
 ): { y: Tensor; h: Tensor; c: Tensor } {
-  const { runtime } = tape;
+  const runtime = runtimeOf(tape);
   const { kernels } = runtime;
+  if (!(layer instanceof LstmLayer)) throw invalid('layer', layer, 'an LstmLayer');
   const { ih, hh, biasIh, biasHh, hidden: H } = layer;
+  checkOperator(runtime, 'layer', hh);
+  tape.check('h', state.h, { cols: H });
   const B = state.h.rows;
+  tape.check('c', state.c, { rows: B, cols: H });
+  tape.check('x', x, { cols: ih.N });
   const T = x.rows / B;
+  if (!(T >= 1 && Number.isInteger(T))) throw invalid('x.rows', x.rows, `a multiple of the ${B} rows of the state`);
   const step = 4 * B * H; // bytes of one time step of h or c; of the gates four times as much
 
   const gates = runtime.alloc(4 * step * T);
-  // The states before each step and, behind them, the last: hs[1..T] is y, hs[0..T-1] what W_hh was multiplied with.
+  // The states before each step, then the last one: hs[1..T] is y, hs[0..T-1] is what W_hh multiplies.
   const hs = runtime.alloc(step * (T + 1));
   const cs = runtime.alloc(step * (T + 1));
   const tanhC = runtime.alloc(step * T);
@@ -61,7 +72,7 @@ export function lstm(
     const recurrence = Program.product(runtime, B);
     hh.forward(recurrence, X, Y, true);
     const { program, scratch } = recurrence.place();
-    // Each thread takes some of the streams through all steps: `at` is the place of its first one, `row` in the batch.
+    // Each thread takes some of the streams through all steps; the first of them is `row` of the batch.
     const calls = runtime.shares(B).map(([row, count], i) => {
       const at = 4 * row * H;
       const arrays = [gates + 4 * at, hs + at, cs + at, tanhC + at];
@@ -70,15 +81,15 @@ export function lstm(
     runtime.parallel('f32_lstm_forward', calls);
   });
 
-  const y: Tensor = { rows: T * B, cols: H, value: hs + step, grad: 0 };
-  const h: Tensor = { rows: B, cols: H, value: hs + step * T, grad: 0 };
-  const c: Tensor = { rows: B, cols: H, value: cs + step * T, grad: 0 };
+  const y: Tensor = { rows: T * B, cols: H, value: hs + step, grad: 0, runtime };
+  const h: Tensor = { rows: B, cols: H, value: hs + step * T, grad: 0, runtime };
+  const c: Tensor = { rows: B, cols: H, value: cs + step * T, grad: 0, runtime };
   if (tape.recording) {
     for (const input of [x, state.h, state.c]) tape.gradient(input);
   }
   tape.record(() => {
     const dy = tape.gradient(y);
-    const dc = tape.gradient(c); // runs backwards through time in place
+    const dc = tape.gradient(c); // is updated in place, back through time
     if (h.grad) kernels.f32_add(h.grad, dy + step * (T - 1), B * H);
     runtime.scoped(() => {
       const recurrence = Program.product(runtime, B);

@@ -1,4 +1,5 @@
-import { InputError } from '../errors.js';
+import { checkWhole } from '../checks.js';
+import { invalid } from '../errors.js';
 import { buildOperator, type Plan, planMatrix, sparseName } from '../operators/budget.js';
 import { Dense } from '../operators/dense.js';
 import { type Noise, type Operator, walk } from '../operators/operator.js';
@@ -7,8 +8,9 @@ import type { Pattern } from '../operators/sparse.js';
 import { Sum } from '../operators/sum.js';
 import { Stream, seedWords } from '../random.js';
 import type { Vocabulary } from '../text/vocabulary.js';
-import type { Runtime } from '../wasm/runtime.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import type { Architecture } from './architecture.js';
+import { checkMatrix, checkParameter } from './checks.js';
 import { LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from './config.js';
 import type { SoftmaxHead } from './loss.js';
 import { LstmLayer } from './lstm.js';
@@ -30,7 +32,9 @@ export abstract class Model {
     readonly vocabulary: Vocabulary,
     readonly architecture: Architecture,
     readonly parts: ModelParts,
-  ) {}
+  ) {
+    checkParts(runtime, architecture, parts);
+  }
 
   /** What the numbers of its inputs and outputs mean, as JSON would have it. */
   get meaning(): unknown {
@@ -96,17 +100,27 @@ export function matrixPlans(config: ModelConfig, { layers, hidden }: Architectur
 /** Which weights of a sparse matrix are alive when it is made, by the name that it has in files. */
 export type PatternOf = (name: string, plan: Plan) => Pattern;
 
+/** Throws InputError unless the parts have the shapes of the architecture and lie in the runtime. */
+function checkParts(runtime: Runtime, architecture: Architecture, { embedding, layers, head }: ModelParts): void {
+  checkRuntime(runtime);
+  const { hidden } = architecture;
+  checkParameter(runtime, 'embedding', embedding, architecture.embedding);
+  if (layers.length !== architecture.layers.length) {
+    throw invalid('layers.length', layers.length, `${architecture.layers.length}`);
+  }
+  for (const [l, { name, inputs }] of architecture.layers.entries()) {
+    checkMatrix(runtime, `${name}.ih`, layers[l].ih, 4 * hidden, inputs);
+    checkMatrix(runtime, `${name}.hh`, layers[l].hh, 4 * hidden, hidden);
+  }
+  checkMatrix(runtime, 'head', head.weight, ...architecture.head);
+  checkParameter(runtime, 'head.bias', head.bias, [architecture.head[0]]);
+}
+
 /** Throws InputError for a size that no model may have. */
 export function checkModelSize({ hidden, layers, embedding = hidden }: ModelConfig & { embedding?: number }): void {
-  for (const [name, value, most] of [
-    ['hidden', hidden, LARGEST_HIDDEN],
-    ['embedding', embedding, LARGEST_HIDDEN],
-    ['layers', layers, MOST_LAYERS],
-  ] as const) {
-    if (!Number.isInteger(value) || value < 1 || value > most) {
-      throw new InputError(`${name}: ${value} was given; it must be a whole number from 1 to ${most}`);
-    }
-  }
+  checkWhole('hidden', hidden, 1, LARGEST_HIDDEN);
+  checkWhole('embedding', embedding, 1, LARGEST_HIDDEN);
+  checkWhole('layers', layers, 1, MOST_LAYERS);
 }
 
 /** The parts of a new model, its weights drawn from the seed. */
@@ -118,6 +132,11 @@ export function createParts(
   structureShare?: number,
   patternOf?: PatternOf,
 ): ModelParts {
+  checkRuntime(runtime);
+  checkWhole('seed', seed, 0);
+  if (structureShare !== undefined && !(structureShare > 0 && structureShare < 1)) {
+    throw invalid('structureShare', structureShare, 'a number > 0 and < 1');
+  }
   const { embedding: table, layers, hidden: H, head } = architecture;
   const plans = matrixPlans(config, architecture);
   const [low, high] = seedWords(seed);

@@ -1,20 +1,34 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
+import { checkWhole } from '../checks.js';
 import type { Pointer } from '../wasm/kernels.js';
+import { checkIndices, runtimeOf } from './checks.js';
 
-/** y[R,N] = rows of x[*,N]; rows: i32[R], in range, kept until the step is over. */
-export function selectRows(tape: Tape, x: Tensor, rows: Pointer, R: number): Tensor {
-  const { kernels } = tape.runtime;
+/**
+ * y[R,N] = rows of x[*,N]
+ *
+ * @param rows the address of i32[R], each the number of a row of x; they must stay there until the way back is over
+ * @param name what the rows are called in errors
+ * @throws InputError for a row that x does not have
+ */
+export function selectRows(tape: Tape, x: Tensor, rows: Pointer, R: number, name = 'rows'): Tensor {
+  const runtime = runtimeOf(tape);
+  const { kernels } = runtime;
+  tape.check('x', x);
+  checkWhole('R', R, 0);
+  checkIndices(runtime, name, rows, R, 0, x.rows);
   const N = x.cols;
   const y = tape.tensor(R, N);
   kernels.f32_gather(x.value, rows, y.value, R, N);
   if (tape.recording) tape.gradient(x);
-  tape.record(() => kernels.f32_scatter_add(y.grad, rows, x.grad, R, N));
+  tape.record(() => kernels.f32_scatter_add(tape.gradient(y), rows, x.grad, R, N));
   return y;
 }
 
-/** y[R,A+B]: the rows of a[R,A], and behind each the one of b[R,B]. */
+/** y[R,A+B]: the rows of a[R,A], and behind each the one of b[R,B]. Throws InputError for other numbers of rows. */
 export function joinColumns(tape: Tape, a: Tensor, b: Tensor): Tensor {
-  const { f32_copy_columns } = tape.runtime.kernels;
+  const { f32_copy_columns } = runtimeOf(tape).kernels;
+  tape.check('a', a);
+  tape.check('b', b, { rows: a.rows });
   const R = a.rows;
   const y = tape.tensor(R, a.cols + b.cols);
   const parts = [
@@ -26,8 +40,9 @@ export function joinColumns(tape: Tape, a: Tensor, b: Tensor): Tensor {
     if (tape.recording) tape.gradient(part);
   }
   tape.record(() => {
+    const dy = tape.gradient(y);
     for (const { part, offset } of parts) {
-      f32_copy_columns(y.grad + offset, y.cols, part.grad, part.cols, R, part.cols, true);
+      f32_copy_columns(dy + offset, y.cols, part.grad, part.cols, R, part.cols, true);
     }
   });
   return y;

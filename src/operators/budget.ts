@@ -13,15 +13,15 @@ export type Structure =
   | { kind: 'lmf'; rank: number }
   | { kind: 'hmd'; rows: number; rank: number };
 
-/** How a matrix of M x N is made within a budget. */
+/** How an M x N matrix is composed within a budget of parameters. */
 export interface Plan {
   M: number;
   N: number;
   method: Method;
   structure: Structure | undefined;
-  /** Rows that are pruned together in the sparse matrix. */
+  /** How many rows of the sparse matrix are pruned together. */
   block: BlockSize;
-  /** Nonzeros of the sparse matrix at the end of training; undefined where there is none. */
+  /** Nonzeros of the sparse matrix at the end of training; undefined without a sparse matrix. */
   nonzeros: number | undefined;
   /** Parameters of the structure plus nonzeros. */
   parameters: number;
@@ -29,26 +29,31 @@ export interface Plan {
   compression: number;
 }
 
-// The share of the budget that a doped matrix may give to its structure. Few numbers there and many dopants were the
-// better mix: half the budget in Kronecker factors cost 4 % perplexity more.
+// The share of the budget that the structure of a doped matrix may take. A small structure and many dopants did better:
+// with half the budget in Kronecker factors, perplexity was 4 % higher.
 const STRUCTURE_BUDGET = 0.25;
 
-// Of a doped matrix's budget, what two Kronecker factors may take before three take less. Where two take four fifths, three
-// did better by 1 % (words, 100x: bench/experiments); where two take two fifths, worse by as much (characters, 25x, one run).
+// The share of a doped matrix's budget that two Kronecker factors may take; above it, three are used. Where two take four
+// fifths, three did better by 1 % (words, 100x: bench/experiments); where two take two fifths, worse by as much (characters,
+// 25x, one run).
 const KRON_SHARE = 0.5;
 
 /**
  * Divides the budget of M N / compression parameters.
  *
  * - kron: the factor shapes with the most parameters within the budget; doped-kron: those with the fewest of all. Two
- *   factors, or three where two exceed the budget, or half of it beside dopants. Among equals, the squarest factors,
- *   then m2 a multiple of 8 (whole SIMD registers), then the cheapest product.
+ *   factors; three if two exceed the budget, or half of it beside dopants. Among equals, the squarest factors, then m2 a
+ *   multiple of 8 (whole SIMD registers), then the cheapest product.
  * - lmf: the largest rank within the budget; doped-lmf: within a quarter of it, at least 1.
  * - hmd: half the budget in free rows, the largest rank within the rest; doped-hmd: the same within a quarter, at least
  *   one row and rank 1.
- * - The dopants get what is left; pruned: everything; in whole blocks of `block` rows.
+ * - The dopants get the rest, and with `pruned` everything, in whole blocks of `block` rows.
  *
- * Throws an InputError that names the nearest possible compression where the budget cannot be met.
+ * @param compression parameters of the dense matrix / parameters of this one, >= 1
+ * @param kronShape the factors' sides m1, n1, m2, n2, and so on; searched for unless given
+ * @throws InputError for arguments out of range, and for a compression that the method cannot reach; the message then
+ * names the nearest possible one
+ * @example planMatrix(800, 200, 'doped-kron', 25)
  */
 export function planMatrix(
   M: number,
@@ -60,20 +65,18 @@ export function planMatrix(
 ): Plan {
   checkWhole('M', M, 1, LARGEST_SIDE);
   checkWhole('N', N, 1, LARGEST_SIDE);
-  if (!METHODS.includes(method)) {
-    throw new InputError(`method: unknown method '${method}'; it must be one of ${METHODS.join(', ')}`);
-  }
+  checkMethod(method);
   if (!(compression >= 1) || !Number.isFinite(compression)) {
-    throw new InputError(`compression: ${compression} was given; it must be a number of at least 1`);
+    throw invalid('compression', compression, 'a number >= 1');
   }
   if (kronShape && !method.endsWith('kron')) {
-    throw new InputError(`kron: factor shapes were given, but method '${method}' has no Kronecker factors`);
+    throw new InputError(`kron: got factor shapes; expected none, since method '${method}' has no Kronecker factors`);
   }
   const withSparse = method === 'pruned' || method.startsWith('doped-');
   checkBlock(M, N, block);
   const { size: rows } = rowsOf(block, M);
   if (block !== 1 && !withSparse) {
-    throw new InputError(`block: ${block} was given, but method '${method}' has no sparse matrix`);
+    throw invalid('block', block, `1, since method '${method}' has no sparse matrix`);
   }
   const total = M * N;
   const plan = (structure: Structure | undefined, left?: number): Plan => {
@@ -83,19 +86,19 @@ export function planMatrix(
   };
   if (method === 'dense') return { ...plan(undefined), parameters: total, compression: 1 };
 
-  // The last bits are forgiven: 28 / 1.12 is 25, although the nearest double to 1.12 is a little more.
+  // Allows for rounding: 28 / 1.12 is 25, although the nearest double to 1.12 is slightly larger.
   const budget = Math.floor((total / compression) * (1 + 2 * Number.EPSILON));
   const impossible = (fewest: number): never => {
     const nearest = Math.floor((100 * total) / fewest) / 100;
-    const way = nearest < 1 ? 'no compression will do' : `the nearest possible compression is ${nearest}`;
+    const way = nearest < 1 ? 'no compression is possible' : `the nearest possible compression is ${nearest}`;
     throw new InputError(
-      `compression: ${compression} leaves ${budget} parameters for a matrix of ${M} x ${N}, too few for method '${method}', which needs ${fewest}; ${way}`,
+      `compression: got ${compression}, which leaves ${budget} parameters for a matrix of ${M} x ${N}; expected at least the ${fewest} that method '${method}' needs; ${way}`,
     );
   };
   if (method === 'pruned') return budget < rows ? impossible(rows) : plan(undefined, budget);
 
   const withDopants = method.startsWith('doped-');
-  // At least one dopant, or block, beside the structure, or the method is not what it says.
+  // A doped matrix has at least one dopant, or block.
   const most = withDopants ? budget - rows : budget;
   const structure = solveStructure(M, N, method, most, budget, kronShape);
   const size = structureSize(M, N, structure);
@@ -103,7 +106,7 @@ export function planMatrix(
   return plan(structure, withDopants ? budget - size : undefined);
 }
 
-/** The structure for a method: of its share of the budget, if it can be had for that, else the smallest there is. */
+/** A method's structure: within its share of the budget if possible, else the smallest there is. */
 function solveStructure(
   M: number,
   N: number,
@@ -118,7 +121,7 @@ function solveStructure(
   }
   const aim = method.startsWith('doped-') ? budget * STRUCTURE_BUDGET : budget;
   if (method.endsWith('lmf')) return { kind: 'lmf', rank: Math.max(1, Math.floor(aim / (M + N))) };
-  if (M < 2) throw new InputError(`method: '${method}' needs a matrix of at least 2 rows; this one is ${M} x ${N}`);
+  if (M < 2) throw invalid('method', method, `another one for a matrix of ${M} x ${N}; this one needs at least 2 rows`);
   const rows = Math.min(M - 1, Math.max(1, Math.floor(aim / 2 / N)));
   const rank = Math.max(1, Math.floor((aim - rows * N) / (M - rows + N)));
   const fits = rows * N + rank * (M - rows + N) <= most;
@@ -138,7 +141,7 @@ function structureSize(M: number, N: number, structure: Structure | undefined): 
   }
 }
 
-/** Two factors, or three where two take more than they may. */
+/** Two factors, or three if two take more than they may. */
 function kronFactors(M: number, N: number, method: Method, budget: number): KronShape {
   const doped = method === 'doped-kron';
   const best = (count: number) => bestShape(M, N, count, doped ? 0 : budget);
@@ -149,6 +152,7 @@ function kronFactors(M: number, N: number, method: Method, budget: number): Kron
 }
 
 function checkKronShape(M: number, N: number, shape: KronShape): void {
+  if (!Array.isArray(shape)) throw invalid('kron', shape, 'a list of sides, such as [m1, n1, m2, n2]');
   const factors = factorsOf(shape);
   const whole = shape.length >= 4 && shape.length % 2 === 0 && shape.every((n) => Number.isSafeInteger(n) && n >= 1);
   const [m, n] = factors.reduce(([rows, columns], [m, n]) => [rows * m, columns * n], [1, 1]);
@@ -171,12 +175,12 @@ function describeFactors(factors: readonly [number, number][], between: string):
   return factors.map(([m, n]) => `${m}x${n}`).join(between);
 }
 
-/** The plan in words, for people. */
 function describeBlock(block: BlockSize): string {
   if (block === 'gates') return ' in blocks of the four gates of a unit';
   return block > 1 ? ` in ${block}x1 blocks` : '';
 }
 
+/** A plan in words, such as '800x200: 20x10 (x) 40x20 + 5400 nonzeros = 6400 parameters, 25.00x'. */
 export function describePlan({ M, N, structure, block, nonzeros, parameters, compression }: Plan): string {
   const parts: string[] = [];
   if (structure?.kind === 'kron') parts.push(describeFactors(factorsOf(structure.shape), ' (x) '));
@@ -193,21 +197,33 @@ export function sparseName({ method }: Plan, name: string): string | undefined {
   return method.startsWith('doped-') ? `${name}.1` : undefined;
 }
 
-/** The operator of a plan; its sparse matrix starts dense, or with a pattern. */
+/**
+ * The operator of a plan; its sparse matrix starts dense, or with a pattern.
+ *
+ * @throws InputError for a plan that planMatrix() cannot have made
+ */
 export function buildOperator(runtime: Runtime, { M, N, method, structure, block }: Plan, pattern?: Pattern): Operator {
+  checkMethod(method);
   if (method === 'dense') return dense(runtime, M, N);
-  if (!structure) return new Sparse(runtime, M, N, pattern, block);
+  if (method === 'pruned') return new Sparse(runtime, M, N, pattern, block);
   const s = buildStructure(runtime, M, N, structure);
+  if (s.M !== M || s.N !== N) throw new InputError(`structure: got ${s.M} x ${s.N}; expected ${M} x ${N}`);
   return method.startsWith('doped-') ? doped(runtime, s, block, pattern) : s;
 }
 
-function buildStructure(runtime: Runtime, M: number, N: number, structure: Structure): Operator {
-  switch (structure.kind) {
+function checkMethod(method: Method): void {
+  if (!METHODS.includes(method)) throw invalid('method', method, `one of ${METHODS.join(', ')}`);
+}
+
+function buildStructure(runtime: Runtime, M: number, N: number, structure: Structure | undefined): Operator {
+  switch (structure?.kind) {
     case 'kron':
       return kron(runtime, structure.shape);
     case 'lmf':
       return lmf(runtime, M, N, structure.rank);
     case 'hmd':
       return hmd(runtime, M, N, structure.rows, structure.rank);
+    default:
+      throw invalid('structure', structure, "one of kind 'kron', 'lmf' or 'hmd'");
   }
 }

@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 
 /** Compressed sparse rows: columns ascend within a row; row i is entries starts[i] to starts[i + 1]. */
 export interface CsrArrays {
@@ -41,39 +41,42 @@ export function firstRow(group: number, { size, stride }: BlockRows): number {
  * of blocks, and values are [columns.length, block].
  */
 export function checkCsr(M: number, N: number, arrays: BlockArrays, block: BlockSize = 1): void {
-  const { values, columns, starts } = arrays;
-  const refuse = (what: string) => {
-    throw new InputError(`Sparse ${M} x ${N}: ${what}`);
-  };
   checkBlock(M, N, block);
   const { size } = rowsOf(block, M);
   const rows = M / size;
+  const { values, columns, starts } = arrays;
+  for (const [name, array] of Object.entries({ values: values ?? new Float32Array(0), columns, starts })) {
+    if (!ArrayBuffer.isView(array)) throw invalid(name, array, 'a typed array');
+  }
   const count = columns.length;
-  if (values && count * size !== values.length) refuse(`${values.length} values but ${count} column indices`);
-  if (starts.length !== rows + 1) refuse(`${starts.length} row starts where ${rows + 1} are needed`);
-  if (starts[0] !== 0 || starts[rows] !== count) {
-    refuse(`row starts run from ${starts[0]} to ${starts[rows]}, not from 0 to the number of values, ${count}`);
+  if (values && count * size !== values.length) throw invalid('values.length', values.length, `${count * size}`);
+  if (starts.length !== rows + 1) throw invalid('starts.length', starts.length, `${rows + 1}`);
+  if (starts[0] !== 0) throw invalid('starts[0]', starts[0], '0');
+  for (let i = 1; i <= rows; i++) {
+    if (!(starts[i] >= starts[i - 1])) {
+      throw invalid(`starts[${i}]`, starts[i], `at least ${starts[i - 1]}, the one before`);
+    }
   }
-  for (let i = 0; i < rows; i++) {
-    if (starts[i + 1] < starts[i])
-      refuse(`row start ${i + 1} is ${starts[i + 1]}, before row start ${i}, ${starts[i]}`);
-  }
+  if (starts[rows] !== count) throw invalid(`starts[${rows}]`, starts[rows], `${count}, the number of columns`);
   // Ascending and ending where they should, all starts are within the arrays: only now can they be followed.
   for (let i = 0; i < rows; i++) {
     for (let k = starts[i]; k < starts[i + 1]; k++) {
-      if (columns[k] >= N) refuse(`column index ${columns[k]} in row ${i} is out of range; it must be below ${N}`);
-      if (k > starts[i] && columns[k] <= columns[k - 1]) refuse(`column indices of row ${i} do not ascend`);
+      const column = columns[k];
+      if (column >>> 0 !== column || column >= N)
+        throw invalid(`columns[${k}]`, column, `a whole number from 0 to ${N - 1}`);
+      if (k > starts[i] && column <= columns[k - 1])
+        throw invalid(`columns[${k}]`, column, 'columns ascending in a row');
     }
   }
 }
 
 export function checkBlock(M: number, N: number, block: BlockSize): void {
   if (!BLOCK_SIZES.includes(block)) {
-    throw new InputError(`block: ${block} was given; it must be one of ${BLOCK_SIZES.join(', ')}`);
+    throw invalid('block', block, `one of ${BLOCK_SIZES.join(', ')}`);
   }
   const { size } = rowsOf(block, M);
   if (M % size !== 0) {
-    throw new InputError(`block: a matrix of ${M} x ${N} does not divide into blocks of ${size} rows`);
+    throw invalid('block', block, `a size that divides the ${M} rows of a matrix of ${M} x ${N}`);
   }
 }
 
@@ -123,7 +126,9 @@ export function toBlocks(M: number, { values, columns, starts }: CsrArrays, bloc
     const shared = columns.subarray(starts[first], starts[first + 1]);
     for (let i = first + stride; i < first + size * stride; i += stride) {
       if (columns.subarray(starts[i], starts[i + 1]).join() !== shared.join()) {
-        throw new InputError(`block: rows ${first} and ${i} hold different columns; a block shares them`);
+        throw new InputError(
+          `block: got different columns in rows ${first} and ${i}; expected the same in all rows of a block`,
+        );
       }
     }
     for (let k = 0; k < shared.length; k++, at++) {

@@ -1,6 +1,6 @@
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { type Noise, Operator } from './operator.js';
+import { checkEntries, checkSides, checkVariance, type Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
 import { type Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
@@ -10,7 +10,7 @@ export function packedBytes(N: number, K: number): number {
   return 32 * Math.ceil(N / 8) * K;
 }
 
-/** W as it is: M x N free numbers. */
+/** A dense matrix W[M,N]: M N free numbers, zero at first. */
 export class Dense extends Operator {
   readonly weight: Parameter; // [M,N]
 
@@ -20,6 +20,7 @@ export class Dense extends Operator {
     readonly N: number,
   ) {
     super(runtime);
+    checkSides(M, N);
     this.weight = new Parameter(runtime, [M, N]);
   }
 
@@ -63,10 +64,12 @@ export class Dense extends Operator {
   }
 
   initialise(variance: number, noise: Noise): void {
+    checkVariance(variance);
     noise(this.weight, Math.sqrt(3 * variance));
   }
 
   fit(w: ArrayLike<number>): void {
+    checkEntries(w, this.M, this.N);
     this.weight.data.set(w);
   }
 

@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Dense } from './dense.js';
 import type { OperatorSpec } from './spec.js';
@@ -18,12 +18,14 @@ export class Int8 extends Dense {
     readonly arrays: Int8Arrays,
   ) {
     super(runtime, M, N);
+    if (arrays.weight.length !== M * N) throw invalid('weight.length', arrays.weight.length, `${M * N}`);
+    if (arrays.scales.length !== M) throw invalid('scales.length', arrays.scales.length, `${M}`);
     const { data } = this.weight;
     for (let i = 0; i < data.length; i++) data[i] = arrays.weight[i] * arrays.scales[Math.floor(i / N)];
   }
 
   override fit(): void {
-    throw new InputError('Int8: it is for inference, and its numbers stay what they are');
+    throw new InputError('fit(): got an 8-bit matrix; expected one that can be trained');
   }
 
   override spec(): OperatorSpec {

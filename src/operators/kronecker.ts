@@ -1,13 +1,14 @@
+import { invalid } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { nearestKronecker } from './decompose.js';
-import { type Dense, packedBytes } from './dense.js';
-import { type Noise, Operator } from './operator.js';
+import { Dense, packedBytes } from './dense.js';
+import { checkEntries, checkOperator, checkSides, type Noise, Operator } from './operator.js';
 import { type Place, type Program, X, Y } from './program.js';
 import type { KroneckerSpec } from './spec.js';
 
-/** W = B (x) C: m1 n1 + m2 n2 numbers stand for m1 m2 x n1 n2. Of more factors, C is the product of all but the first. */
+/** W = B (x) C: m1 n1 + m2 n2 numbers form m1 m2 x n1 n2. With more factors, C is the product of all but the first. */
 export class Kronecker extends Operator {
   readonly M: number;
   readonly N: number;
@@ -18,8 +19,13 @@ export class Kronecker extends Operator {
     readonly C: Dense | Kronecker, // [m2,n2]
   ) {
     super(runtime);
+    checkOperator(runtime, 'B', B);
+    checkOperator(runtime, 'C', C);
+    if (!(B instanceof Dense)) throw invalid('B', B, 'a Dense');
+    if (!(C instanceof Dense || C instanceof Kronecker)) throw invalid('C', C, 'a Dense or a Kronecker');
     this.M = B.M * C.M;
     this.N = B.N * C.N;
+    checkSides(this.M, this.N);
   }
 
   forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
@@ -95,6 +101,7 @@ export class Kronecker extends Operator {
   }
 
   fit(w: ArrayLike<number>): void {
+    checkEntries(w, this.M, this.N);
     const nearest = nearestKronecker(w, this.B.M, this.B.N, this.C.M, this.C.N);
     this.B.fit(nearest.B);
     this.C.fit(nearest.C);

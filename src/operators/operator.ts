@@ -1,5 +1,8 @@
+import { checkWhole } from '../checks.js';
+import { InputError, invalid } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
-import type { Runtime } from '../wasm/runtime.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
+import { LARGEST_SIDE } from './methods.js';
 import type { Parameter } from './parameter.js';
 import { type Place, Program, X, Y } from './program.js';
 import type { OperatorSpec } from './spec.js';
@@ -14,11 +17,20 @@ export abstract class Operator {
   abstract readonly M: number;
   abstract readonly N: number;
 
-  constructor(protected readonly runtime: Runtime) {}
+  constructor(readonly runtime: Runtime) {
+    checkRuntime(runtime);
+  }
 
-  /** y[R,M] (+)= x[R,N] W^T */
+  /**
+   * y[R,M] (+)= x[R,N] W^T
+   *
+   * @throws InputError for arrays that do not lie in the runtime's memory
+   */
   matmul(x: Pointer, y: Pointer, R: number, accumulate = false, firstRow = 0): void {
     const { runtime, M, N } = this;
+    checkRows(R, firstRow);
+    runtime.check('x', x, R * N);
+    runtime.check('y', y, R * M);
     runtime.scoped(() => {
       const program = Program.product(runtime, R);
       this.forward(program, X, Y, accumulate);
@@ -26,9 +38,16 @@ export abstract class Operator {
     });
   }
 
-  /** dx[R,N] (+)= dy[R,M] W */
+  /**
+   * dx[R,N] (+)= dy[R,M] W
+   *
+   * @throws InputError for arrays that do not lie in the runtime's memory
+   */
   tMatmul(dy: Pointer, dx: Pointer, R: number, accumulate = false, firstRow = 0): void {
     const { runtime, M, N } = this;
+    checkRows(R, firstRow);
+    runtime.check('dy', dy, R * M);
+    runtime.check('dx', dx, R * N);
     runtime.scoped(() => {
       const program = Program.product(runtime, R);
       this.transpose(program, X, Y, accumulate);
@@ -36,9 +55,17 @@ export abstract class Operator {
     });
   }
 
-  /** dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, for every parameter theta; their gradients must have been prepared */
+  /**
+   * dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, for every parameter theta
+   *
+   * @throws InputError for arrays that do not lie in the runtime's memory, and for a gradient that was not prepared
+   */
   gradParams(dy: Pointer, x: Pointer, R: number, firstRow = 0): void {
-    Program.gradient(this.runtime, R, (program) => this.gradient(program, X, Y), dy, x, firstRow);
+    const { runtime, M, N } = this;
+    checkRows(R, firstRow);
+    runtime.check('dy', dy, R * M);
+    runtime.check('x', x, R * N);
+    Program.gradient(runtime, R, (program) => this.gradient(program, X, Y), dy, x, firstRow);
   }
 
   /** Adds to[R,M] (+)= from[R,N] W^T. */
@@ -65,6 +92,37 @@ export abstract class Operator {
   abstract spec(): OperatorSpec;
   /** W, row-major: for looking and testing, not for speed. */
   abstract toDense(): Float32Array;
+}
+
+function checkRows(R: number, firstRow: number): void {
+  checkWhole('R', R, 0, LARGEST_ROW);
+  checkWhole('firstRow', firstRow, 0, LARGEST_ROW);
+}
+
+const LARGEST_ROW = 2 ** 31 - 1; // kernels take i32
+
+/** Throws InputError unless these are the sides of a matrix. */
+export function checkSides(M: number, N: number): void {
+  checkWhole('M', M, 1, LARGEST_SIDE);
+  checkWhole('N', N, 1, LARGEST_SIDE);
+}
+
+/** Throws InputError unless this is an operator of the runtime. */
+export function checkOperator(runtime: Runtime, name: string, operator: Operator): void {
+  if (!(operator instanceof Operator)) throw invalid(name, operator, 'an operator');
+  if (operator.runtime !== runtime) {
+    throw new InputError(`${name}: got an operator of another runtime; expected one of the same runtime`);
+  }
+}
+
+/** Throws InputError unless these are as many numbers as a matrix of M x N has. */
+export function checkEntries(w: ArrayLike<number>, M: number, N: number, name = 'w'): void {
+  if (w?.length !== M * N) throw invalid(`${name}.length`, w?.length, `${M * N}, for a matrix of ${M} x ${N}`);
+}
+
+/** Throws InputError unless noise can have this variance. */
+export function checkVariance(variance: number): void {
+  if (!(Number.isFinite(variance) && variance >= 0)) throw invalid('variance', variance, 'a number >= 0');
 }
 
 /** Fills a parameter with uniform noise in [-halfWidth, halfWidth). */

@@ -1,25 +1,34 @@
+import { checkWhole } from '../checks.js';
+import { InputError, invalid } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
-import type { Runtime } from '../wasm/runtime.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 
 /** Trainable numbers: a row-major f32 array in the runtime's memory. */
 export class Parameter {
   readonly value: Pointer;
-  /** The same number of floats, or 0 until training asks for them: a model that only runs needs none. */
-  grad: Pointer = 0;
-  /** u8[size], 0 where a weight has been pruned; 0 when nothing can be. */
+  /** u8[size], 0 where a weight has been pruned; 0 if nothing can be pruned. */
   mask: Pointer = 0;
-  /** What the optimiser's learning rate is multiplied by. */
+  /** The optimiser multiplies its learning rate by this. */
   rateScale = 1;
-  /** Left as it is by the optimiser. */
+  /** The optimiser does not change it. */
   frozen = false;
   /** Other arrays of as many floats that belong to the same weights: the optimiser's moments. */
   readonly companions: Pointer[] = [];
+  private prepared: Pointer = 0;
   private elements: number;
 
+  /**
+   * @param dimensions the shape, such as [rows, columns]
+   * @throws InputError unless the dimensions are whole numbers >= 0
+   * @throws RangeError when there is not so much memory
+   */
   constructor(
-    private readonly runtime: Runtime,
+    readonly runtime: Runtime,
     private dimensions: readonly number[],
   ) {
+    checkRuntime(runtime);
+    if (!Array.isArray(dimensions) || dimensions.length === 0) throw invalid('shape', dimensions, 'a list of sizes');
+    for (const size of dimensions) checkWhole('shape', size, 0);
     this.elements = dimensions.reduce((product, n) => product * n, 1);
     this.value = runtime.zeros(this.size * 4);
   }
@@ -28,7 +37,7 @@ export class Parameter {
     return this.dimensions;
   }
 
-  /** Elements. */
+  /** Number of elements. */
   get size(): number {
     return this.elements;
   }
@@ -38,24 +47,36 @@ export class Parameter {
     return this.runtime.floats(this.value, this.size);
   }
 
-  /** Its gradient, in place; empty before prepareGradient(). */
-  get gradient(): Float32Array {
-    return this.runtime.floats(this.grad, this.grad ? this.size : 0);
+  /** The address of the gradient, f32[size]. Throws InputError before prepareGradient(). */
+  get grad(): Pointer {
+    if (this.prepared) return this.prepared;
+    throw new InputError('gradient: got none; expected prepareGradient() to be called first');
   }
 
+  /** The gradient, in place; empty before prepareGradient(). */
+  get gradient(): Float32Array {
+    return this.runtime.floats(this.prepared, this.prepared ? this.size : 0);
+  }
+
+  /** Makes room for the gradient, all zeros, if there is none: training needs it, a model that only runs does not. */
   prepareGradient(): void {
-    if (!this.grad) this.grad = this.runtime.zeros(this.size * 4);
+    if (!this.prepared) this.prepared = this.runtime.zeros(this.size * 4);
   }
 
   /**
-   * Keeps only the elements at these places, in this order, as one row: those of its values, of its gradient and of its
-   * companions move to the front of the memory they are in.
+   * Keeps only the elements at these places, in this order, as one row. Values, gradient and companions move to the front
+   * of the memory they are in.
+   *
+   * @throws InputError for a place that is not below size, and for more places than there are elements
    */
   keep(places: Uint32Array): void {
+    const { size } = this;
     const n = places.length;
-    for (const at of [this.value, this.grad, ...this.companions]) {
+    checkWhole('places.length', n, 0, size);
+    for (let i = 0; i < n; i++) if (!(places[i] < size)) checkWhole('places', places[i], 0, size - 1);
+    for (const at of [this.value, this.prepared, ...this.companions]) {
       if (!at) continue;
-      const data = this.runtime.floats(at, this.size);
+      const data = this.runtime.floats(at, size);
       const kept = new Float32Array(n);
       for (let i = 0; i < n; i++) kept[i] = data[places[i]];
       data.set(kept);

@@ -1,7 +1,7 @@
 import { InputError } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { nearestLowRank } from './decompose.js';
-import { type Noise, Operator } from './operator.js';
+import { checkEntries, checkOperator, type Noise, Operator } from './operator.js';
 import type { Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
@@ -16,7 +16,9 @@ export class Product extends Operator {
     readonly V: Operator,
   ) {
     super(runtime);
-    if (U.N !== V.M) throw new InputError(`Product: U has ${U.N} columns, V ${V.M} rows; they must be the same`);
+    checkOperator(runtime, 'U', U);
+    checkOperator(runtime, 'V', V);
+    if (U.N !== V.M) throw new InputError(`V: got ${V.M} rows; expected ${U.N}, as many as U has columns`);
     this.M = U.M;
     this.N = V.N;
   }
@@ -52,6 +54,7 @@ export class Product extends Operator {
   }
 
   fit(w: ArrayLike<number>): void {
+    checkEntries(w, this.M, this.N);
     const nearest = nearestLowRank(w, this.M, this.N, this.U.N);
     this.U.fit(nearest.U);
     this.V.fit(nearest.V);

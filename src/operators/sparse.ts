@@ -1,4 +1,5 @@
-import { InputError } from '../errors.js';
+import { checkWhole } from '../checks.js';
+import { InputError, invalid } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
 import {
@@ -8,13 +9,14 @@ import {
   type CsrArrays,
   checkBlock,
   checkCsr,
+  firstRow,
   fromBlocks,
   placesOf,
   rowsOf,
   toBlocks,
 } from './csr.js';
 import { Masked } from './masked.js';
-import { type Noise, Operator } from './operator.js';
+import { checkEntries, checkSides, checkVariance, type Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
 import type { Place, Program } from './program.js';
 import { PRUNED, thresholdOf } from './pruning.js';
@@ -42,9 +44,11 @@ export class Sparse extends Operator {
     readonly block: BlockSize = 1,
   ) {
     super(runtime);
+    checkSides(M, N);
     checkBlock(M, N, block);
     this.rows = rowsOf(block, M);
     if (!content || 'mask' in content) {
+      if (content) checkMask(content.mask, M, N, this.rows);
       const form = new Masked(runtime, M, N, this.rows);
       if (content) form.setMask(content.mask);
       this.form = form;
@@ -116,10 +120,11 @@ export class Sparse extends Operator {
    * that are sparse enough then are compressed, unless `compress` forbids it: what they compute differs by rounding alone.
    */
   static prune(matrices: readonly Sparse[], keep: number, compress = true): void {
+    checkWhole('keep', keep, 0);
     if (keep >= matrices.reduce((sum, { nonzeros }) => sum + nonzeros, 0)) return;
     const [size] = new Set(matrices.map(({ rows }) => rows.size));
     if (matrices.some(({ rows }) => rows.size !== size)) {
-      throw new InputError('Sparse: prune() wants matrices of one block size');
+      throw new InputError('matrices: got different block sizes; expected the same for all');
     }
     const sizes = matrices.map(({ form }) => form.sizes());
     let { threshold, ties } = thresholdOf(sizes, Math.floor(keep / size));
@@ -143,11 +148,13 @@ export class Sparse extends Operator {
   }
 
   initialise(variance: number, noise: Noise): void {
+    checkVariance(variance);
     noise(this.weight, Math.sqrt(3 * variance));
   }
 
   /** Takes what stands at the places that have not been pruned. */
   fit(w: ArrayLike<number>): void {
+    checkEntries(w, this.M, this.N);
     const { columns, starts, indices } = this.form.alive();
     const { data } = this.weight;
     for (const [k, place] of placesOf(this.N, this.rows, columns, starts).entries()) {
@@ -165,6 +172,23 @@ export class Sparse extends Operator {
     const w = new Float32Array(this.M * this.N);
     for (const [k, place] of placesOf(this.N, this.rows, columns, starts).entries()) w[place] = values[k];
     return w;
+  }
+}
+
+/** Throws InputError unless the mask is M N zeros and ones, the same for all rows of a block. */
+function checkMask(mask: Uint8Array, M: number, N: number, rows: BlockRows): void {
+  checkEntries(mask, M, N, 'mask');
+  const { size, stride } = rows;
+  for (let group = 0; group < M / size; group++) {
+    const first = firstRow(group, rows) * N;
+    for (let j = 0; j < N; j++) {
+      const alive = mask[first + j];
+      if (alive !== 0 && alive !== 1) throw invalid('mask', alive, `0 or 1 at place ${first + j}`);
+      for (let row = 1; row < size; row++) {
+        const at = first + row * stride * N + j;
+        if (mask[at] !== alive) throw invalid('mask', mask[at], `${alive} at place ${at}, as in the rest of its block`);
+      }
+    }
   }
 }
 

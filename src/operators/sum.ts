@@ -5,7 +5,7 @@ import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { STRUCTURE_SHARE } from './methods.js';
-import { type Noise, Operator } from './operator.js';
+import { checkEntries, checkOperator, type Noise, Operator } from './operator.js';
 import { floatWord, type Place, type Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
@@ -46,11 +46,14 @@ export class Sum extends Operator {
     readonly terms: readonly Operator[],
   ) {
     super(runtime);
+    if (!Array.isArray(terms) || terms.length === 0) throw invalid('terms', terms, 'a list of at least one operator');
     const first = terms[0];
-    if (!first) throw new InputError('Sum: no terms; it needs at least one');
-    for (const { M, N } of terms) {
-      if (M !== first.M || N !== first.N) {
-        throw new InputError(`Sum: terms of ${first.M} x ${first.N} and ${M} x ${N}; all must have one shape`);
+    for (const [i, term] of terms.entries()) {
+      checkOperator(runtime, `terms[${i}]`, term);
+      if (term.M !== first.M || term.N !== first.N) {
+        throw new InputError(
+          `terms[${i}]: got ${term.M} x ${term.N}; expected ${first.M} x ${first.N}, the shape of the first term`,
+        );
       }
     }
     this.M = first.M;
@@ -146,6 +149,7 @@ export class Sum extends Operator {
 
   /** The first term alone as well as it can, the next what that leaves, and so on. */
   fit(w: ArrayLike<number>): void {
+    checkEntries(w, this.M, this.N);
     const rest = Float64Array.from(w);
     for (const term of this.terms) {
       term.fit(rest);

@@ -1,11 +1,11 @@
-import { InputError } from '../errors.js';
+import { invalid } from '../errors.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
-import { type Noise, Operator } from './operator.js';
+import { checkEntries, checkOperator, checkSides, type Noise, Operator } from './operator.js';
 import { type Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
-/** Blocks of rows, one above the other. */
+/** Operators of the same number of columns, stacked vertically. */
 export class VStack extends Operator {
   readonly M: number;
   readonly N: number;
@@ -15,13 +15,15 @@ export class VStack extends Operator {
     readonly blocks: readonly Operator[],
   ) {
     super(runtime);
-    const first = blocks[0];
-    if (!first) throw new InputError('VStack: no blocks; it needs at least one');
-    for (const { N } of blocks) {
-      if (N !== first.N) throw new InputError(`VStack: blocks of ${first.N} and ${N} columns; all must have as many`);
+    if (!Array.isArray(blocks) || blocks.length === 0)
+      throw invalid('blocks', blocks, 'a list of at least one operator');
+    for (const [i, block] of blocks.entries()) {
+      checkOperator(runtime, `blocks[${i}]`, block);
+      if (block.N !== blocks[0].N) throw invalid(`blocks[${i}].N`, block.N, `${blocks[0].N}, as in the first block`);
     }
     this.M = blocks.reduce((sum, { M }) => sum + M, 0);
-    this.N = first.N;
+    this.N = blocks[0].N;
+    checkSides(this.M, this.N);
   }
 
   forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
@@ -63,6 +65,7 @@ export class VStack extends Operator {
   }
 
   fit(w: ArrayLike<number>): void {
+    checkEntries(w, this.M, this.N);
     const numbers = Float64Array.from(w);
     let at = 0;
     for (const block of this.blocks) {

@@ -1,17 +1,18 @@
-import { InputError } from '../errors.js';
+import { checkWhole } from '../checks.js';
+import { InputError, invalid } from '../errors.js';
 import { Sparse } from '../operators/sparse.js';
 
-/** When and how M_sp is pruned. Times are shares of the whole training. */
+/** When and how M_sp, the dopants, is pruned. Times are shares of the whole training. */
 export interface AnnealingOptions {
   start: number;
   end: number;
-  /** Steps between two prunings. */
+  /** Training steps from one pruning to the next. */
   every: number;
-  /** One threshold over all matrices, or one for each. */
+  /** One threshold for all matrices, or one for each. */
   threshold: 'global' | 'matrix';
-  /** Share of M_sp's weights that are 0 in the end; undefined: what the compression asks of each matrix. */
+  /** Share of M_sp's weights that are 0 in the end; by default what the compression needs in each matrix. */
   finalSparsity?: number;
-  /** Whether M_sp leaves its mask for the compressed form once that is the faster one; undefined: it does. */
+  /** Whether M_sp changes from a mask to the compressed form once that is faster; by default it does. */
   compress?: boolean;
 }
 
@@ -32,33 +33,27 @@ export class SparsityAnnealing {
   ) {
     const { start, end, every, threshold, finalSparsity } = options;
     if (!(start >= 0 && start <= end && end < 1)) {
-      throw new InputError(
-        `annealing: it starts at ${start} and ends at ${end} of training; 0 <= start <= end < 1 is wanted`,
-      );
+      throw new InputError(`annealing: got start ${start} and end ${end}; expected 0 <= start <= end < 1`);
     }
-    if (!Number.isInteger(every) || every < 1) {
-      throw new InputError(`annealing: every ${every} steps; it must be a whole number of at least 1`);
-    }
+    checkWhole('annealing every', every, 1);
     if (threshold !== 'global' && threshold !== 'matrix') {
-      throw new InputError(`annealing: threshold '${threshold}'; it must be global or matrix`);
+      throw invalid('annealing threshold', threshold, "'global' or 'matrix'");
     }
     if (finalSparsity !== undefined && !(Number.isFinite(finalSparsity) && finalSparsity >= 0 && finalSparsity <= 1)) {
-      throw new InputError(`annealing: final sparsity ${finalSparsity}; it must be from 0 to 1`);
+      throw invalid('final sparsity', finalSparsity, 'a number from 0 to 1');
     }
+    for (const { sparse, nonzeros } of matrices) checkWhole('nonzeros', nonzeros, 0, sparse.M * sparse.N);
     this.first = Math.floor(start * totalSteps);
     this.last = Math.floor(end * totalSteps);
   }
 
-  /**
-   * Whether weights are pruned before the training step of this number, counted from 0. The last time is always one of
-   * them.
-   */
+  /** Whether weights are pruned before this training step, counted from 0. They always are at the end of the schedule. */
   due(step: number): boolean {
     const { first, last, options } = this;
     return step === last || (step >= first && step < last && (step - first) % options.every === 0);
   }
 
-  /** Prunes to where the schedule is at this step. */
+  /** Prunes to the sparsity that the schedule has at this step. */
   prune(step: number): void {
     const keeps = this.matrices.map(({ sparse, nonzeros }) =>
       keptAt(this.progress(step), sparse, this.final(sparse, nonzeros)),
@@ -85,7 +80,7 @@ export class SparsityAnnealing {
   }
 }
 
-/** Weights alive when `progress`, 0 to 1, of the annealing is over. */
+/** Weights that are left when `progress`, 0 to 1, of the annealing is over. */
 function keptAt(progress: number, { M, N }: Sparse, final: number): number {
   const left = 1 - progress;
   return final + Math.round((M * N - final) * left * left * left);

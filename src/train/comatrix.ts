@@ -1,4 +1,5 @@
-import { InputError } from '../errors.js';
+import { invalid } from '../errors.js';
+import { checkRate } from '../nn/dropout.js';
 import { type Operator, walk } from '../operators/operator.js';
 import { type Probe, Sum } from '../operators/sum.js';
 import { Stream } from '../random.js';
@@ -7,23 +8,22 @@ import type { MatrixAdaptation } from './records.js';
 
 /** Co-matrix row dropout. */
 export interface CoMatrixDropoutOptions {
-  /** Rates of the masks over S x and M_sp x. */
+  /** Rates of the masks over S x and M_sp x, >= 0 and < 1. */
   structure: number;
   dopants: number;
-  /** Hold each stream's mask over the sequence, instead of a fresh one at every step of it. */
+  /** Keep each stream's mask for the whole sequence, instead of drawing a new one at every time step. */
   hold: boolean;
-  /** Share of training after which it is off. */
+  /** Share of training after which it is off, 0 to 1. */
   until: number;
 }
 
 export const noCoMatrixDropout: CoMatrixDropoutOptions = { structure: 0, dopants: 0, hold: false, until: 1 };
 
+/** Throws InputError for a number out of range. */
 export function checkCoMatrixDropout({ structure, dopants, until }: CoMatrixDropoutOptions): void {
-  for (const [name, rate] of Object.entries({ structure, dopants })) {
-    if (!(rate >= 0 && rate < 1))
-      throw new InputError(`cmr: rate ${rate} for the ${name}; it must be at least 0 and below 1`);
-  }
-  if (!(until >= 0 && until <= 1)) throw new InputError(`cmr: until ${until} of training; it must be from 0 to 1`);
+  checkRate('cmr structure', structure);
+  checkRate('cmr dopants', dopants);
+  if (!(until >= 0 && until <= 1)) throw invalid('cmr until', until, 'a number from 0 to 1');
 }
 
 /** The doped matrices among these, by name. */
@@ -129,13 +129,10 @@ function adaptationOf(runtime: Runtime, name: string, sum: Sum, { gram, rows }: 
       else if (sum.isDopants(j)) mm += product;
     }
   }
-  // Products that leave the range of floats have no finite norm, and no direction.
-  const norm = (squares: number) => (Number.isNaN(squares) ? Number.POSITIVE_INFINITY : Math.sqrt(squares / count));
-  const cosine = sm / Math.sqrt(ss * mm);
   return {
     name,
-    structureNorm: count > 0 ? norm(ss) : 0,
-    dopantsNorm: count > 0 ? norm(mm) : 0,
-    cosine: Number.isFinite(cosine) ? cosine : 0,
+    structureNorm: count > 0 ? Math.sqrt(ss / count) : 0,
+    dopantsNorm: count > 0 ? Math.sqrt(mm / count) : 0,
+    cosine: ss > 0 && mm > 0 ? sm / Math.sqrt(ss * mm) : 0,
   };
 }

@@ -1,13 +1,13 @@
-import { InputError } from '../errors.js';
+import { invalid } from '../errors.js';
 import { power } from '../math.js';
 import type { Parameter } from '../operators/parameter.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 
 export interface Optimizer {
-  /** One step against the gradients, each multiplied by `clip`, at `rate` times each parameter's own scale. */
+  /** One step: the gradients are multiplied by `clip`, the learning rate `rate` by each parameter's rateScale. */
   step(rate: number, clip: number): void;
-  /** Numbers kept for each parameter besides its value, as many as it has: what a checkpoint must hold. */
+  /** The addresses of what it keeps for a parameter, as many numbers as that has: a checkpoint must hold them. */
   moments(parameter: Parameter): Record<string, Pointer>;
   /** Steps made so far. */
   steps: number;
@@ -15,15 +15,14 @@ export interface Optimizer {
 
 export type OptimizerName = 'sgd' | 'adam';
 
+/** Throws InputError for a name that is not an optimiser's. */
+export function checkOptimizer(name: OptimizerName): void {
+  if (name !== 'sgd' && name !== 'adam') throw invalid('optimizer', name, "'sgd' or 'adam'");
+}
+
 export function createOptimizer(runtime: Runtime, name: OptimizerName, parameters: readonly Parameter[]): Optimizer {
-  switch (name) {
-    case 'sgd':
-      return new Sgd(runtime, parameters);
-    case 'adam':
-      return new Adam(runtime, parameters);
-    default:
-      throw new InputError(`optimizer: '${name}' was given; it must be sgd or adam`);
-  }
+  checkOptimizer(name);
+  return name === 'sgd' ? new Sgd(runtime, parameters) : new Adam(runtime, parameters);
 }
 
 class Sgd implements Optimizer {
@@ -35,6 +34,7 @@ class Sgd implements Optimizer {
   ) {}
 
   step(rate: number, clip: number): void {
+    checkStep(rate, clip);
     this.steps++;
     const { runtime } = this;
     for (const { value, grad, mask, size, rateScale, frozen } of this.parameters) {
@@ -49,6 +49,12 @@ class Sgd implements Optimizer {
 
   moments(): Record<string, Pointer> {
     return {};
+  }
+}
+
+function checkStep(rate: number, clip: number): void {
+  for (const [name, value] of Object.entries({ rate, clip })) {
+    if (!(Number.isFinite(value) && value >= 0)) throw invalid(name, value, 'a number >= 0');
   }
 }
 
@@ -73,6 +79,7 @@ class Adam implements Optimizer {
   }
 
   step(rate: number, clip: number): void {
+    checkStep(rate, clip);
     this.steps++;
     const rate1 = rate / (1 - power(BETA1, this.steps));
     const root2 = 1 / Math.sqrt(1 - power(BETA2, this.steps));

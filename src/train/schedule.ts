@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import { cosineOfPi } from '../math.js';
 
 /** How the learning rate changes over training. */
@@ -9,18 +9,16 @@ export type Schedule =
   /** The full rate for `after` epochs, then divided by `by` at every epoch (Zaremba et al., 2014). */
   | { kind: 'decay'; after: number; by: number };
 
-/** Throws InputError for a schedule that is none, or whose numbers make no rate. */
+/** Throws InputError for an unknown kind of schedule, or numbers out of range. */
 export function checkSchedule(schedule: Schedule): void {
   const { kind } = schedule;
   if (kind !== 'constant' && kind !== 'cosine' && kind !== 'decay') {
-    throw new InputError(`schedule: '${kind}' was given; it must be constant, cosine or decay`);
+    throw invalid('schedule', kind, "'constant', 'cosine' or 'decay'");
   }
   if (kind !== 'decay') return;
   const { after, by } = schedule;
   if (!(Number.isFinite(after) && after >= 0 && Number.isFinite(by) && by > 0)) {
-    throw new InputError(
-      `schedule: decay after ${after} epochs by ${by}; at least 0 epochs and a divisor above 0 are wanted`,
-    );
+    throw new InputError(`schedule: got decay after ${after} epochs by ${by}; expected epochs >= 0 and a divisor > 0`);
   }
 }
 

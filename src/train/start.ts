@@ -3,23 +3,25 @@ import { parametersOf } from '../operators/operator.js';
 import type { Trainable } from './trainer.js';
 
 /**
- * Starts a model from a trained one of the same sizes: each of its compressed matrices as near to the trained one as it
- * comes, all other parameters as they are.
+ * Initialises a model from a trained one of the same sizes: its compressed matrices become the nearest that they can be to
+ * the trained ones, all other parameters are copied.
+ *
+ * @throws InputError if the models' sizes differ; nothing is changed then
  */
 export function startFrom(model: Trainable, trained: Trainable): void {
   const matrices = new Map(trained.matrices());
   const parameters = new Map(trained.parameters());
-  /** What the trained model has by this name; it must be as large. */
+  /** What the trained model has by this name; it must have the same shape. */
   const partner = <T>(name: string, all: ReadonlyMap<string, T>, one: T, shapeOf: (one: T) => readonly number[]): T => {
     const found = all.get(name);
     const sizes = (of: T) => shapeOf(of).join(' x ');
-    const there = found ? sizes(found) : 'missing';
+    const there = found ? sizes(found) : 'nothing';
     if (!found || there !== sizes(one)) {
-      throw new InputError(`from: '${name}' is ${there} in the trained model and ${sizes(one)} in the new one`);
+      throw new InputError(`from: got ${there} for '${name}' in the trained model; expected ${sizes(one)}`);
     }
     return found;
   };
-  // Nothing is changed before all is seen to fit.
+  // Nothing is changed before all shapes have been compared.
   const fits: (() => void)[] = [];
   const inside = new Set(model.matrices().flatMap(([, operator]) => parametersOf(operator)));
   for (const [name, operator] of model.matrices()) {

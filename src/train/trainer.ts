@@ -1,13 +1,13 @@
 import { Tape } from '../autograd/tape.js';
-import { InputError, TrainingError } from '../errors.js';
+import { checkWhole } from '../checks.js';
+import { invalid, TrainingError } from '../errors.js';
 import { exp, power } from '../math.js';
 import { Dense } from '../operators/dense.js';
 import { type Operator, parametersOf, walk } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Sparse } from '../operators/sparse.js';
 import type { Sum } from '../operators/sum.js';
-import type { Runtime } from '../wasm/runtime.js';
-import { complete, type Work } from '../work.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { type AnnealingOptions, SparsityAnnealing } from './annealing.js';
 import {
   alone,
@@ -19,7 +19,7 @@ import {
   setCoMatrixDropout,
   withoutMasks,
 } from './comatrix.js';
-import { createOptimizer, type Optimizer, type OptimizerName } from './optimizers.js';
+import { checkOptimizer, createOptimizer, type Optimizer, type OptimizerName } from './optimizers.js';
 import type { TrainRecord } from './records.js';
 import { checkSchedule, type Schedule, scheduledRate } from './schedule.js';
 
@@ -27,25 +27,25 @@ export interface TrainerOptions {
   optimizer: OptimizerName;
   learningRate: number;
   schedule: Schedule;
-  /** The gradient's norm over all parameters is kept below this; 0: not at all. */
+  /** The largest norm of the gradient over all parameters; a longer gradient is scaled down. 0 disables clipping. */
   clip: number;
   seed: number;
-  /** Of the variance of a new doped matrix, what S has; M_sp has the rest. */
+  /** The share of a new doped matrix's variance that S has; M_sp has the rest. */
   structureShare: number;
   annealing: AnnealingOptions;
   coMatrixDropout: CoMatrixDropoutOptions;
-  /** Block coordinate descent: train S and M_sp in turn, this many steps each; 0: together. */
+  /** Block coordinate descent: S and M_sp are trained in turn, for this many steps each; 0 trains them together. */
   alternate: number;
   /**
-   * Free weights, those of a dense matrix or of M_sp, learn at min(1, scale density^-power) of the learning rate: a
-   * weight among many starts slowly, the few that stay get the full rate. Factors always get it.
+   * Free weights, those of a dense matrix or of M_sp, learn at min(1, scale density^-power) times the learning rate:
+   * slowly while there are many, at the full rate once few are left. Factors always learn at the full rate.
    */
   freeRate: { scale: number; power: number };
-  /** A CMA record at every so many prunings. */
+  /** Prunings from one CMA record to the next. */
   measureEvery: number;
 }
 
-/** What the trainer must know of a model. */
+/** What the trainer needs of a model. */
 export interface Trainable {
   readonly runtime: Runtime;
   parameters(): [string, Parameter][];
@@ -53,10 +53,7 @@ export interface Trainable {
   matrices(): [string, Operator][];
 }
 
-/**
- * Steps of training: gradient, clipping, optimiser; and the two callbacks that are this paper, sparsity annealing and
- * co-matrix dropout.
- */
+/** Trains a model step by step: gradient, clipping, optimiser, sparsity annealing and co-matrix dropout. */
 export class Trainer {
   readonly optimizer: Optimizer;
   readonly records: TrainRecord[] = [];
@@ -66,21 +63,24 @@ export class Trainer {
   private readonly sparse: Sparse[];
   private readonly sums: [string, Sum][];
   private readonly annealing: SparsityAnnealing | undefined;
-  /** The last pruning: the step that it came before, and the perplexity until then. */
-  private pruned = { step: -1, before: 0 };
+  /** The last pruning: the step that it preceded, the perplexity before it, and whether its record is written. */
+  private pruning = { step: -1, before: 0, recorded: true };
 
+  /**
+   * @param finalNonzeros for each of the model's matrices, how many weights its sparse matrix has after pruning; undefined
+   * for a matrix that is not pruned
+   * @throws InputError for an option out of range; nothing is changed then
+   */
   constructor(
     readonly model: Trainable,
     private readonly options: TrainerOptions,
     readonly totalSteps: number,
-    /** Of the sparse matrix in each of the model's matrices; undefined where there is none. */
     finalNonzeros: readonly (number | undefined)[],
   ) {
     checkOptions(options);
     const { runtime } = model;
-    this.parameters = model.parameters().map(([, parameter]) => parameter);
-    for (const parameter of this.parameters) parameter.prepareGradient();
-    this.optimizer = createOptimizer(runtime, options.optimizer, this.parameters);
+    checkRuntime(runtime);
+    checkWhole('totalSteps', totalSteps, 1);
     this.sums = dopedMatrices(model.matrices());
     const sparse = model
       .matrices()
@@ -92,13 +92,16 @@ export class Trainer {
       const nonzeros = finalNonzeros[i];
       return nonzeros === undefined ? [] : parts.map((sparse) => ({ sparse, nonzeros }));
     });
-    // Made in any case: wrong options are refused whether or not there is anything to prune.
+    // Made in any case: wrong options are rejected whether or not there is anything to prune.
     const annealing = new SparsityAnnealing(targets, options.annealing, totalSteps);
     if (targets.length) this.annealing = annealing;
+    this.parameters = model.parameters().map(([, parameter]) => parameter);
+    for (const parameter of this.parameters) parameter.prepareGradient();
+    this.optimizer = createOptimizer(runtime, options.optimizer, this.parameters);
     this.afterPruning();
   }
 
-  /** Training steps made so far, which is also the number of the next one. */
+  /** Number of training steps done, which is also the number of the next one. */
   get stepsDone(): number {
     return this.optimizer.steps;
   }
@@ -114,8 +117,10 @@ export class Trainer {
    * step can be repeated; what it has pruned by then stays so.
    */
   step(epoch: number, batch: number, loss: (tape: Tape) => number, probe: () => number): number {
-    const { options, stepsDone: step } = this;
-    complete(this.pruneInParts(probe));
+    const { options, annealing, stepsDone: step } = this;
+    checkWhole('epoch', epoch, 0);
+    checkWhole('batch', batch, 1);
+    if (annealing?.due(step)) this.prune(annealing, probe);
     if (!options.alternate) return this.update(epoch, batch, loss);
     const half = Math.floor(step / options.alternate) % 2;
     return this.withFrozen(half === 0 ? 'dopants' : 'structure', () => this.update(epoch, batch, loss));
@@ -139,7 +144,7 @@ export class Trainer {
     return mean;
   }
 
-  /** Adds the gradients of a mean loss, under the masks of this step, and returns it. */
+  /** Computes a mean loss under the masks of this step, adds its gradients, and returns it. */
   private backward(batch: number, loss: (tape: Tape) => number): number {
     const { runtime } = this.model;
     const { options, stepsDone: step } = this;
@@ -155,77 +160,58 @@ export class Trainer {
     });
   }
 
-  /** Takes the memory that a step and a measurement take, and forgets what they compute. */
+  /** Runs a step and a measurement that change nothing, so that the memory they need is held from here on. */
   rehearse(batch: number, loss: (tape: Tape) => number, probe: () => number): void {
-    complete(this.rehearseInParts(batch, loss, probe));
-  }
-
-  /** The same in parts. */
-  *rehearseInParts(batch: number, loss: (tape: Tape) => number, probe: () => number): Work<void> {
     this.backward(batch, loss);
-    yield 0.5;
     this.unmasked(() => measureAdaptation(this.model.runtime, this.sums, probe));
   }
 
-  /**
-   * Prunes and measures what is due before the next step, and nothing where that has been done. After a part that was
-   * given up, or a probe that threw, the same call does the rest and leaves the same records.
-   */
-  *pruneInParts(probe: () => number): Work<void> {
-    const { annealing, records, options, stepsDone: step } = this;
-    if (!annealing?.due(step)) return;
-    const prunings = records.filter(({ kind }) => kind === 'prune');
-    if (prunings.at(-1)?.step !== step) {
-      if (this.pruned.step !== step) {
-        const before = this.perplexity(probe);
-        yield 0;
-        annealing.prune(step);
-        this.afterPruning();
-        this.pruned = { step, before };
-      }
-      const { before } = this.pruned;
-      records.push({ kind: 'prune', step, sparsity: this.sparsity, before, after: this.perplexity(probe) });
-      prunings.push(records.at(-1)!);
+  private prune(annealing: SparsityAnnealing, probe: () => number): void {
+    const { records, options, stepsDone: step } = this;
+    const perplexity = () => this.unmasked(() => exp(probe()));
+    // When a step is repeated because a callback threw, only what is missing is done.
+    if (this.pruning.step !== step) {
+      const before = perplexity();
+      annealing.prune(step);
+      this.afterPruning();
+      this.pruning = { step, before, recorded: false };
     }
-    const isMeasured = records.at(-1)?.kind !== 'prune';
-    if (!isMeasured && (prunings.length - 1) % options.measureEvery === 0) yield* this.measureInParts(probe);
+    if (this.pruning.recorded) return;
+    const { sparsity } = this;
+    const { before } = this.pruning;
+    const after = perplexity();
+    const done = records.filter(({ kind }) => kind === 'prune').length;
+    const adaptation = done % options.measureEvery === 0 ? this.adaptation(probe) : [];
+    records.push({ kind: 'prune', step, sparsity, before, after }, ...adaptation);
+    this.pruning.recorded = true;
   }
 
   /** Adds a CMA record: how S and M_sp share the work on the probe. */
   measureAdaptation(probe: () => number): void {
-    complete(this.measureInParts(probe));
+    this.records.push(...this.adaptation(probe));
   }
 
-  /** The same in parts. */
-  *measureInParts(probe: () => number): Work<void> {
+  /** A CMA record, if there are doped matrices. */
+  private adaptation(probe: () => number): TrainRecord[] {
     const { sums, sparsity, stepsDone: step } = this;
-    if (!sums.length) return;
-    yield 0;
-    let both = Number.NaN;
-    const matrices = this.unmasked(() =>
-      measureAdaptation(this.model.runtime, sums, () => {
-        both = this.perplexity(probe);
-      }),
-    );
-    yield 1 / 3;
-    const structureOnly = alone(sums, 0, () => this.perplexity(probe));
-    yield 2 / 3;
-    const dopantsOnly = alone(sums, 1, () => this.perplexity(probe));
-    this.records.push({ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices });
+    if (!sums.length) return [];
+    return this.unmasked(() => {
+      let both = Number.NaN;
+      const matrices = measureAdaptation(this.model.runtime, sums, () => {
+        both = exp(probe());
+      });
+      const structureOnly = exp(alone(sums, 0, probe));
+      const dopantsOnly = exp(alone(sums, 1, probe));
+      return [{ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices }];
+    });
   }
 
-  /** Of a probe, with no masks. Infinity where its loss is not a number: the logits have left the range of floats. */
-  private perplexity(probe: () => number): number {
-    const perplexity = exp(this.unmasked(probe));
-    return Number.isNaN(perplexity) ? Number.POSITIVE_INFINITY : perplexity;
-  }
-
-  /** Evaluates with no co-matrix masks. */
+  /** Runs `evaluate` with no co-matrix masks. */
   unmasked<T>(evaluate: () => T): T {
     return withoutMasks(this.sums, evaluate);
   }
 
-  /** What follows from the masks: the sparsity, and the learning rates of the free weights. */
+  /** Updates what depends on which weights are left: the sparsity, and the learning rates of the free weights. */
   afterPruning(): void {
     const { freeRate } = this.options;
     const rate = (density: number) => Math.min(1, freeRate.scale * power(density, -freeRate.power));
@@ -243,7 +229,7 @@ export class Trainer {
     }
   }
 
-  /** Runs `act` while the optimiser leaves one of the two matrices of every sum as it is. */
+  /** Runs `act` while one of the two matrices of every sum is frozen. */
   private withFrozen<T>(which: 'structure' | 'dopants', act: () => T): T {
     const before = this.parameters.map(({ frozen }) => frozen);
     try {
@@ -269,6 +255,7 @@ export function diverged(what: string, value: number, step: number, epoch: numbe
 }
 
 function checkOptions({
+  optimizer,
   learningRate,
   schedule,
   clip,
@@ -279,27 +266,18 @@ function checkOptions({
   seed,
   structureShare,
 }: TrainerOptions): void {
-  const check = (name: string, value: number, good: boolean, wanted: string) => {
-    if (!good) throw new InputError(`${name}: ${value} was given; it must be ${wanted}`);
-  };
-  check('lr', learningRate, learningRate > 0 && Number.isFinite(learningRate), 'a positive number');
-  check('clip', clip, clip >= 0 && Number.isFinite(clip), 'at least 0, which is no clipping');
-  check('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0');
-  check('structure share', structureShare, structureShare > 0 && structureShare < 1, 'between 0 and 1');
-  check('alternate', alternate, Number.isInteger(alternate) && alternate >= 0, 'a whole number of steps, or 0');
-  check('free rate scale', freeRate.scale, freeRate.scale > 0 && Number.isFinite(freeRate.scale), 'a positive number');
-  check(
-    'free rate power',
-    freeRate.power,
-    freeRate.power >= 0 && Number.isFinite(freeRate.power),
-    'a number of at least 0',
-  );
-  check(
-    'measureEvery',
-    measureEvery,
-    Number.isInteger(measureEvery) && measureEvery >= 1,
-    'a whole number of at least 1',
-  );
+  const isPositive = (value: number) => Number.isFinite(value) && value > 0;
+  checkOptimizer(optimizer);
+  if (!isPositive(learningRate)) throw invalid('lr', learningRate, 'a number > 0');
+  if (!isPositive(clip) && clip !== 0) throw invalid('clip', clip, 'a number >= 0 (0 disables clipping)');
+  checkWhole('seed', seed, 0);
+  if (!(structureShare > 0 && structureShare < 1))
+    throw invalid('structure share', structureShare, 'a number > 0 and < 1');
+  checkWhole('alternate', alternate, 0);
+  if (!isPositive(freeRate.scale)) throw invalid('free rate scale', freeRate.scale, 'a number > 0');
+  if (!isPositive(freeRate.power) && freeRate.power !== 0)
+    throw invalid('free rate power', freeRate.power, 'a number >= 0');
+  checkWhole('measureEvery', measureEvery, 1);
   checkSchedule(schedule);
   checkCoMatrixDropout(coMatrixDropout);
 }

@@ -297,3 +297,8 @@ export class Runtime {
     checkWhole('n', n, 0, (byteLength - at) / bytes);
   }
 }
+
+/** Throws InputError for a value that is not a Runtime. */
+export function checkRuntime(runtime: Runtime): void {
+  if (!(runtime instanceof Runtime)) throw invalid('runtime', runtime, 'a Runtime');
+}

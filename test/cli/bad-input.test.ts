@@ -85,8 +85,8 @@ test('a trained model to start from or to learn from', async () => {
   await refuse(2, /--distill wants a teacher: /, `${line} --distill 0.5`);
   await refuse(2, /--teacher goes with --distill/, `${line} --teacher good.safetensors`);
   await refuse(2, /--distill: 'x' was given/, `${line} --from good.safetensors --distill x`);
-  await refuse(2, /^dopant: distill: weight 2;/, `${line} --from good.safetensors --distill 2`);
-  await refuse(2, /^dopant: distill: temperature 0;/, `${line} --teacher good.safetensors --distill 0.5,0`);
+  await refuse(2, /^dopant: distill weight: got 2;/, `${line} --from good.safetensors --distill 2`);
+  await refuse(2, /^dopant: distill temperature: got 0;/, `${line} --teacher good.safetensors --distill 0.5,0`);
 });
 
 test('a text that is not there, or no text', async () => {
@@ -111,10 +111,10 @@ test('a text that is not there, or no text', async () => {
 test('too little text for a batch, or to measure on', async () => {
   await refuse(
     2,
-    /the training text has \d+ tokens, fewer than one batch: 16 streams of 20 steps need 336/,
+    /the training text: got \d+ tokens, fewer than one batch; expected at least 336, for 16 streams of 20 steps/,
     'train lm --data few.txt --hidden 8 --compression 5',
   );
-  await refuse(2, /training text has 30 tokens, fewer than one batch: 4 streams of 8/, `${SMALL} --max-tokens 30`);
+  await refuse(2, /training text: got 30 tokens, fewer than one batch; .* 4 streams of 8/, `${SMALL} --max-tokens 30`);
   // Punctuation alone, where the text for validation and for the test should be.
   await refuse(2, /the validation text has no token to predict/, SMALL.replace('text.txt', 'ends.txt'));
   await refuse(2, /the test text has no token to predict/, SMALL.replace('text.txt', 'end.txt'));
@@ -135,9 +135,9 @@ test('a vocabulary larger than the text names what is possible, which is accepte
 test('a compression that is none', async () => {
   const compression = (value: string) => `${SMALL.replace('--compression 5', '')} --compression ${value}`;
   for (const value of ['0.99', '0', '-5']) {
-    await refuse(2, new RegExp(`compression: ${value} was given; it must be .* at least 1`), compression(value));
+    await refuse(2, new RegExp(`compression: got ${value}; expected a number >= 1`), compression(value));
   }
-  await refuse(2, /compression: Infinity was given/, compression('Infinity'));
+  await refuse(2, /compression: got Infinity/, compression('Infinity'));
   for (const value of ['NaN', 'much', '5x']) {
     await refuse(
       2,
@@ -153,30 +153,34 @@ test('an impossible compression names the nearest possible one, which is accepte
     const message = await refuse(
       2,
       new RegExp(
-        `compression: 1000 leaves 0 parameters for .* 32 x 8.* method '${method}'.* nearest possible compression is`,
+        `compression: got 1000, which leaves 0 parameters for .* 32 x 8.* method '${method}'.* nearest possible compression is`,
       ),
       `${line} 1000`,
     );
     const [, nearest] = /nearest possible compression is ([\d.]+)\n/.exec(message)!;
     const result = await json<TrainResult>(folder, `${line} ${nearest} --out nearest-${method}.safetensors`);
-    assert.ok(result.compression.parameters! >= Number(nearest));
+    assert.ok(result.compression.parameters >= Number(nearest));
   }
-  await refuse(2, /method 'lmf', which needs 5; no compression will do/, `${SMALL} --method lmf --hidden 1`);
+  await refuse(
+    2,
+    /at least the 5 that method 'lmf' needs; no compression is possible/,
+    `${SMALL} --method lmf --hidden 1`,
+  );
 });
 
 test('choices that there are not', async () => {
-  await refuse(2, /method: unknown method 'magic'; it must be one of dense, pruned/, `${SMALL} --method magic`);
-  await refuse(2, /optimizer: 'magic' was given; it must be sgd or adam/, `${SMALL} --optimizer magic`);
-  await refuse(2, /schedule: 'magic' was given; it must be constant, cosine or decay/, `${SMALL} --schedule magic`);
+  await refuse(2, /method: got "magic"; expected one of dense, pruned/, `${SMALL} --method magic`);
+  await refuse(2, /optimizer: got "magic"; expected 'sgd' or 'adam'/, `${SMALL} --optimizer magic`);
+  await refuse(2, /schedule: got "magic"; expected 'constant', 'cosine' or 'decay'/, `${SMALL} --schedule magic`);
   await refuse(2, /'--level <level>' argument 'magic' is invalid. .*word, char/, `${SMALL} --level magic`);
   await refuse(
     2,
     /'--split <name>' argument 'train' is invalid/,
     'eval good.safetensors --data text.txt --split train',
   );
-  await refuse(2, /threshold 'magic'; it must be global or matrix/, `${SMALL} --threshold magic`);
+  await refuse(2, /annealing threshold: got "magic"; expected 'global' or 'matrix'/, `${SMALL} --threshold magic`);
   // Whether or not the method has any use for it.
-  await refuse(2, /threshold 'magic'/, `${SMALL} --method dense --threshold magic`);
+  await refuse(2, /threshold: got "magic"/, `${SMALL} --method dense --threshold magic`);
   await refuse(2, /unknown command 'magic'/, 'magic');
   await refuse(2, /unknown command 'magic'/, 'train magic');
   await refuse(2, /unknown option '--magic'/, `${SMALL} --magic`);
@@ -186,22 +190,22 @@ test('choices that there are not', async () => {
 test('numbers out of range', async () => {
   for (const [option, message] of [
     ['--hidden 0', /'--hidden <n>' argument '0' is invalid. A whole number of at least 1/],
-    ['--hidden 100000', /hidden: 100000 was given; .* from 1 to 65536/],
-    ['--layers 65', /layers: 65 was given; .* from 1 to 64/],
+    ['--hidden 100000', /hidden: got 100000; .* from 1 to 65536/],
+    ['--layers 65', /layers: got 65; .* from 1 to 64/],
     ['--vocab 1', /'--vocab <n>' argument '1' is invalid. A whole number of at least 2/],
     ['--seed 1e300', /'--seed <n>' argument '1e300'/],
     ['--dropout 1', /dropout: 1 was given; .* below 1/],
-    ['--cmr 1', /cmr: rate 1 /],
+    ['--cmr 1', /cmr structure: got 1; expected a number >= 0 and < 1/],
     ['--cmr 0.1 --cmr-rates 0.1,0.1', /--cmr and --cmr-rates/],
     ['--cmr-rates 0.1', /--cmr-rates: '0.1' was given; two numbers/],
-    ['--lr 0', /lr: 0 was given; .* positive/],
-    ['--clip -1', /clip: -1 was given; .* at least 0/],
-    ['--decay 4,0', /schedule: decay after 4 epochs by 0; .* above 0/],
+    ['--lr 0', /lr: got 0; expected a number > 0/],
+    ['--clip -1', /clip: got -1; expected a number >= 0 \(0 disables clipping\)/],
+    ['--decay 4,0', /schedule: got decay after 4 epochs by 0; .* > 0/],
     ['--decay 4,1.5 --schedule cosine', /--decay goes with --schedule decay, not cosine/],
-    ['--anneal 0.6,0.1', /annealing: it starts at 0.6 and ends at 0.1/],
-    ['--anneal 0,1', /annealing: it starts at 0 and ends at 1/],
-    ['--final-sparsity 1.1', /final sparsity 1.1/],
-    ['--free-rate 1,Infinity', /free rate power: Infinity was given/],
+    ['--anneal 0.6,0.1', /annealing: got start 0.6 and end 0.1/],
+    ['--anneal 0,1', /annealing: got start 0 and end 1/],
+    ['--final-sparsity 1.1', /final sparsity: got 1.1/],
+    ['--free-rate 1,Infinity', /free rate power: got Infinity/],
     ['--kron 8x4', /--kron: '8x4' was given; two shapes/],
     ['--kron 8x4,4x3', /kron: got 8x4 and 4x3, which make 32 x 12; expected factors of 32 x 8/],
     ['--kron 8x4,4x2 --method lmf', /kron: .* method 'lmf' has no Kronecker factors/],

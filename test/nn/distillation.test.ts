@@ -127,11 +127,11 @@ test('many words and rows, block by block, are what they are row by row', () => 
 
 test('weights and temperatures that make no loss are refused', () => {
   for (const [weight, temperature, message] of [
-    [-0.1, 1, /^distill: weight -0\.1;/],
-    [1.1, 1, /^distill: weight 1\.1;/],
-    [Number.NaN, 1, /^distill: weight NaN;/],
-    [0.5, 0, /^distill: temperature 0;/],
-    [0.5, Number.POSITIVE_INFINITY, /^distill: temperature Infinity;/],
+    [-0.1, 1, /^distill weight: got -0\.1;/],
+    [1.1, 1, /^distill weight: got 1\.1;/],
+    [Number.NaN, 1, /^distill weight: got NaN;/],
+    [0.5, 0, /^distill temperature: got 0;/],
+    [0.5, Number.POSITIVE_INFINITY, /^distill temperature: got Infinity;/],
   ] as const) {
     const refused = (error: unknown) => error instanceof InputError && message.test(error.message);
     assert.throws(() => checkDistillation({ weight, temperature }), refused);

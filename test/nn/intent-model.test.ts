@@ -170,17 +170,17 @@ test('sizes and vocabularies that will not do are refused by name', () => {
       1,
     );
   for (const [changes, message] of [
-    [{ embedding: 0 }, /^embedding: 0 was given/],
-    [{ embedding: 2 ** 17 }, /^embedding: 131072 was given/],
-    [{ hidden: 1.5 }, /^hidden: 1\.5 was given/],
-    [{ layers: 65 }, /^layers: 65 was given/],
+    [{ embedding: 0 }, /^embedding: got 0;/],
+    [{ embedding: 2 ** 17 }, /^embedding: got 131072;/],
+    [{ hidden: 1.5 }, /^hidden: got 1\.5;/],
+    [{ layers: 65 }, /^layers: got 65;/],
   ] as const) {
     assert.throws(
       () => create(changes),
       (error: unknown) => error instanceof InputError && message.test(error.message),
     );
   }
-  assert.throws(() => create({}, buildVocabulary(['abc'], 'char')), /intents are told from words/);
+  assert.throws(() => create({}, buildVocabulary(['abc'], 'char')), /^vocabulary: got one of characters;/);
 });
 
 test.run();

@@ -268,12 +268,12 @@ test('sizes that make no model are refused by name', () => {
   const { hidden, layers, method, compression } = tinyOptions();
   const config = { hidden, layers, method, compression };
   const bad: [Partial<typeof config>, RegExp][] = [
-    [{ hidden: 0 }, /^hidden: 0 /],
-    [{ hidden: 1.5 }, /^hidden: 1\.5 /],
-    [{ layers: 0 }, /^layers: 0 /],
-    [{ layers: Number.NaN }, /^layers: NaN /],
-    [{ method: 'sparse' as Method }, /unknown method 'sparse'/],
-    [{ compression: 0.5 }, /^compression: 0\.5 /],
+    [{ hidden: 0 }, /^hidden: got 0;/],
+    [{ hidden: 1.5 }, /^hidden: got 1\.5;/],
+    [{ layers: 0 }, /^layers: got 0;/],
+    [{ layers: Number.NaN }, /^layers: got NaN;/],
+    [{ method: 'sparse' as Method }, /^method: got "sparse";/],
+    [{ compression: 0.5 }, /^compression: got 0\.5;/],
   ];
   for (const [changes, message] of bad) {
     assert.throws(
@@ -385,12 +385,12 @@ test('streams lie side by side, each going on where it stopped, targets one toke
 test('a text of one batch is enough, one token less is not, and sizes that make no batch are refused by name', () => {
   assert.is(new Streams(tokens(3 * 6), 3, 5, 'the text').pieces, 1);
   const bad: [number, number, number, RegExp][] = [
-    [3 * 6 - 1, 3, 5, /^the text has 17 tokens, .*: 3 streams of 5 steps need 18\./],
-    [0, 1, 1, /^the text has 0 tokens/],
-    [100, 0, 5, /^batch: 0 /],
-    [100, 1.5, 5, /^batch: 1\.5 /],
-    [100, 3, 0, /^bptt: 0 /],
-    [100, 3, Number.NaN, /^bptt: NaN /],
+    [3 * 6 - 1, 3, 5, /^the text: got 17 tokens, .*; expected at least 18, for 3 streams of 5 steps/],
+    [0, 1, 1, /^the text: got 0 tokens/],
+    [100, 0, 5, /^batch: got 0;/],
+    [100, 1.5, 5, /^batch: got 1\.5;/],
+    [100, 3, 0, /^bptt: got 0;/],
+    [100, 3, Number.NaN, /^bptt: got NaN;/],
   ];
   for (const [length, batch, steps, message] of bad) {
     assert.throws(

@@ -56,7 +56,7 @@ function attempt(M: number, N: number, method: Method, compression: number, shap
 function checkNearest(M: number, N: number, method: Method, message: string): boolean {
   const nearest = Number(/nearest possible compression is ([\d.]+)$/.exec(message)?.[1]);
   if (Number.isNaN(nearest)) {
-    assert.match(message, /no compression will do/);
+    assert.match(message, /no compression is possible/);
     assert.type(attempt(M, N, method, 1), 'string');
     return false;
   }
@@ -85,7 +85,7 @@ test('a plan has the parameters it says, no more than asked, or is refused with 
         return;
       }
       if (method.endsWith('hmd') && M === 1) {
-        assert.match(plan, /method: '.*hmd' needs a matrix of at least 2 rows/);
+        assert.match(plan, /^method: got ".*hmd"; .* at least 2 rows/);
         return;
       }
       assert.match(plan, new RegExp(`compression: .*${M} x ${N}.*'${method}'`));
@@ -314,7 +314,7 @@ test('factor shapes given by hand are used, or refused by name', () => {
     // 3x5 (x) 2x2 (x) 2x1: 15 + 4 + 2.
     assert.is(countParameters(planMatrix(12, 10, method, 5, [3, 5, 2, 2, 2, 1])), method === 'kron' ? 21 : 24);
     // They fit the matrix, not the budget.
-    refuses(() => planMatrix(12, 10, method, 10, [3, 5, 4, 2]), /^compression: 10 .*nearest possible/);
+    refuses(() => planMatrix(12, 10, method, 10, [3, 5, 4, 2]), /^compression: got 10, .*nearest possible/);
   }
   for (const method of METHODS.filter((name) => !name.endsWith('kron'))) {
     refuses(() => planMatrix(12, 10, method, 2, [3, 5, 4, 2]), new RegExp(`^kron: .*'${method}' has no Kronecker`));
@@ -323,11 +323,11 @@ test('factor shapes given by hand are used, or refused by name', () => {
 
 test('unknown methods and impossible compressions are refused by name', () => {
   for (const method of ['', 'Kron', 'doped', 'doped-dense', 'toString']) {
-    refuses(() => planMatrix(8, 8, method as Method, 2), new RegExp(`^method: .*'${method}'.*doped-kron`));
+    refuses(() => planMatrix(8, 8, method as Method, 2), new RegExp(`^method: got "${method}"; .*doped-kron`));
   }
   for (const method of METHODS) {
     for (const compression of [0.5, 0, -1, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-      refuses(() => planMatrix(8, 8, method, compression), new RegExp(`^compression: ${compression} was given`));
+      refuses(() => planMatrix(8, 8, method, compression), new RegExp(`^compression: got ${compression};`));
     }
   }
 });

@@ -180,18 +180,18 @@ test('what has been pruned stays pruned, and nothing is pruned twice', () => {
 
 test('bad options are refused by name', () => {
   const bad: [Partial<AnnealingOptions>, RegExp][] = [
-    [{ start: -0.1 }, /^annealing: it starts at -0\.1/],
-    [{ start: 0.7 }, /^annealing: it starts at 0\.7 and ends at 0\.6/],
-    [{ end: 1 }, /^annealing: .* ends at 1 /],
-    [{ start: Number.NaN }, /^annealing: it starts at NaN/],
-    [{ end: Number.NaN }, /^annealing: .* ends at NaN/],
-    [{ every: 0 }, /^annealing: every 0 /],
-    [{ every: 1.5 }, /^annealing: every 1\.5 /],
-    [{ every: Number.NaN }, /^annealing: every NaN /],
-    [{ threshold: 'local' as 'global' }, /^annealing: threshold 'local'/],
-    [{ finalSparsity: -0.1 }, /^annealing: final sparsity -0\.1/],
-    [{ finalSparsity: 1.1 }, /^annealing: final sparsity 1\.1/],
-    [{ finalSparsity: Number.NaN }, /^annealing: final sparsity NaN/],
+    [{ start: -0.1 }, /^annealing: got start -0\.1 /],
+    [{ start: 0.7 }, /^annealing: got start 0\.7 and end 0\.6;/],
+    [{ end: 1 }, /^annealing: .* end 1;/],
+    [{ start: Number.NaN }, /^annealing: got start NaN/],
+    [{ end: Number.NaN }, /^annealing: .* end NaN;/],
+    [{ every: 0 }, /^annealing every: got 0;/],
+    [{ every: 1.5 }, /^annealing every: got 1\.5;/],
+    [{ every: Number.NaN }, /^annealing every: got NaN;/],
+    [{ threshold: 'local' as 'global' }, /^annealing threshold: got "local";/],
+    [{ finalSparsity: -0.1 }, /^final sparsity: got -0\.1;/],
+    [{ finalSparsity: 1.1 }, /^final sparsity: got 1\.1;/],
+    [{ finalSparsity: Number.NaN }, /^final sparsity: got NaN;/],
   ];
   for (const [options, message] of bad) {
     assert.throws(

@@ -167,7 +167,7 @@ test('moments start at zero, whatever the memory held before', () => {
 test('an unknown optimiser is refused by name', () => {
   assert.throws(
     () => createOptimizer(new Runtime(), 'adagrad' as OptimizerName, []),
-    (error: unknown) => error instanceof InputError && /optimizer: 'adagrad'/.test(error.message),
+    (error: unknown) => error instanceof InputError && /^optimizer: got "adagrad"/.test(error.message),
   );
 });
 

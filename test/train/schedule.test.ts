@@ -47,13 +47,13 @@ test('the decay looks at the epoch alone, the cosine at the step alone', () => {
 test('an unknown schedule, and a decay that makes no rate, are refused by name', () => {
   const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
   const bad: [unknown, RegExp][] = [
-    [{ kind: 'linear' }, /^schedule: 'linear' /],
-    [{ kind: 'decay', after: -1, by: 2 }, /^schedule: decay after -1 epochs/],
-    [{ kind: 'decay', after: nan, by: 2 }, /^schedule: decay after NaN epochs/],
-    [{ kind: 'decay', after: infinity, by: 2 }, /^schedule: decay after Infinity epochs/],
-    [{ kind: 'decay', after: 1, by: 0 }, /^schedule: decay after 1 epochs by 0;/],
-    [{ kind: 'decay', after: 1, by: nan }, /^schedule: decay after 1 epochs by NaN;/],
-    [{ kind: 'decay', after: 1 }, /^schedule: decay after 1 epochs by undefined;/],
+    [{ kind: 'linear' }, /^schedule: got "linear";/],
+    [{ kind: 'decay', after: -1, by: 2 }, /^schedule: got decay after -1 epochs/],
+    [{ kind: 'decay', after: nan, by: 2 }, /^schedule: got decay after NaN epochs/],
+    [{ kind: 'decay', after: infinity, by: 2 }, /^schedule: got decay after Infinity epochs/],
+    [{ kind: 'decay', after: 1, by: 0 }, /^schedule: got decay after 1 epochs by 0;/],
+    [{ kind: 'decay', after: 1, by: nan }, /^schedule: got decay after 1 epochs by NaN;/],
+    [{ kind: 'decay', after: 1 }, /^schedule: got decay after 1 epochs by undefined;/],
   ];
   for (const [schedule, message] of bad) {
     assert.throws(
