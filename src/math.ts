@@ -6,8 +6,15 @@
 const LN2_HIGH = 0.6931471803691238; // its products with integers below 2^20 are exact
 const LN2_LOW = 1.9082149292705877e-10; // ln 2 - LN2_HIGH
 
-/** 2^-538 to 2^512. */
-const POWERS_OF_2 = Float64Array.from({ length: 1051 }, (_, i) => power(2, i - 538));
+/** 2^-538 to 2^512. Without power(), which whoever needs only exp() need not bundle. */
+const POWERS_OF_2 = /* @__PURE__ */ powersOf2();
+
+function powersOf2(): Float64Array {
+  const powers = new Float64Array(1051).fill(1);
+  for (let i = 537; i >= 0; i--) powers[i] = powers[i + 1] / 2;
+  for (let i = 539; i < powers.length; i++) powers[i] = powers[i - 1] * 2;
+  return powers;
+}
 
 /** Returns e^x, within 1 ulp. */
 export function exp(x: number): number {

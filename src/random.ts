@@ -1,6 +1,8 @@
 // Random numbers by counting, Philox4x32-10 (Salmon et al., SC 2011), the same as assembly/random.ts, a block at a
 // time.
 
+import { invalid } from './errors.js';
+
 /** High and low words of a * b, unsigned 32-bit. */
 function multiply(a: number, b: number): [number, number] {
   const low = Math.imul(a, b) >>> 0;
@@ -27,8 +29,14 @@ export function philox(counter: readonly number[], key: readonly number[]): [num
   return [c0, c1, c2, c3];
 }
 
-/** A seed as the two key words; any safe integer will do. */
+/** Throws InputError for a seed that is not an integer from 0 to 2^53 - 1. */
+export function checkSeed(seed: number): void {
+  if (!(Number.isSafeInteger(seed) && seed >= 0)) throw invalid('seed', seed, 'an integer from 0 to 2^53 - 1');
+}
+
+/** A seed as two key words. Throws InputError for one that checkSeed() rejects. */
 export function seedWords(seed: number): [number, number] {
+  checkSeed(seed);
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 }
 

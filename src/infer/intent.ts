@@ -1,16 +1,27 @@
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import { readIntentModelHeader } from '../io/model-header.js';
 import { likeliest, softmax } from '../tasks/softmax.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Pointer } from '../wasm/kernels.js';
+import { checkText } from './checks.js';
 import { Engine } from './engine.js';
 import { type Network, packNetwork } from './network.js';
 
-/** What a text wants, and how likely each of the intents is that the model knows. */
+/** The intent of a text, and how probable each of the model's intents is. */
 export interface Classification {
+  /** The most probable intent, or 'none' where that is below the threshold. */
   intent: string;
+  /** By intent, in the order of the model's labels; they add up to 1. */
   probabilities: Record<string, number>;
 }
+
+export interface ClassifyOptions {
+  /** From 0, the default, to 1: where no intent is this probable, the answer is 'none'. */
+  threshold?: number;
+}
+
+/** The answer where no intent is probable enough; a model's own label of this name means the same. */
+const NONE = 'none';
 
 /** An intent model, packed to run. */
 export class IntentPlan {
@@ -22,7 +33,7 @@ export class IntentPlan {
   private readonly ends: Pointer; // [2H], the states of the last layer at both ends of the text
   private readonly stride: number; // bytes of a row that one layer leaves to the next: [2H], padded
 
-  /** Throws FileFormatError for bytes that are no intent model, saying what is wrong. */
+  /** Throws FileFormatError for bytes that are not an intent model, saying what is wrong. */
   constructor(bytes: Uint8Array) {
     const header = readIntentModelHeader(bytes);
     this.vocabulary = header.vocabulary;
@@ -39,8 +50,19 @@ export class IntentPlan {
     return this.engine.kernels.memory.buffer.byteLength;
   }
 
-  /** What a text wants; also of a text that is empty, or has no word that the model knows. Synchronous. */
-  classify(text: string): Classification {
+  /**
+   * Classifies the intent of a text, synchronously. A text that is empty, or has no word that the model knows, has an answer
+   * too.
+   *
+   * @throws InputError for a threshold out of range, and for a text too long for memory
+   * @example
+   * plan.classify('flights from boston', { threshold: 0.7 }); // { intent: 'flight', probabilities: { flight: 0.98, ... } }
+   */
+  classify(text: string, { threshold = 0 }: ClassifyOptions = {}): Classification {
+    checkText('text', text);
+    if (!(typeof threshold === 'number' && threshold >= 0 && threshold <= 1)) {
+      throw invalid('threshold', threshold, 'a number from 0 to 1');
+    }
     const { engine, network, labels, vocabulary } = this;
     const { embedding, stride, layers, head, logits } = network;
     const ids = vocabulary.encodeSentence(text);
@@ -57,8 +79,9 @@ export class IntentPlan {
     }
     engine.kernels.run(head, this.ends);
     const probabilities = softmax(engine.floats(logits, labels.length));
+    const best = likeliest(probabilities);
     return {
-      intent: labels[likeliest(probabilities)],
+      intent: probabilities[best] >= threshold ? labels[best] : NONE,
       probabilities: Object.fromEntries(labels.map((label, i) => [label, probabilities[i]])),
     };
   }

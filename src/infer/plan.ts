@@ -1,10 +1,13 @@
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import { readLanguageModelHeader } from '../io/model-header.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Pointer } from '../wasm/kernels.js';
+import { checkNumbers } from './checks.js';
 import { Engine } from './engine.js';
 import { type Network, packNetwork } from './network.js';
 import { Session } from './session.js';
+
+const LARGEST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
 
 /** A language model, packed to run: immutable, and shared by any number of sessions. */
 export class Plan {
@@ -41,9 +44,14 @@ export class Plan {
     this.state = packed.flatMap(({ h, c }) => [engine.floats(h, H), engine.floats(c, H)]);
   }
 
-  /** WebAssembly memory held; it does not change after loading. */
+  /** WebAssembly memory held, in bytes; it does not change after loading. */
   get memoryBytes(): number {
     return this.engine.kernels.memory.buffer.byteLength;
+  }
+
+  /** The largest magnitude of numbers in input vectors and states with which all sums stay finite. */
+  get limit(): number {
+    return this.network.limit;
   }
 
   /** A new session, its state zero. */
@@ -51,25 +59,55 @@ export class Plan {
     return new Session(this);
   }
 
-  /** One step from a vector; see Session.step. */
+  // What follows is for sessions.
+
+  /** See Session.step. */
   step(session: Session, x: ArrayLike<number>): Float32Array {
-    if (x.length !== this.hidden) throw new InputError(`x: ${x.length} numbers given; ${this.hidden} are wanted`);
+    const { hidden: H, limit } = this;
     this.activate(session);
-    this.input.set(x);
+    if (x instanceof Float32Array && x.length === H) {
+      this.input.set(x);
+      // NaN is not below either.
+      if (!(this.engine.kernels.f32_largest(this.inputAt, H) <= limit)) checkNumbers('x', x, H, limit);
+    } else {
+      checkNumbers('x', x, H, limit);
+      this.input.set(x);
+    }
     this.runLayers(this.inputAt);
     return this.output;
   }
 
-  /** One step from a token; see Session.next. */
-  next(session: Session, token: number): Float32Array {
+  /** Reads a token; see Session.next. */
+  read(session: Session, token: number): void {
     if (!(Number.isInteger(token) && token >= 0 && token < this.vocabulary.size)) {
-      throw new InputError(`token: ${token} given; a whole number from 0 to ${this.vocabulary.size - 1} is wanted`);
+      throw invalid('token', token, `an integer from 0 to ${this.vocabulary.size - 1}`);
     }
     this.activate(session);
-    const { embedding, stride, layers, head } = this.network;
+    const { embedding, stride } = this.network;
     this.runLayers(embedding + token * stride);
+  }
+
+  /** The logits of what comes after all that a session read, [V], overwritten by the next. */
+  predict(session: Session): Float32Array {
+    this.activate(session);
+    const { layers, head } = this.network;
     this.engine.kernels.run(head, layers[this.layers - 1].h);
     return this.logits;
+  }
+
+  /** Whether a session has read nothing: its state is zero. */
+  isNew(session: Session): boolean {
+    this.release(session);
+    return session.saved.every((value) => value === 0);
+  }
+
+  /** Throws InputError for what cannot be the state of a session. */
+  checkState(state: ArrayLike<number>): void {
+    const { hidden: H, layers, limit } = this;
+    const n = 2 * layers * H;
+    checkNumbers('state', state, n, LARGEST_FLOAT);
+    // h is multiplied by weights, c is not.
+    for (let at = 0; at < n; at += 2 * H) checkNumbers('state', state, n, limit, at, at + H);
   }
 
   private runLayers(input: Pointer): void {
@@ -86,6 +124,8 @@ export class Plan {
   /** Puts a session's state where the kernels work, and the one that is there back. */
   private activate(session: Session): void {
     if (this.active === session) return;
+    if (session.plan !== this)
+      throw new InputError('session: got one of another model; expected one that this plan made');
     this.store();
     let at = 0;
     for (const part of this.state) {

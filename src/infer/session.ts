@@ -1,84 +1,191 @@
-import { InputError } from '../errors.js';
-import { sampler } from '../tasks/sampling.js';
+import { invalid } from '../errors.js';
+import { type SamplingOptions, sampler } from '../tasks/sampling.js';
+import { largestFirst, softmax } from '../tasks/softmax.js';
+import { checkInteger, checkNumbers, checkText } from './checks.js';
 import type { Plan } from './plan.js';
+import { eventLoopTurns } from './turns.js';
 
-/** One conversation with a model: a plan and a state of its own. All calls are synchronous and none allocates. */
+/** Options of Session.generate: `temperature` is 0.8 and `seed` 1 by default. */
+export interface GenerateOptions extends Partial<SamplingOptions> {
+  /** Ends after this many tokens; by default never. */
+  maxTokens?: number;
+  /** An AbortSignal: once it is aborted, generate() throws its reason. */
+  signal?: { readonly aborted: boolean; readonly reason?: unknown } | null;
+}
+
+/** A token that generate() drew, and the text it adds to what was before. */
+export interface GeneratedToken {
+  token: number;
+  text: string;
+}
+
+/** A token that may come next, its text, and how probable it is. */
+export interface Suggestion extends GeneratedToken {
+  probability: number;
+}
+
+/**
+ * One conversation with a model: the model's plan and a state of its own. All calls but generate() are synchronous;
+ * step() and next() allocate nothing.
+ */
 export class Session {
   /** h and c of every layer, [layers, 2, H]; stale while the plan works on this session. */
   readonly saved: Float32Array;
+  /** The token that was read last, -1 where it is not known: how a token is shown depends on the one before. */
+  private last = -1;
 
-  constructor(private readonly plan: Plan) {
+  constructor(readonly plan: Plan) {
     this.saved = new Float32Array(2 * plan.layers * plan.hidden);
   }
 
   /**
-   * One step of the LSTM: h of the last layer, [H], for the input x, [H]. The result is overwritten by the plan's next
-   * step, whichever session's.
+   * One step of the LSTM layers for the input vector x, [H]. Returns h of the last layer, [H]: a view that the plan's next
+   * step overwrites, whichever session's. Do not write to it.
+   *
+   * @throws InputError for another number of values, and for values that are not finite numbers
    */
   step(x: ArrayLike<number>): Float32Array {
     return this.plan.step(this, x);
   }
 
-  /** Steps over a whole sequence: [T,H] for [T,H]. */
-  run(sequence: Float32Array): Float32Array {
+  /**
+   * Steps over a whole sequence of input vectors, [T,H], one after another, and returns h of the last layer after each, [T,H].
+   *
+   * @throws InputError as step() does, before the first step
+   */
+  run(sequence: ArrayLike<number>): Float32Array {
     const H = this.plan.hidden;
-    if (sequence.length % H !== 0) {
-      throw new InputError(`sequence: ${sequence.length} numbers given; a multiple of ${H} is wanted`);
-    }
-    const result = new Float32Array(sequence.length);
-    for (let at = 0; at < sequence.length; at += H) result.set(this.step(sequence.subarray(at, at + H)), at);
+    const n = (sequence as ArrayLike<number> | null | undefined)?.length ?? Number.NaN;
+    if (n % H !== 0) throw invalid('sequence', Number.isNaN(n) ? sequence : n, `a multiple of ${H} numbers`);
+    checkNumbers('sequence', sequence, n, this.plan.limit);
+    const result = Float32Array.from(sequence);
+    for (let at = 0; at < n; at += H) result.set(this.step(result.subarray(at, at + H)), at);
     return result;
   }
 
   /**
-   * The logits of what comes after this token, [V], given all before it. Overwritten by the plan's next step, whichever
-   * session's.
+   * Reads a token. Returns the logits of what comes next, [V], given all that was read: a view that the plan's next step
+   * overwrites, whichever session's.
+   *
+   * @throws InputError for a number that is no token's
    */
   next(token: number): Float32Array {
-    return this.plan.next(this, token);
+    this.readToken(token);
+    return this.plan.predict(this);
   }
 
-  /** Back to a state of zeros. */
+  /**
+   * Reads text, for next(), suggest() or generate() to go on from. A session that is new or was reset reads the token first
+   * that every text starts with.
+   *
+   * @throws InputError for what is no string
+   */
+  read(text: string): void {
+    checkText('text', text);
+    this.begin();
+    for (const token of this.plan.vocabulary.encode(text)) this.readToken(token);
+  }
+
+  /**
+   * The k tokens that are most likely to come next, the most likely first, without `<unk>`; fewer where the vocabulary has no
+   * more. A session that is new or was reset suggests how a text starts. The state stays as it is. Probabilities are the
+   * model's own, over the whole vocabulary.
+   *
+   * @throws InputError for a k that is not an integer of at least 1
+   * @example
+   * session.read('the cat');
+   * session.suggest(3); // [{ token: 7, text: 'sat', probability: 0.41 }, ...]
+   */
+  suggest(k: number): Suggestion[] {
+    checkInteger('k', k, 1);
+    const { plan } = this;
+    const { vocabulary } = plan;
+    const wasNew = this.begin();
+    const logits = plan.predict(this);
+    if (wasNew) this.reset();
+    const probabilities = softmax(logits);
+    const suggestions: Suggestion[] = [];
+    for (const token of largestFirst(logits)) {
+      if (suggestions.length === k) break;
+      if (token === vocabulary.unknown) continue;
+      suggestions.push({ token, text: vocabulary.decode([token]), probability: probabilities[token] });
+    }
+    return suggestions;
+  }
+
+  /** Returns to the state of a new session, zeros. */
   reset(): void {
     this.plan.release(this);
     this.saved.fill(0);
+    this.last = -1;
   }
 
-  /** A copy of the state, to be kept and set again later, in this session or another of the same model. */
+  /** A copy of the state, [layers, 2, H], to be kept and set again later, in this session or another of the same model. */
   get state(): Float32Array {
     this.plan.release(this);
     return this.saved.slice();
   }
 
-  set state(state: Float32Array) {
-    if (state.length !== this.saved.length) {
-      throw new InputError(`state: ${state.length} numbers given; ${this.saved.length} are wanted`);
-    }
+  /** @throws InputError for a state of another size, and for values that no state of this model has */
+  set state(state: ArrayLike<number>) {
+    this.plan.checkState(state);
     this.plan.release(this);
     this.saved.set(state);
+    this.last = -1;
   }
 
   /**
-   * Text that goes on from the prompt, token by token, without end: stop the loop when it is enough. `temperature`
-   * divides the logits: 0 always takes the likeliest token. `<unk>` is never drawn. The same seed gives the same text.
-   * Other work gets its turn between tokens.
+   * Reads the prompt, as read() does, and then draws tokens that go on from it, one after another. Each is read before it is
+   * yielded, so that the session can be used, or generate() called again, to go on from there. `<unk>` is never drawn.
+   *
+   * About every 8 ms, while the prompt is read too, the event loop gets its turn: a page repaints, and the signal can be
+   * aborted.
+   *
+   * @throws InputError, at the first token, for options out of range
+   * @example
+   * for await (const { text } of session.generate('the cat', { maxTokens: 20, topK: 40, signal })) output.append(text);
    */
-  async *generate(
-    prompt: string,
-    { temperature = 0.8, seed = 1 }: { temperature?: number; seed?: number } = {},
-  ): AsyncGenerator<{ token: number; text: string }, never> {
-    const { vocabulary } = this.plan;
-    const draw = sampler(temperature, seed, vocabulary.unknown);
-    let logits = this.next(vocabulary.start);
-    const ids = vocabulary.encode(prompt);
-    for (const id of ids) logits = this.next(id);
-    let before = ids.slice(-1);
-    while (true) {
-      const token = draw(logits);
-      const shown = vocabulary.decode(before);
-      yield { token, text: vocabulary.decode([...before, token]).slice(shown.length) };
-      before = Int32Array.of(token);
-      logits = this.next(token);
+  async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
+    const { temperature = 0.8, seed = 1, topK, topP, maxTokens = Number.POSITIVE_INFINITY, signal } = options;
+    const { plan } = this;
+    const { vocabulary } = plan;
+    checkText('prompt', prompt);
+    if (maxTokens !== Number.POSITIVE_INFINITY) checkInteger('maxTokens', maxTokens, 0);
+    if (signal && typeof signal.aborted !== 'boolean') throw invalid('signal', signal, 'an AbortSignal');
+    const draw = sampler({ temperature, seed, topK, topP }, vocabulary.unknown);
+    const turn = eventLoopTurns();
+    const pause = async () => {
+      await turn();
+      if (signal?.aborted) throw signal.reason;
+    };
+
+    await pause();
+    this.begin();
+    for (const token of vocabulary.encode(prompt)) {
+      await pause();
+      this.readToken(token);
     }
+    for (let n = 0; n < maxTokens; n++) {
+      await pause();
+      // No pause from here on: another session would overwrite the logits.
+      const token = draw(plan.predict(this));
+      const before = this.last < 0 ? [] : [this.last];
+      const text = vocabulary.decode([...before, token]).slice(vocabulary.decode(before).length);
+      this.readToken(token);
+      yield { token, text };
+    }
+  }
+
+  private readToken(token: number): void {
+    this.plan.read(this, token);
+    this.last = token;
+  }
+
+  /** Has a session that is new read what every text starts with. Returns whether it is. */
+  private begin(): boolean {
+    const { plan } = this;
+    const isNew = plan.isNew(this);
+    if (isNew) plan.read(this, plan.vocabulary.start);
+    return isNew;
   }
 }

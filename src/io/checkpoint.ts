@@ -9,6 +9,7 @@ import type { TrainRecord } from '../train/records.js';
 import { show } from '../values.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
+import type { ByteSource } from './bytes.js';
 import { memoryFor } from './memory.js';
 import { asObject, blamingTheFile, checkConfig, checkFormat, parseField } from './model-header.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js';
@@ -71,11 +72,11 @@ export interface Checkpoint<Options, Data, T> {
 
 /** Throws FileFormatError for a file that is no checkpoint of this task, or a damaged one. */
 export function decodeCheckpoint<Options extends TrainingOptions, Data, T extends Training>(
-  bytes: Uint8Array,
+  bytes: ByteSource,
   training: TrainingClass<Options, Data, T>,
 ): Checkpoint<Options, Data, T> {
   const { tensors, metadata } = decodeSafetensors(bytes);
-  checkFormat(metadata, FORMAT, VERSION, 'a checkpoint of dopant');
+  checkFormat(metadata, [FORMAT], VERSION);
   if (metadata.task !== training.task) {
     throw new FileFormatError(
       `the checkpoint is one of 'dopant train' with ${show(metadata.task)}; one with '${training.task}' is wanted`,
@@ -106,7 +107,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
       resumed.restore(position, records);
       return resumed;
     };
-    return blamingTheFile(() => runtime.within(memoryFor(bytes.length), build));
+    return blamingTheFile(() => runtime.within(memoryFor(bytes.byteLength), build));
   };
   return { options, vocabulary, run: parseField(metadata, 'run'), resume };
 }

@@ -4,6 +4,7 @@ import { LstmLayer } from '../nn/lstm.js';
 import type { Model, ModelParts } from '../nn/model.js';
 import { Parameter } from '../operators/parameter.js';
 import type { Runtime } from '../wasm/runtime.js';
+import type { ByteSource } from './bytes.js';
 import {
   blamingTheFile,
   formatOf,
@@ -49,17 +50,17 @@ export function encodeIntentModel(model: IntentModel): Uint8Array {
  * The model of a file. Everything is checked before a kernel sees it: the tensors there are, their shapes, finite
  * weights, column indices. Throws FileFormatError saying what is wrong.
  */
-export function decodeModel(runtime: Runtime, bytes: Uint8Array): LanguageModel | IntentModel {
+export function decodeModel(runtime: Runtime, bytes: ByteSource): LanguageModel | IntentModel {
   return modelOf(runtime, readModelHeader(bytes));
 }
 
 /** The same for a file that must hold a language model. */
-export function decodeLanguageModel(runtime: Runtime, bytes: Uint8Array): LanguageModel {
+export function decodeLanguageModel(runtime: Runtime, bytes: ByteSource): LanguageModel {
   return modelOf(runtime, readLanguageModelHeader(bytes)) as LanguageModel;
 }
 
 /** The same for a file that must hold an intent model. */
-export function decodeIntentModel(runtime: Runtime, bytes: Uint8Array): IntentModel {
+export function decodeIntentModel(runtime: Runtime, bytes: ByteSource): IntentModel {
   return modelOf(runtime, readIntentModelHeader(bytes)) as IntentModel;
 }
 

@@ -1,4 +1,4 @@
-import { FileFormatError, InputError } from '../errors.js';
+import { FileFormatError, InputError, malformed } from '../errors.js';
 import { type Architecture, intentArchitecture, languageModelArchitecture } from '../nn/architecture.js';
 import { type IntentModelConfig, LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from '../nn/config.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
@@ -6,6 +6,7 @@ import { METHODS, MOST_FACTORS } from '../operators/methods.js';
 import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import { isObject, show } from '../values.js';
+import type { ByteSource } from './bytes.js';
 import { decodeSafetensors } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
@@ -16,6 +17,13 @@ import { TensorSource } from './tensor-source.js';
 export const MODEL_VERSION = '1';
 
 export const formatOf = (kind: ModelKind) => `dopant-${kind}`;
+
+/** What files of each format are, and what reads them. */
+const FORMATS: Record<string, [what: string, readers: string]> = {
+  'dopant-language-model': ['a language model', 'load(), decodeLanguageModel() and dopant generate'],
+  'dopant-intent-model': ['an intent model', 'loadIntent(), decodeIntentModel() and dopant predict'],
+  'dopant-checkpoint': ['a checkpoint of a training', 'decodeCheckpoint() and dopant train --resume'],
+};
 
 export interface Header {
   vocabulary: Vocabulary;
@@ -39,26 +47,26 @@ export interface IntentModelHeader extends Header {
 }
 
 /** What a model file says of itself, checked, and its tensors, to be taken. Throws FileFormatError. */
-export function readModelHeader(bytes: Uint8Array): LanguageModelHeader | IntentModelHeader {
-  const opened = open(bytes);
+export function readModelHeader(bytes: ByteSource): LanguageModelHeader | IntentModelHeader {
+  const opened = open(bytes, 'language-model', 'intent-model');
   return opened.kind === 'intent-model' ? intentModel(opened) : languageModel(opened);
 }
 
 // The same for a model that must be of one kind: who runs only one needs to bundle no more than that.
 
-export function readLanguageModelHeader(bytes: Uint8Array): LanguageModelHeader {
-  return languageModel(open(bytes));
+export function readLanguageModelHeader(bytes: ByteSource): LanguageModelHeader {
+  return languageModel(open(bytes, 'language-model'));
 }
 
-export function readIntentModelHeader(bytes: Uint8Array): IntentModelHeader {
-  return intentModel(open(bytes));
+export function readIntentModelHeader(bytes: ByteSource): IntentModelHeader {
+  return intentModel(open(bytes, 'intent-model'));
 }
 
 /** What both kinds have. */
-function open(bytes: Uint8Array) {
+function open(bytes: ByteSource, ...kinds: ModelKind[]) {
   const { tensors, metadata } = decodeSafetensors(bytes);
-  const kind: ModelKind = metadata.format === formatOf('intent-model') ? 'intent-model' : 'language-model';
-  checkFormat(metadata, formatOf(kind), MODEL_VERSION, 'a model of dopant');
+  checkFormat(metadata, kinds.map(formatOf), MODEL_VERSION);
+  const kind = kinds.find((one) => formatOf(one) === metadata.format)!;
   const config = checkConfig(parseField(metadata, 'config'));
   const vocabulary = Vocabulary.fromJSON(parseField(metadata, 'vocabulary'));
   const operators = asObject(parseField(metadata, 'operators'), 'operators');
@@ -76,18 +84,12 @@ function open(bytes: Uint8Array) {
 
 type Opened = ReturnType<typeof open>;
 
-function checkKind(found: ModelKind, wanted: ModelKind): void {
-  if (found !== wanted) throw new FileFormatError(`the file is of kind '${found}'; '${wanted}' is wanted`);
-}
-
-function languageModel({ kind, metadata, ...shared }: Opened): LanguageModelHeader {
-  checkKind(kind, 'language-model');
+function languageModel({ metadata, ...shared }: Opened): LanguageModelHeader {
   const architecture = languageModelArchitecture(shared.config, shared.vocabulary.size);
   return { ...shared, kind: 'language-model', architecture };
 }
 
-function intentModel({ kind, metadata, config, ...shared }: Opened): IntentModelHeader {
-  checkKind(kind, 'intent-model');
+function intentModel({ metadata, config, ...shared }: Opened): IntentModelHeader {
   const { level, size } = shared.vocabulary;
   if (level !== 'word') throw new FileFormatError('vocabulary: an intent model has one of words');
   const given = asObject(parseField(metadata, 'config'), 'config');
@@ -120,14 +122,18 @@ export function blamingTheFile<T>(build: () => T): T {
   }
 }
 
-export function checkFormat(metadata: Record<string, string>, format: string, version: string, what: string): void {
-  if (metadata.format !== format) {
-    throw new FileFormatError(`the file is not ${what}: its format is ${show(metadata.format)}; '${format}' is wanted`);
+/** Throws FileFormatError where a file is of none of these formats, saying what it is and what reads that. */
+export function checkFormat(metadata: Record<string, string>, formats: readonly string[], version: string): void {
+  const { format } = metadata;
+  if (!formats.includes(format)) {
+    const expected = formats.map((one) => FORMATS[one][0]).join(' or ');
+    const [what, readers] = Object.hasOwn(FORMATS, format) ? FORMATS[format] : [];
+    throw what
+      ? new FileFormatError(`got ${what}, which ${readers} read; expected ${expected}`)
+      : malformed("'format' in the file's metadata", format, `${formats.join(' or ')}, ${expected}`);
   }
   if (metadata.version !== version) {
-    throw new FileFormatError(
-      `the file is of version ${show(metadata.version)}; this release reads version ${version}`,
-    );
+    throw malformed("'version' in the file's metadata", metadata.version, `${version}, which this release reads`);
   }
 }
 

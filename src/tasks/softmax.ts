@@ -18,3 +18,31 @@ export function likeliest(probabilities: ArrayLike<number>): number {
   for (let i = 1; i < probabilities.length; i++) if (probabilities[i] > probabilities[best]) best = i;
   return best;
 }
+
+/**
+ * The places of n numbers, largest first, equal ones in their order. The first takes O(n), every other O(log n): a heap,
+ * so that a few of many need no sort.
+ */
+export function* largestFirst(numbers: ArrayLike<number>): Generator<number, void> {
+  const n = numbers.length;
+  const heap = new Uint32Array(n).map((_, i) => i);
+  const isBefore = (a: number, b: number) => numbers[a] > numbers[b] || (numbers[a] === numbers[b] && a < b);
+  /** Moves down what is at `at`, until nothing below comes before it. */
+  const sink = (at: number, size: number) => {
+    const moved = heap[at];
+    while (2 * at + 1 < size) {
+      let child = 2 * at + 1;
+      if (child + 1 < size && isBefore(heap[child + 1], heap[child])) child++;
+      if (!isBefore(heap[child], moved)) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = moved;
+  };
+  for (let at = (n >> 1) - 1; at >= 0; at--) sink(at, n);
+  for (let size = n; size > 0; ) {
+    yield heap[0];
+    heap[0] = heap[--size];
+    sink(0, size);
+  }
+}

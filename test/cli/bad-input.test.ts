@@ -213,7 +213,7 @@ test('numbers out of range', async () => {
     await refuse(2, message, `${SMALL} ${option}`);
   }
   const generate = 'generate good.safetensors';
-  await refuse(2, /temperature: -1 was given; it must be at least 0/, `${generate} --temperature -1`);
+  await refuse(2, /temperature: got -1; expected a number >= 0/, `${generate} --temperature -1`);
   await refuse(2, /'--tokens <n>' argument '0'/, `${generate} --tokens 0`);
 });
 
@@ -232,14 +232,22 @@ test('arguments that are missing, or too many', async () => {
 test('a model file that is none', async () => {
   for (const command of ['eval --data text.txt', 'generate', 'inspect']) {
     await refuse(2, /cannot read nowhere\.safetensors: there is no such file/, `${command} nowhere.safetensors`);
-    await refuse(1, /^dopant: image\.png: not a safetensors file/, `${command} image.png`);
+    await refuse(1, /^dopant: image\.png: got other data; expected a safetensors file/, `${command} image.png`);
   }
   await refuse(2, /cannot read texts: it is a folder/, 'inspect texts');
-  await refuse(1, /^dopant: nothing\.safetensors: too short/, 'inspect nothing.safetensors');
-  await refuse(1, /^dopant: short\.safetensors: too short/, 'inspect short.safetensors');
-  await refuse(1, /^dopant: text\.txt: not a safetensors file/, 'inspect text.txt');
+  await refuse(1, /^dopant: nothing\.safetensors: got an empty file; expected/, 'inspect nothing.safetensors');
+  await refuse(1, /^dopant: short\.safetensors: got 5 bytes; expected/, 'inspect short.safetensors');
+  await refuse(
+    1,
+    /^dopant: text\.txt: got text that begins with "[a-z ]+"; expected a safetensors file/,
+    'inspect text.txt',
+  );
   await refuse(1, /^dopant: cut\.safetensors: tensor ".*": data_offsets/, 'inspect cut.safetensors');
-  await refuse(1, /checkpoint\.safetensors: the file is not a model of dopant/, `inspect run/${CHECKPOINT}`);
+  await refuse(
+    1,
+    /checkpoint\.safetensors: got a checkpoint of a training, which .* dopant train --resume read; expected a language model/,
+    `inspect run/${CHECKPOINT}`,
+  );
 });
 
 test('a model too large for the memory', async () => {
@@ -256,11 +264,11 @@ test('the program itself ends with the same codes and words', async () => {
 test('checkpoints that are none', async () => {
   await refuse(2, /cannot read nowhere\/checkpoint\.safetensors: there is no such file/, 'train lm --resume nowhere');
   await refuse(2, /cannot read no-checkpoint\/checkpoint\.safetensors: there is/, 'train lm --resume no-checkpoint');
-  await refuse(1, /image\/checkpoint\.safetensors: not a safetensors file/, 'train lm --resume image');
+  await refuse(1, /image\/checkpoint\.safetensors: got other data; expected/, 'train lm --resume image');
   await refuse(1, /corrupt\/checkpoint\.safetensors: tensor ".*": data_offsets/, 'train lm --resume corrupt');
   await refuse(
     1,
-    /model-for-checkpoint\/checkpoint\.safetensors: the file is not a checkpoint of dopant/,
+    /model-for-checkpoint\/checkpoint\.safetensors: got a language model, .*; expected a checkpoint/,
     'train lm --resume model-for-checkpoint',
   );
 });

@@ -183,11 +183,20 @@ test('models and checkpoints of the other task are refused by name', async () =>
   writeFileSync(path('text.txt'), 'the cat sat on the mat. the dog lay on the rug. '.repeat(40));
   const lm = 'train lm --data text.txt --hidden 8 --compression 4 --batch 4 --bptt 8 --epochs 1';
   await succeed(folder, `${lm} --out lm.safetensors --checkpoint lm`);
-  await refuse(1, /lm\.safetensors: .*kind 'language-model'; 'intent-model' is wanted/, 'predict lm.safetensors', 'a');
-  await refuse(1, /model\.safetensors: .*kind 'intent-model'; 'language-model'/, 'generate model.safetensors');
   await refuse(
     1,
-    /model\.safetensors: .*kind 'intent-model'; 'language-model'/,
+    /lm\.safetensors: got a language model, which .* dopant generate read; expected an intent model/,
+    'predict lm.safetensors',
+    'a',
+  );
+  await refuse(
+    1,
+    /model\.safetensors: got an intent model, which .* dopant predict read; expected a language model/,
+    'generate model.safetensors',
+  );
+  await refuse(
+    1,
+    /model\.safetensors: got an intent model, which .* dopant predict read; expected a language model/,
     'export model.safetensors --head f32 --out x',
   );
   await refuse(1, /"lm"; one with 'intent' is wanted/, 'train intent --resume lm');

@@ -130,8 +130,8 @@ test('each loader refuses the other kind of model by name', async () => {
   const language = encodeLanguageModel(makeModel('dense', 8));
   const refuses = (act: () => unknown, message: RegExp) =>
     assert.throws(act, (error: unknown) => error instanceof FileFormatError && message.test(error.message));
-  refuses(() => loadSync(intents), /of kind 'intent-model'; 'language-model' is wanted/);
-  refuses(() => loadIntentSync(language), /of kind 'language-model'; 'intent-model' is wanted/);
+  refuses(() => loadSync(intents), /^got an intent model, which loadIntent\(\), .* read; expected a language model$/);
+  refuses(() => loadIntentSync(language), /^got a language model, which load\(\), .* read; expected an intent model$/);
   assert.equal((await loadIntent(intents)).labels, LABELS);
 });
 

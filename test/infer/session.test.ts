@@ -2,8 +2,18 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
-import { FileFormatError, InputError, initSync, kernelBytes, loadSync } from '../../src/infer/index.js';
+import {
+  FileFormatError,
+  type GeneratedToken,
+  InputError,
+  initSync,
+  kernelBytes,
+  loadSync,
+  type Plan,
+  type Session,
+} from '../../src/infer/index.js';
 import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import type { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { generate } from '../../src/tasks/generate.js';
@@ -150,26 +160,391 @@ test('generate() writes what the training side generates, and stops when the loo
   assert.is(text, vocabulary.decode([...vocabulary.encode(prompt), ...expected]));
 });
 
-test('what cannot be is refused by name', () => {
-  initSync();
-  const plan = loadSync(encodeLanguageModel(makeModel('kron', 8)));
+// ---- arguments
+
+const isInputError = (start: string) => (error: unknown) =>
+  error instanceof InputError && error.message.startsWith(start);
+
+/** A session that has read some tokens. */
+function busySession(plan: Plan): Session {
   const session = plan.session();
-  const refused = (name: string, act: () => unknown) =>
-    assert.throws(act, (error: Error) => error instanceof InputError && error.message.startsWith(name));
-  refused('token', () => session.next(vocabulary.size));
-  refused('token', () => session.next(-1));
-  refused('token', () => session.next(1.5));
-  refused('x', () => session.step(new Float32Array(7)));
-  refused('sequence', () => session.run(new Float32Array(12)));
-  refused('state', () => {
-    session.state = new Float32Array(3);
-  });
+  for (const token of [3, 1, 4]) session.next(token);
+  return session;
+}
+
+test('arguments that cannot be used are rejected by name, and the state stays as it was', () => {
+  initSync();
+  const H = 8;
+  const plan = loadSync(encodeLanguageModel(makeModel('kron', H)));
+  const n = 4 * H;
+  const session = busySession(plan);
+  const before = session.state;
+  const list = (length: number, place: number, value: unknown) =>
+    Object.assign(new Array<unknown>(length).fill(0.5), { [place]: value });
+  const notNumbers = ['1', null, undefined, {}, 1n, true];
+  const notFinite = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const notLists = [null, undefined, 5, {}, new DataView(new ArrayBuffer(4 * H))];
+  const setState = (state: unknown) => {
+    session.state = state as Float32Array;
+  };
+  const calls: Record<string, [length: number, call: (values: unknown) => unknown]> = {
+    x: [H, (x) => session.step(x as Float32Array)],
+    sequence: [3 * H, (sequence) => session.run(sequence as Float32Array)],
+    state: [n, setState],
+  };
+  const rejected = (name: string, call: () => unknown, what: unknown) => {
+    assert.throws(call, isInputError(name), `${name}: ${String(what)}`);
+    assert.equal(session.state, before, `${name}: ${String(what)} changed the state`);
+  };
+  for (const [name, [length, call]] of Object.entries(calls)) {
+    for (const value of notLists) rejected(`${name}: got `, () => call(value), value);
+    rejected(`${name}: got `, () => call(new Float32Array(length - 1)), 'too short');
+    rejected(`${name}: got `, () => call(new Float32Array(length + 1)), 'too long');
+    rejected(`${name}[0]: got `, () => call(new BigInt64Array(length)), 'BigInt');
+    rejected(`${name}[0]: got `, () => call('1'.repeat(length)), 'text');
+    for (const place of [0, 3, length - 1]) {
+      for (const value of notNumbers)
+        rejected(`${name}[${place}]: got `, () => call(list(length, place, value)), value);
+      // Also finite numbers that are infinite as floats.
+      for (const value of [...notFinite, 1e39, -1e39]) {
+        rejected(`${name}[${place}]: got ${value}; expected`, () => call(list(length, place, value)), value);
+      }
+      for (const value of notFinite) {
+        const floats = Float32Array.from(list(length, place, value) as number[]);
+        rejected(`${name}[${place}]: got ${value}; expected a finite`, () => call(floats), value);
+      }
+    }
+  }
+  for (const token of [-1, vocabulary.size, 1.5, Number.NaN, '1', null, undefined, [1]]) {
+    rejected('token: got ', () => session.next(token as number), token);
+  }
+  for (const k of [0, -1, 1.5, '3', Number.NaN, null, undefined]) {
+    rejected('k: got ', () => session.suggest(k as number), k);
+  }
+  for (const text of [null, undefined, 5, ['the'], {}]) {
+    rejected('text: got ', () => session.read(text as string), text);
+  }
+
   const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0); // a module of nothing
   for (const module of [new WebAssembly.Module(empty), empty as unknown as WebAssembly.Module]) {
-    refused('module', () => initSync({ module }));
+    assert.throws(() => initSync({ module }), isInputError('module'));
   }
   initSync({ module: new WebAssembly.Module(kernelBytes('plain')) });
   initSync({});
+});
+
+test('lists of numbers do as well as floats', () => {
+  const plan = loadSync(encodeLanguageModel(makeModel('kron', 8)));
+  const x = Array.from({ length: 8 }, (_, i) => Math.fround(Math.sin(i)));
+  const expected = [...plan.session().step(Float32Array.from(x))];
+  for (const values of [x, Float64Array.from(x)]) {
+    assert.equal([...plan.session().step(values)], expected);
+    assert.equal([...plan.session().run(values)], expected);
+  }
+  const session = busySession(plan);
+  const other = plan.session();
+  other.state = [...session.state] as unknown as Float32Array;
+  assert.equal([...other.next(2)], [...session.next(2)]);
+});
+
+test('a session of another model is rejected', () => {
+  const bytes = encodeLanguageModel(makeModel('kron', 8));
+  const [plan, same, larger] = [loadSync(bytes), loadSync(bytes), loadSync(encodeLanguageModel(makeModel('kron', 12)))];
+  const session = busySession(plan);
+  const expected = [...busySession(plan).next(1)];
+  for (const other of [same, larger]) {
+    assert.throws(() => other.step(session, new Float32Array(other.hidden)), isInputError('session: got '));
+    assert.throws(() => other.read(session, 1), isInputError('session: got '));
+    assert.throws(() => other.predict(session), isInputError('session: got '));
+  }
+  assert.throws(() => {
+    larger.session().state = session.state;
+  }, isInputError('state: got 32 numbers; expected 48'));
+  assert.equal([...session.next(1)], expected);
+});
+
+test('numbers so large that sums overflow are rejected; the largest that pass give finite answers', () => {
+  const file = encodeLanguageModel(makeModel('doped-kron', 8));
+  for (const scale of [1, 1e10, 1e30, 1e36]) {
+    const { tensors, metadata } = decodeSafetensors(file);
+    for (const [name, tensor] of tensors) {
+      if (name !== 'lstm.0.ih.0.B.weight') continue;
+      tensors.set(name, { ...tensor, data: (tensor.data as Float32Array).map((w) => w * scale) } as NamedTensor);
+    }
+    const plan = loadSync(encodeSafetensors(tensors, metadata));
+    const limit = Math.fround(plan.limit * (1 - 2 ** -20));
+    for (const sign of [1, -1]) {
+      const session = plan.session();
+      const x = new Float32Array(8).map((_, i) => (i % 2 ? sign : 1) * limit);
+      const state = new Float32Array(32).map((_, i) => (i % 3 ? 1 : -1) * (i % 16 < 8 ? limit : 3e38));
+      session.state = state;
+      for (let t = 0; t < 3; t++) assert.ok(session.step(x).every(Number.isFinite), `scale ${scale}, step ${t}`);
+      assert.ok(session.next(1).every(Number.isFinite), `scale ${scale}`);
+      assert.ok(session.state.every(Number.isFinite), `scale ${scale}`);
+      assert.throws(() => session.step(x.fill(plan.limit * 1.01, 2, 3)), isInputError('x[2]: got '));
+      assert.throws(() => {
+        session.state = state.fill(plan.limit * 1.01, 5, 6);
+      }, isInputError('state[5]: got '));
+    }
+  }
+});
+
+// ---- generating
+
+const makePlan = () => loadSync(encodeLanguageModel(makeModel('doped-hmd', 16)));
+
+/** A plan whose weights are so large that what it says next depends on all that was said. */
+function makeLivelyPlan(): Plan {
+  const model = makeModel('dense', 16);
+  for (const [, { data }] of model.parameters()) data.set(data.map((value) => 6 * value));
+  return loadSync(encodeLanguageModel(model));
+}
+
+/** All that a generator yields. */
+async function all(pieces: AsyncIterable<GeneratedToken>): Promise<GeneratedToken[]> {
+  const result: GeneratedToken[] = [];
+  for await (const piece of pieces) result.push(piece);
+  return result;
+}
+
+const textOf = (pieces: readonly GeneratedToken[]) => pieces.map(({ text }) => text).join('');
+
+/** Runs `act` with a clock that a look at it moves on, so that there is a pause wherever there may be one. */
+async function withFastClock<T>(act: () => Promise<T>): Promise<T> {
+  const { now } = Date;
+  let time = 0;
+  Date.now = () => {
+    time += 10;
+    return time;
+  };
+  try {
+    return await act();
+  } finally {
+    Date.now = now;
+  }
+}
+
+test('maxTokens ends the text', async () => {
+  const plan = makePlan();
+  const expected = await all(plan.session().generate('the cat', { maxTokens: 30 }));
+  for (const maxTokens of [0, 1, 7, 30]) {
+    assert.equal(await all(plan.session().generate('the cat', { maxTokens })), expected.slice(0, maxTokens));
+  }
+});
+
+test('topK and topP are those of the training side', async () => {
+  const model = makeModel('doped-hmd', 16);
+  const session = () => loadSync(encodeLanguageModel(model)).session();
+  for (const options of [{ topK: 3 }, { topP: 0.4 }, { topK: 5, topP: 0.8 }]) {
+    const settings = { temperature: 2, seed: 3, ...options };
+    const slow = generate(model, vocabulary.encode('the cat'), settings);
+    const expected = Array.from({ length: 30 }, () => slow.next().value);
+    const pieces = await all(session().generate('the cat', { ...settings, maxTokens: 30 }));
+    assert.equal(
+      pieces.map(({ token }) => token),
+      expected,
+    );
+  }
+});
+
+test('generating goes on from what the session has read, wherever it was stopped', async () => {
+  const plan = makeLivelyPlan();
+  const options = { temperature: 0 };
+  const prompt = 'the cat sat';
+  const expected = await all(plan.session().generate(prompt, { ...options, maxTokens: 20 }));
+  assert.ok(new Set(expected.map(({ token }) => token)).size > 2, 'the text should vary');
+
+  const read = plan.session();
+  read.read('the');
+  read.read('cat sat');
+  assert.equal(await all(read.generate('', { ...options, maxTokens: 20 })), expected, 'read() and an empty prompt');
+
+  const ended = plan.session();
+  const pieces = await all(ended.generate(prompt, { ...options, maxTokens: 8 }));
+  pieces.push(...(await all(ended.generate('', { ...options, maxTokens: 12 }))));
+  assert.equal(pieces, expected, 'after maxTokens');
+
+  const left = plan.session();
+  const first: GeneratedToken[] = [];
+  for await (const piece of left.generate(prompt, options)) {
+    first.push(piece);
+    // What was yielded was read.
+    const [best] = left.suggest(1);
+    assert.is(best.token, expected[first.length].token);
+    if (first.length === 5) break;
+  }
+  first.push(...(await all(left.generate('', { ...options, maxTokens: 15 }))));
+  assert.equal(first, expected, 'after break');
+  assert.is(
+    vocabulary.decode([...vocabulary.encode(prompt), ...expected.map(({ token }) => token)]),
+    prompt + textOf(expected),
+  );
+});
+
+test('sessions that generate in turns do not mix', async () => {
+  const plan = makePlan();
+  const prompts = ['the cat', 'a b c', 'dog'];
+  const start = (prompt: string, seed: number) => all(plan.session().generate(prompt, { seed, maxTokens: 20 }));
+  const expected = [];
+  for (const [i, prompt] of prompts.entries()) expected.push(await start(prompt, i));
+  const together = await withFastClock(() => Promise.all(prompts.map(start)));
+  assert.equal(together, expected);
+});
+
+/** Runs `act` on a host that lacks some globals. */
+async function without<T>(names: readonly string[], act: () => Promise<T>): Promise<T> {
+  const scope = globalThis as unknown as Record<string, unknown>;
+  const before = names.map((name) => [name, scope[name]] as const);
+  for (const name of names) scope[name] = undefined;
+  try {
+    return await act();
+  } finally {
+    for (const [name, value] of before) scope[name] = value;
+  }
+}
+
+const HOSTS = [[], ['setImmediate'], ['setImmediate', 'MessageChannel']];
+
+for (const lacking of HOSTS) {
+  const host = lacking.length ? `a host without ${lacking.join(' and ')}` : 'this host';
+  test(`timers fire while a text without end is generated: ${host}`, async () => {
+    const plan = makePlan();
+    let fired = false;
+    setTimeout(() => {
+      fired = true;
+    });
+    let n = 0;
+    await without(lacking, async () => {
+      for await (const _ of plan.session().generate('the cat')) {
+        if (fired || ++n === 1_000_000) break;
+      }
+    });
+    assert.ok(fired, `no timer fired during ${n} tokens`);
+  });
+
+  test(`a timer can abort while a long prompt is read: ${host}`, async () => {
+    const plan = makePlan();
+    const controller = new AbortController();
+    const reason = { because: 'enough' };
+    setTimeout(() => controller.abort(reason));
+    const prompt = 'the cat '.repeat(100_000);
+    const reading = () => all(plan.session().generate(prompt, { maxTokens: 0, signal: controller.signal }));
+    const error = await without(lacking, () => reading().catch((thrown: unknown) => thrown));
+    assert.is(error, reason);
+  });
+}
+
+test('a host without any tasks to wait for generates all the same', async () => {
+  const plan = makePlan();
+  const options = { maxTokens: 50 };
+  const expected = await all(plan.session().generate('the cat', options));
+  const lacking = ['setImmediate', 'MessageChannel', 'setTimeout'];
+  const actual = await without(lacking, () => withFastClock(() => all(plan.session().generate('the cat', options))));
+  assert.equal(actual, expected);
+});
+
+test('generate() throws the reason of a signal: aborted before, within the loop, or without a reason of its own', async () => {
+  const plan = makePlan();
+  const reason = new Error('stop');
+  const thrown = async (signal: AbortSignal, act?: () => void) => {
+    const session = plan.session();
+    let n = 0;
+    try {
+      for await (const _ of session.generate('the cat', { signal, maxTokens: 50 })) if (++n === 3) act?.();
+    } catch (error) {
+      return { error, n, state: session.state };
+    }
+    return { n };
+  };
+  assert.is((await thrown(AbortSignal.abort(reason))).error, reason);
+  assert.is((await thrown(AbortSignal.abort(reason))).n, 0);
+  assert.is(((await thrown(AbortSignal.abort())).error as Error).name, 'AbortError');
+
+  const controller = new AbortController();
+  const { error, n, state } = await thrown(controller.signal, () => controller.abort(reason));
+  assert.is(error, reason);
+  assert.is(n, 3);
+  // No token was read that was not yielded.
+  const other = plan.session();
+  await all(other.generate('the cat', { maxTokens: 3 }));
+  assert.equal(state, other.state);
+
+  assert.is((await thrown(new AbortController().signal)).n, 50);
+  assert.is((await all(plan.session().generate('a', { signal: null, maxTokens: 2 }))).length, 2);
+});
+
+test('generate() rejects options out of range by name, before it reads anything', async () => {
+  const session = busySession(makePlan());
+  const before = session.state;
+  const bad: Record<string, unknown[]> = {
+    temperature: [-1, Number.NaN, '1', null],
+    seed: [-1, 1.5, 'abc', 2 ** 53],
+    maxTokens: [-1, 1.5, '5', Number.NaN, null],
+    topK: [0, -1, 1.5, '3'],
+    topP: [0, -0.5, 1.5, '1'],
+    signal: [new AbortController(), {}, 'stop', true],
+  };
+  const rejected = async (name: string, pieces: AsyncGenerator<GeneratedToken>) => {
+    const error = await pieces.next().catch((thrown: unknown) => thrown);
+    assert.ok(isInputError(`${name}: got `)(error), `${name}: ${error}`);
+    assert.equal(session.state, before);
+  };
+  for (const [name, values] of Object.entries(bad)) {
+    for (const value of values) await rejected(name, session.generate('the cat', { [name]: value }));
+  }
+  for (const prompt of [null, undefined, 5, ['the']])
+    await rejected('prompt', session.generate(prompt as unknown as string));
+});
+
+// ---- suggesting
+
+test('suggest() gives the most probable tokens, the best first, without <unk>', () => {
+  const plan = makePlan();
+  const session = busySession(plan);
+  const other = plan.session();
+  const before = session.state;
+  const logits = Array.from(loadedLogits(plan, [3, 1, 4]));
+  const sum = logits.reduce((total, logit) => total + Math.exp(logit), 0);
+  const expected = logits
+    .map((logit, token) => ({ token, text: vocabulary.decode([token]), probability: Math.exp(logit) / sum }))
+    .filter(({ token }) => token !== vocabulary.unknown)
+    .sort((a, b) => b.probability - a.probability || a.token - b.token);
+  for (const k of [1, 3, vocabulary.size, 10 ** 6]) {
+    other.next(5); // another's step leaves its logits behind
+    const suggestions = session.suggest(k);
+    assert.is(suggestions.length, Math.min(k, vocabulary.size - 1));
+    for (const [i, { token, text, probability }] of suggestions.entries()) {
+      assert.equal({ token, text }, { token: expected[i].token, text: expected[i].text });
+      assert.ok(Math.abs(probability - expected[i].probability) < 1e-9, `${text}: ${probability}`);
+    }
+  }
+  assert.equal(session.state, before);
+});
+
+/** The logits after these tokens, in a session of their own. */
+function loadedLogits(plan: Plan, tokens: readonly number[]): Float32Array {
+  const session = plan.session();
+  let logits = new Float32Array();
+  for (const token of tokens) logits = session.next(token) as Float32Array<ArrayBuffer>;
+  return logits.slice();
+}
+
+test('a session that has read nothing suggests how a text starts, and still has read nothing', async () => {
+  const plan = makePlan();
+  const fresh = plan.session();
+  const [first] = await all(plan.session().generate('', { temperature: 0, maxTokens: 1 }));
+  const suggestions = fresh.suggest(3);
+  assert.equal(suggestions[0].token, first.token);
+  assert.ok(fresh.state.every((value) => value === 0));
+  assert.equal(fresh.suggest(3), suggestions);
+  const used = busySession(plan);
+  assert.not.equal(used.suggest(3), suggestions);
+  used.reset();
+  assert.equal(used.suggest(3), suggestions);
+  // So read() and generate() start.
+  fresh.read('the cat');
+  const expected = await all(plan.session().generate('the cat', { temperature: 0, maxTokens: 1 }));
+  assert.is(fresh.suggest(1)[0].token, expected[0].token);
 });
 
 test('a damaged model file is refused, or its answers are finite', () => {

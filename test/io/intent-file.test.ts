@@ -95,8 +95,15 @@ test('labels and settings that cannot be are refused by name', () => {
   refuses(changed({ config: { ...config, layers: 1 } }), /operator 'head'|not part of this model/);
   refuses(changed({ vocabulary: buildVocabulary(['abc'], 'char') }), /vocabulary: an intent model has one of words/);
   refuses(changed({ format: 'dopant-language-model' }), /tensor 'embedding'|operator 'lstm\.0\.ih'/);
-  refuses(changed({ format: 'dopant-something' }), /not a model of dopant/);
-  refuses(changed({}), /of kind 'intent-model'; 'language-model' is wanted/, decodeLanguageModel);
+  refuses(
+    changed({ format: 'dopant-something' }),
+    /'format' .*: got "dopant-something"; expected dopant-language-model or dopant-intent-model/,
+  );
+  refuses(
+    changed({}),
+    /got an intent model, which .*decodeIntentModel\(\).*; expected a language model/,
+    decodeLanguageModel,
+  );
 });
 
 test('a file cut short at any byte is refused', () => {

@@ -331,18 +331,21 @@ test('metadata that are missing, not JSON or of another format are refused by na
   }
   const { metadata: own } = decodeSafetensors(doped);
   assert.equal(Object.keys(own), ['format', 'version', ...FIELDS]);
-  refused(encodeSafetensors(decodeSafetensors(doped).tensors, {}), /not a model of dopant/);
+  refused(
+    encodeSafetensors(decodeSafetensors(doped).tensors, {}),
+    /'format' .*: got nothing; expected dopant-language-model/,
+  );
   refused(
     metadata((found) => {
       found.format = 'dopant-checkpoint';
     }),
-    /not a model of dopant: its format is "dopant-checkpoint"/,
+    /got a checkpoint of a training, which .* read; expected a language model/,
   );
   refused(
     metadata((found) => {
       found.version = '2';
     }),
-    /version "2"; this release reads version 1/,
+    /'version' .*: got "2"; expected 1, which this release reads/,
   );
 });
 

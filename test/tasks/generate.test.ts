@@ -1,9 +1,14 @@
+import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InputError } from '../../src/errors.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
+import { uniform } from '../../src/random.js';
 import { generate } from '../../src/tasks/generate.js';
+import { type SamplingOptions, sampler } from '../../src/tasks/sampling.js';
+import { largestFirst } from '../../src/tasks/softmax.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
+import { show } from '../../src/values.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { passError, type SlowState, slowForward, tinyOptions, zeroState } from '../nn/oracle.js';
 import { values } from '../support.js';
@@ -30,14 +35,19 @@ function constantModel(bias: (token: number) => number): LanguageModel {
   return model;
 }
 
-function take(model: LanguageModel, prompt: readonly number[], temperature: number, seed: number, n: number): number[] {
-  const mark = model.runtime.mark();
+function take(
+  model: LanguageModel,
+  prompt: readonly number[],
+  temperature: number,
+  seed: number,
+  n: number,
+  options: Partial<SamplingOptions> = {},
+): number[] {
   const tokens: number[] = [];
-  for (const token of generate(model, prompt, { temperature, seed })) {
+  for (const token of generate(model, prompt, { temperature, seed, ...options })) {
     tokens.push(token);
     if (tokens.length === n) break;
   }
-  model.runtime.release(mark);
   return tokens;
 }
 
@@ -150,15 +160,148 @@ test('over many seeds, the first token after a prompt comes as often as its prob
   assert.ok(without > 4 * bound(chars.size), 'the prompt should make a difference');
 });
 
-test('a bad temperature is refused by name', () => {
-  const model = noisyModel();
-  for (const temperature of [-1, -1e-9, Number.NaN, Number.POSITIVE_INFINITY]) {
-    assert.throws(
-      () => generate(model, [], { temperature, seed: 1 }).next(),
-      (error: unknown) => error instanceof InputError && error.message.startsWith(`temperature: ${temperature} `),
-      `${temperature}`,
-    );
+/** The tokens that sampling options leave over, most probable first, by a full sort. */
+function keptTokens(probabilities: Float64Array, topK = Number.POSITIVE_INFINITY, topP = 1): number[] {
+  const ranked = [...probabilities.keys()].filter((token) => token !== UNKNOWN);
+  ranked.sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+  const first = ranked.slice(0, topK);
+  const total = first.reduce((sum, token) => sum + probabilities[token], 0);
+  let reached = 0;
+  return first.filter((token) => {
+    const isKept = reached < topP * total;
+    reached += probabilities[token];
+    return isKept;
+  });
+}
+
+test('topK and topP draw from the most probable tokens alone, as often as their probabilities say', () => {
+  const model = constantModel((token) => ((token * 5) % chars.size) / 4);
+  const n = 2000;
+  const cases = [{ topK: 1 }, { topK: 3 }, { topP: 0.3 }, { topP: 0.75 }, { topK: 4, topP: 0.6 }, { topK: 5, topP: 1 }];
+  for (const temperature of [0.5, 1.5]) {
+    const all = softmax(slowLogits(model, [UNKNOWN]), temperature);
+    for (const { topK, topP } of cases) {
+      const what = `topK ${topK}, topP ${topP}, temperature ${temperature}`;
+      const kept = keptTokens(all, topK, topP);
+      assert.ok(kept.length < chars.size - 1, what);
+      const total = kept.reduce((sum, token) => sum + all[token], 0);
+      const wanted = all.map((p, token) => (kept.includes(token) ? p / total : 0));
+      const counts = count(take(model, [], temperature, 11, n, { topK, topP }));
+      counts.forEach((times, token) => {
+        if (!kept.includes(token)) assert.is(times, 0, `${what}: token ${token}`);
+      });
+      if (kept.length > 1) assert.ok(surprise(counts, wanted, n) < bound(kept.length + 1), what);
+    }
   }
+});
+
+test('topK of the whole vocabulary and topP of 1 change no token', () => {
+  const model = noisyModel();
+  const tokens = take(model, [1, 2], 1, 5, 60);
+  for (const options of [{ topK: chars.size }, { topK: chars.size - 1 }, { topP: 1 }, { topK: 1000, topP: 1 }]) {
+    assert.equal(take(model, [1, 2], 1, 5, 60, options), tokens, JSON.stringify(options));
+  }
+  assert.equal(take(model, [1, 2], 1, 5, 60, { topK: 1 }), take(model, [1, 2], 0, 5, 60));
+  assert.equal(take(model, [1, 2], 1, 5, 60, { topP: 1e-9 }), take(model, [1, 2], 0, 5, 60));
+});
+
+test('of equally probable tokens, topK keeps the first', () => {
+  const tokens = take(
+    constantModel(() => 0),
+    [],
+    1,
+    1,
+    100,
+    { topK: 3 },
+  );
+  assert.equal([...new Set(tokens)].sort(), [1, 2, 3]);
+});
+
+test('largestFirst is a stable sort, as far as it is asked for', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: -5, max: 5 })), (numbers) => {
+      const places = [...numbers.keys()].sort((a, b) => numbers[b] - numbers[a] || a - b);
+      assert.equal([...largestFirst(numbers)], places);
+    }),
+  );
+});
+
+test('options out of range are rejected by name', () => {
+  const model = noisyModel();
+  const bad: Record<string, unknown[]> = {
+    temperature: [-1, -1e-9, Number.NaN, Number.POSITIVE_INFINITY, '1', null],
+    seed: [-1, 1.5, 'abc', '1', Number.NaN, 2 ** 53, null],
+    topK: [0, -1, 1.5, '3', Number.NaN, null],
+    topP: [0, -0.1, 1.1, '1', Number.NaN, null],
+  };
+  for (const [name, values] of Object.entries(bad)) {
+    for (const value of values) {
+      assert.throws(
+        () => generate(model, [], { temperature: 1, seed: 1, [name]: value }).next(),
+        (error: unknown) =>
+          error instanceof InputError && error.message.startsWith(`${name}: got ${show(value)}; expected`),
+        `${name} ${value}`,
+      );
+    }
+  }
+});
+
+test('new models and random streams reject the same seeds', () => {
+  const { hidden, layers, compression } = tinyOptions();
+  const config = { hidden, layers, method: 'kron' as const, compression };
+  for (const seed of [-1, 1.5, 'abc' as unknown as number, Number.NaN, 2 ** 53]) {
+    const isRejected = (error: unknown) => error instanceof InputError && error.message.startsWith('seed: got ');
+    assert.throws(() => LanguageModel.create(new Runtime(), config, chars, seed), isRejected, `${seed}`);
+    assert.throws(() => uniform(seed, 0, 0), isRejected, `${seed}`);
+  }
+});
+
+test('logits that are not finite are rejected, not drawn from', () => {
+  for (const temperature of [0, 1]) {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      const draw = sampler({ temperature, seed: 1 }, UNKNOWN);
+      for (let place = 0; place < 4; place++) {
+        const logits = new Float32Array(4);
+        logits[place] = bad;
+        assert.throws(() => draw(logits), /^logits: got /);
+      }
+    }
+  }
+});
+
+test('a generator keeps nothing in the memory of the model between two tokens', () => {
+  const model = noisyModel();
+  const { runtime } = model;
+  const options = { temperature: 1, seed: 5 };
+  const expected = take(model, [1, 2], 1, 5, 40);
+  const mark = runtime.mark();
+  const behind = runtime.alloc(1000);
+  const generator = generate(model, [1, 2], options);
+  const tokens = Array.from({ length: 20 }, () => generator.next().value);
+  runtime.release(mark);
+  // What others write where the generator was.
+  runtime.bytes(runtime.alloc(100_000), 100_000).fill(255);
+  tokens.push(...Array.from({ length: 20 }, () => generator.next().value));
+  runtime.release(mark);
+  assert.equal(tokens, expected);
+  assert.ok(behind > 0);
+
+  const before = runtime.usage();
+  for (let i = 0; i < 50; i++) {
+    const { done } = generate(model, [1], options).next();
+    assert.not(done);
+  }
+  assert.equal(runtime.usage(), before);
+});
+
+test('a generator behind a model that fails leaves its memory as it was', () => {
+  const model = noisyModel();
+  const { used } = model.runtime.usage();
+  model.forward = () => {
+    throw new Error('no forward');
+  };
+  assert.throws(() => generate(model, [1], { temperature: 1, seed: 1 }).next(), 'no forward');
+  assert.is(model.runtime.usage().used, used);
 });
 
 test('a prompt with a token that is none is refused by name', () => {

@@ -1,0 +1,36 @@
+import { InputError, invalid } from '../errors.js';
+
+/**
+ * Throws InputError, naming the place, where `values` does not have n numbers, or one of those in [start, end) is larger
+ * in magnitude than the limit or not a number.
+ */
+export function checkNumbers(
+  name: string,
+  values: ArrayLike<number>,
+  n: number,
+  limit: number,
+  start = 0,
+  end = n,
+): void {
+  const length = (values as ArrayLike<number> | null | undefined)?.length;
+  if (length === undefined) throw invalid(name, values, `${n} numbers`);
+  if (length !== n) throw new InputError(`${name}: got ${length} numbers; expected ${n}`);
+  for (let i = start; i < end; i++) {
+    const value: unknown = values[i];
+    if (typeof value === 'number' && Math.abs(value) <= limit) continue;
+    const expected = Number.isFinite(value)
+      ? `a number from ${-limit} to ${limit}, for finite sums`
+      : 'a finite number';
+    throw invalid(`${name}[${i}]`, value, expected);
+  }
+}
+
+/** Throws InputError for what is no string. */
+export function checkText(name: string, text: string): void {
+  if (typeof text !== 'string') throw invalid(name, text, 'a string');
+}
+
+/** Throws InputError for what is no integer of at least `least`. */
+export function checkInteger(name: string, n: number, least: number): void {
+  if (!(Number.isInteger(n) && n >= least)) throw invalid(name, n, `an integer >= ${least}`);
+}

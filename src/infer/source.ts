@@ -1,0 +1,115 @@
+import { FileFormatError, InputError, invalid } from '../errors.js';
+import { type ByteSource, bytesOf } from '../io/bytes.js';
+
+/**
+ * Where a model comes from: its bytes, the URL of its file, in Node the path of its file, or a Blob, File or Response.
+ *
+ * In Node every string is a path, also 'C:\models\m.safetensors', but those that begin with http:, https:, data:, blob:
+ * or file:/ are URLs. Elsewhere every string is a URL, and a relative one is resolved as fetch() does.
+ */
+export type ModelSource = ByteSource | string | { readonly href: string } | Body;
+
+/** A Blob, File or Response. */
+interface Body {
+  arrayBuffer(): Promise<ArrayBufferLike>;
+}
+
+/** What messages use of a Body. */
+interface Described {
+  ok?: boolean;
+  status?: number;
+  statusText?: string;
+  url?: string;
+  name?: string;
+}
+
+/** What a source holds, and what messages call it: nothing where only bytes are given. */
+export interface Loaded {
+  name: string;
+  bytes: Uint8Array;
+}
+
+/** Throws InputError, naming the source, where it cannot be read. */
+export async function readSource(source: ModelSource | PromiseLike<ModelSource>): Promise<Loaded> {
+  const given = await source;
+  const bytes = bytesOf(given);
+  if (bytes) return { name: '', bytes };
+  const { href, arrayBuffer, url, name } = Object(given) as Partial<{ href: string } & Body & Described>;
+  if (typeof arrayBuffer === 'function') return readBody(url || name || 'source', async () => given as Body);
+  const isString = typeof given === 'string';
+  const place = isString ? given : href;
+  if (typeof place !== 'string') throw invalid('source', given, 'bytes, a URL, a path, a Blob or a Response');
+  const isFileUrl = /^file:\//i.test(place);
+  const isPath = isString && !/^(https?|data|blob):/i.test(place) && !isFileUrl;
+  const files = isPath || isFileUrl ? fileSystem(place) : undefined;
+  if (files) return readFile(place, isFileUrl, files);
+  const shown = /^data:/i.test(place) && place.length > 60 ? `${place.slice(0, 60)}...` : place;
+  return readBody(shown, () => fetch(place));
+}
+
+/** Runs `read`; what it throws of a file or of its size names the source. */
+export function naming<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (name && error instanceof FileFormatError)
+      throw new FileFormatError(`${name}: ${error.message}`, { cause: error });
+    if (name && error instanceof InputError) throw new InputError(`${name}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+async function readBody(name: string, open: () => Promise<Body & Described>): Promise<Loaded> {
+  try {
+    const body = await open();
+    if (body.ok === false) throw new Error(`the server answered ${body.status} ${body.statusText}`.trim());
+    return { name, bytes: bytesOf(await body.arrayBuffer())! };
+  } catch (error) {
+    throw unreadable(name, error);
+  }
+}
+
+interface FileReader {
+  readFile(path: string | URL, done: (error: Error | null, bytes: Uint8Array) => void): void;
+}
+
+async function readFile(path: string, isUrl: boolean, files: FileReader): Promise<Loaded> {
+  try {
+    const bytes = await new Promise<Uint8Array>((resolve, reject) =>
+      files.readFile(isUrl ? new URL(path) : path, (error, bytes) => (error ? reject(error) : resolve(bytes))),
+    );
+    return { name: path, bytes: bytesOf(bytes)! };
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/**
+ * Node's module for files; undefined on hosts without. It is asked for by name at run time, so that no bundler looks for
+ * it, and only once a file is to be read: the edge runtime of Next.js throws where it is touched.
+ */
+function fileSystem(path: string): FileReader | undefined {
+  interface Process {
+    versions?: { node?: string };
+    getBuiltinModule?(name: string): FileReader | undefined;
+  }
+  let node: string | undefined;
+  try {
+    const { process } = globalThis as { process?: Process };
+    if (process?.getBuiltinModule) return process.getBuiltinModule('node:fs');
+    node = process?.versions?.node;
+  } catch {
+    return undefined;
+  }
+  if (!node) return undefined;
+  throw new InputError(`cannot load ${path}: got Node ${node}; expected 20.16 or later, or the file's bytes`);
+}
+
+const REASONS: Record<string, string> = { ENOENT: 'there is no such file', EISDIR: 'it is a folder' };
+
+function unreadable(name: string, error: unknown): InputError {
+  const { code = '', message, cause } = Object(error) as Error & { code?: string; cause?: Error & { code?: string } };
+  // fetch() tells only its cause what failed.
+  const detail = cause ? ` (${cause.code ?? cause.message})` : '';
+  return new InputError(`cannot load ${name}: ${REASONS[code] ?? message + detail}`, { cause: error });
+}

@@ -1,0 +1,30 @@
+import { invalid } from '../errors.js';
+
+/** Bytes in any form: an ArrayBuffer or SharedArrayBuffer, or a view of one, such as a Uint8Array, DataView or Buffer. */
+export type ByteSource = ArrayBufferLike | ArrayBufferView;
+
+/**
+ * The bytes of a buffer or of a view of one; undefined for anything else. Those of another realm are bytes too: with jsdom
+ * or in a vm, files come as Uint8Arrays of another constructor. Memory that others may change meanwhile, shared or
+ * resizable, is copied.
+ */
+export function bytesOf(value: unknown): Uint8Array | undefined {
+  const tag = tagOf(value);
+  let bytes: Uint8Array;
+  if (ArrayBuffer.isView(value)) bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  else if (tag.endsWith('ArrayBuffer]')) bytes = new Uint8Array(value as ArrayBufferLike);
+  else return undefined;
+  const { buffer } = bytes;
+  const mayChange = tagOf(buffer).includes('Shared') || (buffer as { resizable?: boolean }).resizable;
+  return mayChange ? new Uint8Array(bytes) : bytes;
+}
+
+/** The same. Throws InputError for what is not bytes. */
+export function toBytes(value: ByteSource): Uint8Array {
+  const bytes = bytesOf(value);
+  if (!bytes) throw invalid('bytes', value, 'an ArrayBuffer or a view of one, such as a Uint8Array');
+  return bytes;
+}
+
+/** '[object Float32Array]' and the like, in every realm. */
+export const tagOf = (value: unknown): string => Object.prototype.toString.call(value);
