@@ -58,7 +58,7 @@ const extraLoss = (label: string, single: string) => (find: Find) => {
  */
 function compressionAt(cells: readonly CellSummary[], perplexity: number): number | undefined {
   const points = cells.map((cell) => ({
-    x: Math.log(cell.runs[0].result!.compression.parameters),
+    x: Math.log(cell.runs[0].result!.compression.parameters!),
     y: qualityOf(cell).mean,
   }));
   // The last crossing: beyond it the method is worse.
@@ -83,7 +83,7 @@ const factorAtEqualQuality =
     const { parameters } = doped.runs[0].result!.compression;
     const factor = (perplexity: number) => {
       const reached = lines.flatMap((cells) => compressionAt(cells, perplexity) ?? []);
-      return reached.length ? parameters / Math.max(...reached) : undefined;
+      return reached.length ? parameters! / Math.max(...reached) : undefined;
     };
     const value = factor(mean);
     if (value === undefined) return undefined;

@@ -1,23 +1,45 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { LanguageModelOptions } from '../tasks/language-model.js';
 import { languageModelTask, type TextSource } from './language-model.js';
-import { type Outcome, type RunPlaces, runTraining, type StepReport } from './training.js';
+import { Interrupted, isSet } from './stopping.js';
+import {
+  hasCheckpoint,
+  type Outcome,
+  type RunPlaces,
+  resumeTraining,
+  runTraining,
+  type StepReport,
+} from './training.js';
 
 /** One of the demo's trainings, on a thread of its own. */
 export interface DemoJob {
   source: TextSource;
   options: LanguageModelOptions;
-  places: RunPlaces;
+  places: RunPlaces & { checkpoint: string };
+  /** Set: write a checkpoint and stop. */
+  stop: Int32Array;
 }
 
-export type DemoMessage = { kind: 'step'; report: StepReport } | { kind: 'done'; outcome: Outcome };
+export type DemoMessage =
+  | { kind: 'step'; report: StepReport }
+  | { kind: 'done'; outcome: Pick<Outcome, 'result' | 'records'> }
+  | { kind: 'stopped' };
 
-const { source, options, places } = workerData as DemoJob;
+const { source, options, places, stop } = workerData as DemoJob;
 const send = (message: DemoMessage) => parentPort!.postMessage(message);
 const watcher = {
   announce: () => {},
   step: (report: StepReport) => send({ kind: 'step', report }),
   evaluating: () => {},
-  interrupted: () => false,
+  interrupted: () => isSet(stop),
 };
-send({ kind: 'done', outcome: await runTraining(languageModelTask, source, options, places, watcher) });
+try {
+  const { problems, ...outcome } = (await hasCheckpoint(places.checkpoint))
+    ? await resumeTraining(languageModelTask, places.checkpoint, () => places, watcher)
+    : await runTraining(languageModelTask, source, options, places, watcher);
+  if (problems.length) throw problems[0];
+  send({ kind: 'done', outcome });
+} catch (error) {
+  if (!(error instanceof Interrupted)) throw error;
+  send({ kind: 'stopped' });
+}

@@ -1,17 +1,18 @@
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { MultiBar } from 'cli-progress';
 import { load, type Plan } from '../infer/index.js';
 import { makeFolder, writeFileAtomically } from '../io/files.js';
 import type { Method } from '../operators/methods.js';
 import { defaultOptions } from '../tasks/language-model.js';
 import type { DemoJob, DemoMessage } from './demo-worker.js';
 import { checkOutputs } from './outputs.js';
-import { describeStep, formatDuration, timeLeft } from './progress.js';
+import { describeStep, formatDuration, startBars, timeLeft } from './progress.js';
 import { renderReport } from './report.js';
+import { Interrupted, StopSignals } from './stopping.js';
 import { formatTable, resultTable, transpose } from './table.js';
 import { timeSteps } from './timing.js';
+import { claimFolder } from './train.js';
 import type { StepReport } from './training.js';
 
 const COMPRESSION = 25;
@@ -38,15 +39,7 @@ export async function demo(folder: string): Promise<void> {
   process.stderr.write(
     `Training a dense and a ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
   );
-  const show = progressBars();
-  const outcomes = await Promise.all(
-    METHODS.map((method, i) => {
-      const options = { ...defaultOptions('word'), ...SETTINGS, method, compression: COMPRESSION };
-      const places = { checkpointEvery: 60, out: files[i] };
-      return runJob({ source: SOURCE, options, places }, (report) => show.update(i, report));
-    }),
-  );
-  show.stop();
+  const outcomes = await trainAll(folder, files);
 
   const plans = await Promise.all(outcomes.map(({ result }) => load(result.out)));
   const times = timeSteps(plans);
@@ -68,13 +61,48 @@ export async function demo(folder: string): Promise<void> {
   process.stdout.write(`\n${duration} in all. Models and curves: ${files.join(', ')}, ${page}\n`);
 }
 
+/** Trains all side by side. After a stop the trainings go on where they were. */
+async function trainAll(folder: string, files: readonly string[]) {
+  const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
+  const release = await claimFolder('[folder]', folder);
+  const signals = new StopSignals();
+  const show = progressBars();
+  try {
+    for (const checkpoint of checkpoints) await makeFolder(checkpoint);
+    const ends = METHODS.map(async (method, i) => {
+      const options = { ...defaultOptions('word'), ...SETTINGS, method, compression: COMPRESSION };
+      const places = { checkpoint: checkpoints[i], checkpointEvery: 60, out: files[i] };
+      try {
+        return await runJob({ source: SOURCE, options, places, stop: signals.flag }, (report) =>
+          show.update(i, report),
+        );
+      } catch (error) {
+        signals.request();
+        throw error;
+      }
+    });
+    // All are waited for: those still at work write their checkpoints.
+    const failed = (await Promise.allSettled(ends)).flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
+    // One that stopped because another failed says less than that one.
+    if (failed.length) throw failed.find((error) => !(error instanceof Interrupted)) ?? failed[0];
+    const outcomes = await Promise.all(ends);
+    for (const checkpoint of checkpoints) await rm(checkpoint, { recursive: true });
+    return outcomes;
+  } finally {
+    show.stop();
+    signals.close();
+    await release();
+  }
+}
+
 function runJob(job: DemoJob, onStep: (report: StepReport) => void) {
   type Outcome = Extract<DemoMessage, { kind: 'done' }>['outcome'];
   return new Promise<Outcome>((resolve, reject) => {
     const worker = new Worker(new URL('./demo-worker.js', import.meta.url), { workerData: job });
     worker.on('message', (message: DemoMessage) => {
       if (message.kind === 'step') onStep(message.report);
-      else resolve(message.outcome);
+      else if (message.kind === 'done') resolve(message.outcome);
+      else reject(new Interrupted('stopped; the same command goes on'));
     });
     worker.on('error', reject);
     worker.on('exit', (code) => reject(new Error(`a training ended early, with code ${code}`)));
@@ -89,19 +117,14 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
     return { text: describeStep(report), left: clocks[job](report.done) };
   };
   if (process.stderr.isTTY) {
-    const bars = new MultiBar({
-      format: '{name} {bar} {percentage}% | {text} | {left} left',
-      stream: process.stderr,
-      hideCursor: true,
-      barsize: 20,
-    });
+    const { bars, stop } = startBars('{name} {bar} {percentage}% | {text} | {left} left');
     const lines = METHODS.map((name) => bars.create(1, 0, { name: name.padEnd(10), text: '', left: '?' }));
     return {
       update(job, report) {
         lines[job].setTotal(report.total);
         lines[job].update(report.done, describe(report, job));
       },
-      stop: () => bars.stop(),
+      stop,
     };
   }
   const latest: StepReport[] = [];

@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Quality } from './experiment/record.js';
 import { type Given, modelPath, type Outcome, taskOf } from './experiment/task.js';
-import { Interrupted, type StepReport } from './training.js';
+import { Interrupted, isSet } from './stopping.js';
+import type { StepReport } from './training.js';
 
 /** A run of an experiment, on a thread of its own. */
 export interface ExperimentJob {
@@ -12,7 +13,7 @@ export interface ExperimentJob {
   folder: string;
   train: boolean;
   test: boolean;
-  /** Not 0: write a checkpoint and stop. */
+  /** Set: write a checkpoint and stop. */
   stop: Int32Array;
 }
 
@@ -35,12 +36,17 @@ const watcher = {
     send({ kind: 'step', report });
   },
   evaluating: () => {},
-  interrupted: () => Atomics.load(stop, 0) !== 0,
+  interrupted: () => isSet(stop),
 };
 try {
   const outcome = train ? await task.train(given, folder, watcher) : undefined;
   const fileBytes = (await stat(modelPath(folder))).size;
-  send({ kind: 'done', outcome, fileBytes, test: test ? await task.test(given, folder) : undefined });
+  send({
+    kind: 'done',
+    outcome,
+    fileBytes,
+    test: test ? await task.test(given, folder, watcher.interrupted) : undefined,
+  });
 } catch (error) {
   if (error instanceof Interrupted) send({ kind: 'stopped' });
   else if ((error as Error).name === 'TrainingError') send({ kind: 'failed', message: (error as Error).message });

@@ -10,12 +10,12 @@ import { makeFolder } from '../io/files.js';
 import { basesOf, type Cell, independentParts, type Run, runsOf, type Settings } from './experiment/grid.js';
 import { namingFile, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
-import { type Order, Runner, scratchOf } from './experiment/runner.js';
+import { type Order, Runner, STOPPED, scratchOf } from './experiment/runner.js';
 import { measureOf, summarise } from './experiment/summary.js';
 import { type Given, modelPath, type Task, taskOf } from './experiment/task.js';
 import { checkDistinct, checkOutputs, type Input, naming, type Output } from './outputs.js';
+import { Interrupted, pause, StopSignals } from './stopping.js';
 import { formatTable } from './table.js';
-import { Interrupted } from './training.js';
 
 export interface ExperimentArguments {
   out?: string;
@@ -28,8 +28,17 @@ export interface ExperimentArguments {
 /** Options of `dopant train` that the runner gives by itself. */
 const RESERVED = ['seed', 'checkpoint', 'resume', 'out', 'json', 'checkpoint-every', 'records', 'report'];
 
-/** Runs what the grid asks for and the folder does not have yet. `train` tells which options there are. */
+/** Runs what the grid asks for and the folder does not have yet. `train` says which options there are. */
 export async function experiment(file: string, args: ExperimentArguments, train: Command): Promise<void> {
+  const signals = new StopSignals();
+  try {
+    await runGrid(file, args, train, signals);
+  } finally {
+    signals.close();
+  }
+}
+
+async function runGrid(file: string, args: ExperimentArguments, train: Command, signals: StopSignals): Promise<void> {
   const grid = await readGrid(file);
   const task = namingFile(file, () => taskOf(grid.task));
   const cells = args.only === undefined ? grid.cells : partOf(independentParts(grid), args.only).flat();
@@ -41,6 +50,7 @@ export async function experiment(file: string, args: ExperimentArguments, train:
   const read: Input[] = [{ option: '<grid>', path: file }];
   const outputs = new Map<string, Output>(); // by path: a cell may come in parts
   for (const [rank, cell] of cells.entries()) {
+    await pause(signals.interrupted, STOPPED);
     const { cost, inputs } = await checkCell(file, cell, task, given);
     const { weights, tokens } = cost;
     read.push(...inputs);
@@ -70,13 +80,13 @@ export async function experiment(file: string, args: ExperimentArguments, train:
     records,
     jobs,
     given,
+    signals,
     dopant: await identify(),
     work: {
       total: plans.reduce((sum, { count, work }) => sum + count * work, 0),
       done: plans.reduce((sum, { finished, work }) => sum + finished * work, 0),
     },
   });
-  process.on('SIGINT', runner.interrupt);
   try {
     const ends = new Map<string, Promise<void>>();
     for (const plan of plans) {
@@ -97,7 +107,6 @@ export async function experiment(file: string, args: ExperimentArguments, train:
     for (const plan of plans) await runner.sweep(plan);
   } finally {
     runner.stop();
-    process.off('SIGINT', runner.interrupt);
   }
   showResults(plans, records, out, args.json);
 }

@@ -5,11 +5,12 @@ import { decodeLanguageModel, encodeLanguageModel } from '../io/model-file.js';
 import { exp, log } from '../math.js';
 import { EVALUATION } from '../tasks/language-model.js';
 import { Runtime } from '../wasm/runtime.js';
+import type { Work } from '../work.js';
 import { readCorpus } from './corpus.js';
 import { encodeTexts, textInputs } from './language-model.js';
 import { naming } from './model.js';
 import { checkOutputs } from './outputs.js';
-import { startProgress } from './progress.js';
+import { showing } from './progress.js';
 
 interface ExportArguments {
   out: string;
@@ -41,8 +42,8 @@ export async function exportModel(path: string, { out, head, data, split, json }
     // Plain SIMD: the same figures on every machine.
     initSync({ simd: 'plain' });
     const perplexities = {
-      before: await perplexity(loadSync(before), ids),
-      after: await perplexity(loadSync(after), ids),
+      before: await measure(loadSync(before), ids),
+      after: await measure(loadSync(after), ids),
     };
     const change = perplexities.after / perplexities.before - 1;
     Object.assign(result, { split, perplexity: perplexities, change });
@@ -52,9 +53,10 @@ export async function exportModel(path: string, { out, head, data, split, json }
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : said);
 }
 
-async function perplexity(plan: Plan, ids: Int32Array): Promise<number> {
+const measure = (plan: Plan, ids: Int32Array) => showing('measuring', `${ids.length} tokens`, perplexity(plan, ids));
+
+function* perplexity(plan: Plan, ids: Int32Array): Work<number> {
   const session = plan.session();
-  const progress = startProgress('measuring', ids.length);
   // The streams that `dopant eval` cuts the text into, one after another: so the figures are the same.
   const length = Math.ceil((ids.length - 1) / EVALUATION.batch);
   let sum = 0;
@@ -66,10 +68,7 @@ async function perplexity(plan: Plan, ids: Int32Array): Promise<number> {
     let total = 0;
     for (let v = 0; v < logits.length; v++) total += exp(logits[v] - largest);
     sum += largest + log(total) - logits[ids[i + 1]];
-    if (i % 256 !== 0) continue;
-    progress.update(i, `${ids.length} tokens`);
-    await new Promise(setImmediate); // lets a signal through
+    if (i % 16 === 0) yield i / ids.length;
   }
-  progress.stop();
   return exp(sum / (ids.length - 1));
 }

@@ -18,7 +18,7 @@ export async function inspect(path: string, { json }: { json?: boolean }): Promi
   const rows = tensors.map(({ name, kind, shape, nnz, bytes }) => [name, kind, shape.join(' x '), nnz, bytes]);
   process.stdout.write(
     `${path}: ${method} ${what} of ${hidden} units, ${size} ${level === 'word' ? `words (rule ${rule})` : 'characters'}
-LSTM matrices: ${parameters.lstm} parameters of ${parameters.total} in all; compressed ${compression.parameters.toFixed(2)}x in parameters, ${compression.bytes.toFixed(2)}x in bytes
+LSTM matrices: ${parameters.lstm} parameters of ${parameters.total} in all; compressed ${compression.parameters ? `${compression.parameters.toFixed(2)}x in parameters, ` : ''}${compression.bytes.toFixed(2)}x in bytes
 
 ${formatTable({ columns: ['name', 'kind', 'shape', 'nonzeros', 'bytes'], rows })}
 `,

@@ -91,6 +91,6 @@ export const intentTask: Task<IntentSource, IntentCorpus, IntentTraining, Intent
     `${name}: ${train.sentences.length} training sentences, ${labels.length} intents, vocabulary ${vocabulary.size}${test ? '' : '; no test folder: valid will be evaluated'}`,
   test(training, { test }) {
     const examples = test && encodeExamples(test, training.model.vocabulary);
-    return examples && (() => training.quality(examples));
+    return examples && (() => training.qualityInParts(examples));
   },
 };

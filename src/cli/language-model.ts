@@ -53,6 +53,8 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
   test(training, corpus) {
     const ids = encodeTexts(corpus.test, training.model.vocabulary);
     if (ids.length < 2) throw new InputError('the test text has no token to predict; it needs at least 2');
-    return () => ({ perplexity: training.perplexity(ids) });
+    return function* () {
+      return { perplexity: yield* training.perplexityInParts(ids) };
+    };
   },
 };

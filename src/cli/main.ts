@@ -1,10 +1,6 @@
 #!/usr/bin/env node
 import { runCommand } from './program.js';
+import { guardStreams } from './streams.js';
 
-// A reader that closes the pipe early, as head does, is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
-
+guardStreams();
 process.exitCode = await runCommand(process.argv.slice(2));

@@ -1,6 +1,5 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../../package.json';
-import { InputError } from '../errors.js';
 import { METHODS, STRUCTURE_SHARE } from '../operators/methods.js';
 
 const number = (text: string) => {
@@ -359,14 +358,20 @@ export async function runCommand(args: readonly string[]): Promise<number> {
 }
 
 function explain(error: unknown): number {
+  // Of a run that left its model all the same.
+  if (error instanceof AggregateError) {
+    for (const problem of error.errors) explain(problem);
+    return 1;
+  }
   // Commander has said what was wrong; asking for help or the version is no error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const { name, message, stack } = error as Error;
-  const known = error instanceof InputError || ['FileFormatError', 'TrainingError', 'Interrupted'].includes(name);
+  // By name: an error from another thread has lost its class.
+  const known = ['InputError', 'FileFormatError', 'TrainingError', 'Interrupted'].includes(name);
   // What the machine refuses, such as a full disk, has a code or is memory; the rest is a mistake of ours, and wants
   // its stack.
   const refused = (error as { cause?: { code?: string } }).cause?.code !== undefined;
   const expected = known || refused || message.startsWith('out of memory');
   process.stderr.write(`dopant: ${expected ? message : stack}\n`);
-  return error instanceof InputError ? 2 : 1;
+  return name === 'InputError' ? 2 : 1;
 }

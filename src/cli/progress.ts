@@ -1,10 +1,22 @@
 import { MultiBar, SingleBar } from 'cli-progress';
 import { exp } from '../math.js';
+import type { Work } from '../work.js';
+import { StopSignals, stoppable } from './stopping.js';
 import type { StepReport } from './training.js';
 
 export interface Progress {
   update(done: number, text: string): void;
   stop(): void;
+}
+
+/** Returns a function that stops bars, once. They stop anyway when the process ends: they hide the cursor until then. */
+function stopper(bars: { stop(): void }): () => void {
+  const stop = () => {
+    process.off('exit', stop);
+    bars.stop();
+  };
+  process.on('exit', stop);
+  return stop;
 }
 
 /** A bar with time left on a terminal; elsewhere a line every ten seconds. Both on stderr: stdout is for results. */
@@ -23,6 +35,7 @@ function startBar(label: string, total: number): Progress {
   });
   const left = timeLeft(total);
   let drawn = 0;
+  const stop = stopper(bar);
   bar.start(total, 0, { text: '', left: '?' });
   return {
     update(done, text) {
@@ -32,7 +45,7 @@ function startBar(label: string, total: number): Progress {
       drawn = Date.now();
       bar.render();
     },
-    stop: () => bar.stop(),
+    stop,
   };
 }
 
@@ -50,6 +63,18 @@ function startLines(label: string, total: number): Progress {
     },
     stop: () => {},
   };
+}
+
+/** Does work under a bar, until it is over or a signal asks for a stop. Throws Interrupted then. */
+export async function showing<T>(label: string, text: string, work: Work<T>): Promise<T> {
+  const signals = new StopSignals();
+  const progress = startProgress(label, 100);
+  try {
+    return await stoppable(work, signals.interrupted, (share) => progress.update(Math.floor(100 * share), text));
+  } finally {
+    progress.stop();
+    signals.close();
+  }
 }
 
 export interface JobsProgress {
@@ -71,7 +96,9 @@ export function startJobs(jobs: number, total: number): JobsProgress {
     let all = 0;
     let remaining = '?';
     const timer = setInterval(() => {
-      process.stderr.write(`${percent(all / total)}, ${remaining} left | ${latest.filter(Boolean).join('; ')}\n`);
+      process.stderr.write(
+        `${percent(total ? all / total : 1)}, ${remaining} left | ${latest.filter(Boolean).join('; ')}\n`,
+      );
     }, JOBS_QUIET_MS);
     return {
       all(done) {
@@ -84,19 +111,20 @@ export function startJobs(jobs: number, total: number): JobsProgress {
       stop: () => clearInterval(timer),
     };
   }
-  const bars = new MultiBar({
-    format: '{name} {bar} {percentage}% | {text}',
-    stream: process.stderr,
-    hideCursor: true,
-    barsize: 20,
-  });
+  const { bars, stop } = startBars('{name} {bar} {percentage}% | {text}');
   const whole = bars.create(total, 0, { name: 'all runs', text: '' });
   const lines = Array.from({ length: jobs }, () => bars.create(1, 0, { name: 'waiting', text: '' }));
   return {
     all: (done) => whole.update(done, { text: `${left(done)} left` }),
     job: (slot, name, share, text) => lines[slot].update(share, { name, text }),
-    stop: () => bars.stop(),
+    stop,
   };
+}
+
+/** Bars below one another on the terminal. */
+export function startBars(format: string): { bars: MultiBar; stop(): void } {
+  const bars = new MultiBar({ format, stream: process.stderr, hideCursor: true, barsize: 20 });
+  return { bars, stop: stopper(bars) };
 }
 
 /** From the speed since the first update: what a resumed run had done before does not count. */

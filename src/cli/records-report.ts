@@ -148,9 +148,10 @@ function comparisonOf(group: Group): Comparison {
       name,
       points: others
         .filter(({ method }) => method === name)
-        .map((cell) => {
+        .flatMap((cell) => {
           const { mean, deviation } = qualityOf(cell);
-          return { x: cell.runs[0].result!.compression.parameters, mean: scale * mean, deviation: scale * deviation };
+          const { parameters: x } = cell.runs[0].result!.compression;
+          return x ? [{ x, mean: scale * mean, deviation: scale * deviation }] : [];
         }),
     })),
     ticks: [...new Set(others.map(({ runs }) => runs[0].compression))].sort((a, b) => a - b),

@@ -5,7 +5,8 @@ import type { TrainResult } from './training.js';
 /** Results of one task side by side, for the page and for the terminal. */
 export function resultTable(results: readonly TrainResult[]): Table {
   const measure = results[0].valid.accuracy === undefined ? 'perplexity' : 'accuracy, %';
-  const show = ({ perplexity, accuracy }: Quality) => (accuracy === undefined ? perplexity : 100 * accuracy).toFixed(2);
+  const show = ({ perplexity, accuracy }: Quality) =>
+    (accuracy === undefined ? perplexity! : 100 * accuracy).toFixed(2);
   return {
     columns: [
       'method',
@@ -18,11 +19,11 @@ export function resultTable(results: readonly TrainResult[]): Table {
     ],
     rows: results.map(({ method, test, valid, parameters, compression }) => [
       method,
-      test ? show(test) : 'no test split',
+      test ? show(test) : 'not measured',
       show(valid),
       parameters.lstm,
       parameters.total,
-      compression.parameters.toFixed(2),
+      compression.parameters?.toFixed(2) ?? '-',
       compression.bytes.toFixed(2),
     ]),
   };

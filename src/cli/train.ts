@@ -17,6 +17,7 @@ import { loadModel } from './model.js';
 import { naming } from './outputs.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
 import { renderReport } from './report.js';
+import { StopSignals } from './stopping.js';
 import { resultTable } from './table.js';
 import {
   type Outcome,
@@ -147,7 +148,6 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
 ): Promise<void> {
   const { resume, checkpoint, checkpointEvery = 60, threads = 1 } = given;
   const watcher = new TerminalWatcher();
-  process.on('SIGINT', watcher.interrupt);
   const others = (['records', 'report'] as const).flatMap((name) => {
     const path = given[name];
     return path === undefined ? [] : [{ option: `--${name}`, path }];
@@ -166,7 +166,7 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
         );
       }
       const folder = checkpoint ?? resume;
-      release = await claimFolder(folder);
+      release = await claimFolder('--checkpoint', folder);
       const places = (out: string) => ({
         checkpoint: folder,
         checkpointEvery,
@@ -184,47 +184,51 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
         others,
         ...(checkpoint !== undefined && { checkpoint }),
       };
-      if (checkpoint !== undefined) release = await claimFolder(checkpoint);
+      if (checkpoint !== undefined) release = await claimFolder('--checkpoint', checkpoint);
       outcome = await runTraining(task, source, options, places, watcher);
     }
     watcher.stop();
-    const { result, records } = outcome;
+    const { result, records, problems } = outcome;
     const table = resultTable([result]);
-    if (given.records) await writeFileAtomically(given.records, `${JSON.stringify(records)}\n`);
-    if (given.report) {
+    const write = async (path: string | undefined, content: () => string) => {
+      try {
+        if (path !== undefined) await writeFileAtomically(path, content());
+      } catch (error) {
+        problems.push(error as Error);
+      }
+    };
+    await write(given.records, () => `${JSON.stringify(records)}\n`);
+    await write(given.report, () => {
       const runs = [{ name: result.method, records }];
       const subtitle = `seed ${result.seed}, ${formatDuration(Math.round(result.seconds))}`;
-      await writeFileAtomically(given.report, renderReport({ title: result.out, subtitle, table, samples: [], runs }));
-    }
+      return renderReport({ title: result.out, subtitle, table, samples: [], runs });
+    });
     process.stdout.write(
       given.json
         ? `${JSON.stringify(result)}\n`
         : `${table.columns.map((column, i) => `${column}: ${table.rows[0][i]}`).join('\n')}\nwritten to ${result.out}\n`,
     );
+    if (problems.length) throw new AggregateError(problems);
   } finally {
     watcher.stop();
     await release();
-    process.off('SIGINT', watcher.interrupt);
+    watcher.signals.close();
   }
 }
 
-/** Keeps other runs out of a checkpoint folder until the function that it returns is called. */
-async function claimFolder(folder: string): Promise<() => Promise<void>> {
-  const held = await naming('--checkpoint', claim(folder));
+/** Keeps other runs out of a folder, which `option` names, until the function that it returns is called. */
+export async function claimFolder(option: string, folder: string): Promise<() => Promise<void>> {
+  const held = await naming(option, claim(folder));
   if (held) return held.release;
-  throw invalid('--checkpoint', folder, `a folder that no run works in; ${await holderOf(folder)} does`);
+  throw invalid(option, folder, `a folder that no run works in; ${await holderOf(folder)} does`);
 }
 
-/** Shows progress on the terminal, and notes a Ctrl-C; a second one ends the process at once. */
+/** Shows progress on the terminal, and listens for signals. */
 class TerminalWatcher {
+  readonly signals = new StopSignals();
+  readonly interrupted = this.signals.interrupted;
   private progress: Progress | undefined;
   private done = 0;
-  private wanted = false;
-
-  readonly interrupt = () => {
-    if (this.wanted) process.exit(1);
-    this.wanted = true;
-  };
 
   announce(text: string): void {
     process.stderr.write(`${text}\n`);
@@ -238,10 +242,6 @@ class TerminalWatcher {
 
   evaluating(share: number): void {
     this.progress?.update(this.done, `evaluating, ${Math.floor(100 * share)}%`);
-  }
-
-  interrupted(): boolean {
-    return this.wanted;
   }
 
   stop(): void {

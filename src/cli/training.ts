@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FileFormatError, InputError, invalid } from '../errors.js';
+import { FileFormatError, InputError, invalid, TrainingError } from '../errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
@@ -8,13 +8,15 @@ import { encodeModel } from '../io/model-file.js';
 import { asObject } from '../io/model-header.js';
 import { type Model, matrixPlans } from '../nn/model.js';
 import { describePlan } from '../operators/budget.js';
-import type { Quality, Training, TrainingClass } from '../tasks/training.js';
+import type { Quality, Training, TrainingClass, ValidQuality } from '../tasks/training.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { TrainRecord } from '../train/records.js';
 import { Runtime } from '../wasm/runtime.js';
 import { whyNoThreads } from '../wasm/threads.js';
+import type { Work } from '../work.js';
 import { loadHashedModel, loadModel, naming } from './model.js';
 import { checkOutputs, type Input, type Output } from './outputs.js';
+import { Interrupted, pause, stoppable } from './stopping.js';
 
 /** What a run reads, besides the options of the training itself. */
 export interface RunSource {
@@ -44,7 +46,7 @@ export interface Task<S extends RunSource, D, T extends Training, E> {
    * The measurement on the test split, if there is one. Throws InputError, before hours of training, where nothing can be
    * measured on it.
    */
-  test(training: T, data: D): (() => Quality) | undefined;
+  test(training: T, data: D): (() => Work<Quality>) | undefined;
 }
 
 export interface RunPlaces {
@@ -67,8 +69,8 @@ export interface RunWatcher {
   step(now: StepReport): void;
   /** How much of an evaluation is over, from 0 to 1. */
   evaluating(share: number): void;
-  /** Asked between steps: whether to write a checkpoint and stop. */
-  interrupted(): boolean;
+  /** Asked between the parts of all work: whether to write a checkpoint and stop. */
+  readonly interrupted: () => boolean;
 }
 
 export interface StepReport {
@@ -85,16 +87,12 @@ export interface TrainResult {
   seed: number;
   compression: Inventory['compression'];
   parameters: Inventory['parameters'];
-  valid: Quality;
-  /** Left out where the data have no test split, or it was left alone. */
+  valid: ValidQuality;
+  /** Left out where the data have no test split, or it was not measured. */
   test?: Quality;
   tokensPerSecond: number;
   seconds: number;
   out: string;
-}
-
-export class Interrupted extends Error {
-  override name = 'Interrupted';
 }
 
 const CHECKPOINT_FILE = 'checkpoint.safetensors';
@@ -102,6 +100,8 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
 export interface Outcome {
   result: TrainResult;
   records: TrainRecord[];
+  /** What failed after the model was written. */
+  problems: Error[];
 }
 
 /** Starts a run and sees it through: train, evaluate, write the model. */
@@ -112,13 +112,17 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
   places: RunPlaces,
   watcher: RunWatcher,
 ): Promise<Outcome> {
+  const ready = () => pause(watcher.interrupted, 'stopped before the first step; nothing was written');
   await checkPlaces(task, source, places);
   const data = await task.read(source);
+  await ready();
   const runtime = await startRuntime(places, watcher);
   const from = source.from === undefined ? undefined : await loadModel(source.from, runtime);
   const { model: teacher, hash: teacherHash } = await loadTeacher(source, runtime);
   const vocabulary = (from ?? teacher)?.vocabulary ?? task.vocabulary(data, source);
+  await ready();
   const encoded = task.encode(data, source, vocabulary);
+  await ready();
   const training = task.training.create(runtime, vocabulary, options, encoded, { from, teacher });
   return finish(task, training, data, { ...source, teacherHash }, places, watcher);
 }
@@ -147,6 +151,10 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
   places: (out: string) => RunPlaces,
   watcher: RunWatcher,
 ): Promise<Outcome> {
+  const {
+    training: { task: name },
+  } = task;
+  const ready = () => pause(watcher.interrupted, `stopped before the next step; ${howToGoOn(name, folder)}`);
   const path = join(folder, CHECKPOINT_FILE);
   const bytes = await readFileBytes(path);
   const { run, vocabulary, resume } = naming(path, () => {
@@ -156,7 +164,9 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
   const chosen = places(run.out);
   await checkPlaces(task, run, chosen, folder);
   const data = await task.read(run);
+  await ready();
   const encoded = task.encode(data, run, vocabulary);
+  await ready();
   const runtime = await startRuntime(chosen, watcher);
   const { model: teacher } = await loadTeacher(run, runtime);
   const training = naming(path, () => resume(runtime, encoded, teacher));
@@ -184,8 +194,8 @@ async function finish<S extends RunSource, D, T extends Training, E>(
 ): Promise<Outcome> {
   const { model, options, totalSteps, tokensPerStep, trainer } = training;
   const { out, checkpoint, checkpointEvery, withoutTest } = places;
+  const { interrupted } = watcher;
   const measureTest = withoutTest ? undefined : task.test(training, data);
-  training.onEvaluation = (share) => watcher.evaluating(share);
   // Returns why there is no checkpoint: no reason to stop, since the disk may have room later, and that of --out has now.
   const save = async (): Promise<string | undefined> => {
     if (checkpoint === undefined) return undefined;
@@ -198,52 +208,83 @@ async function finish<S extends RunSource, D, T extends Training, E>(
       return (error as Error).message;
     }
   };
+  const writeModel = async () => {
+    training.checkFinite();
+    try {
+      await writeFileAtomically(out, encodeModel(model));
+    } catch (error) {
+      // What can be kept is kept.
+      await save();
+      throw error;
+    }
+  };
   watcher.announce(`${task.describe(training, data)}; ${describeMatrices(training)}`);
-  if (!training.done) {
-    const megabytes = Math.ceil(training.rehearse() / 2 ** 20);
-    const { threads } = model.runtime;
-    watcher.announce(`memory: ${megabytes} MB from start to end${threads > 1 ? `, shared by ${threads} threads` : ''}`);
-  }
-  const start = performance.now();
+  let start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const stepsBefore = trainer.stepsDone;
   const speed = () => ((trainer.stepsDone - stepsBefore) * tokensPerStep) / seconds();
-  let saved = seconds();
+  let saved = 0;
   let smooth: number | undefined; // the loss, smoothed for show
   let failure: string | undefined; // of the last checkpoint
-  while (!training.done) {
-    const loss = training.step();
-    smooth = smooth === undefined ? loss : 0.95 * smooth + 0.05 * loss;
-    const { sparsity, stepsDone: done } = trainer;
-    watcher.step({ done, total: totalSteps, tokensPerSecond: speed(), loss: smooth, sparsity });
-    if (seconds() - saved >= checkpointEvery) {
-      const before = failure;
-      failure = await save();
-      if (failure !== before)
-        watcher.announce(failure ? `${failure}; training continues, and tries again` : 'checkpoints are written again');
-      saved = seconds();
+  try {
+    if (!training.done) {
+      const megabytes = Math.ceil((await stoppable(training.rehearseInParts(), interrupted)) / 2 ** 20);
+      const { threads } = model.runtime;
+      const shared = threads > 1 ? `, shared by ${threads} threads` : '';
+      watcher.announce(`memory: ${megabytes} MB from start to end${shared}`);
     }
-    await new Promise(setImmediate); // lets a signal through
-    if (watcher.interrupted() && !training.done) {
-      const where = `stopped at step ${done} of ${totalSteps}`;
-      failure = await save();
-      if (failure !== undefined) throw new Interrupted(`${where}; ${failure}; at most an older checkpoint is left`);
-      throw new Interrupted(
-        checkpoint === undefined
-          ? `${where}; without --checkpoint nothing was kept`
-          : `${where}; go on with: dopant train ${training.task} --resume ${checkpoint}`,
-      );
+    start = performance.now();
+    while (!training.done) {
+      if (training.evaluationDue) {
+        await stoppable(training.evaluateInParts(), interrupted, (share) => watcher.evaluating(share));
+      } else {
+        const loss = await stoppable(training.stepInParts(), interrupted);
+        smooth = smooth === undefined ? loss : 0.95 * smooth + 0.05 * loss;
+        const { sparsity, stepsDone: done } = trainer;
+        watcher.step({ done, total: totalSteps, tokensPerSecond: speed(), loss: smooth, sparsity });
+      }
+      // At the end of an epoch, only the evaluation shows whether the weights are worth keeping.
+      if (!training.evaluationDue && seconds() - saved >= checkpointEvery) {
+        const before = failure;
+        failure = await save();
+        if (failure !== before)
+          watcher.announce(
+            failure ? `${failure}; training continues, and tries again` : 'checkpoints are written again',
+          );
+        saved = seconds();
+      }
     }
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    const told = [`stopped at step ${trainer.stepsDone} of ${totalSteps}`];
+    if (training.trained) {
+      await writeModel();
+      told.push(`the model is in ${out}`);
+    }
+    failure = await save();
+    if (failure !== undefined) told.push(failure, 'at most an older checkpoint is left');
+    else if (checkpoint !== undefined) told.push(howToGoOn(training.task, checkpoint));
+    else if (!training.trained) told.push('without --checkpoint nothing was kept');
+    throw new Interrupted(told.join('; '), { cause: error });
   }
-  training.checkFinite();
+  const tokensPerSecond = trainer.stepsDone > stepsBefore ? speed() : 0;
+  await writeModel();
+  // Whatever fails from here on, the model is there.
+  const problems: Error[] = [];
+  const attempt = async <R>(act: () => Promise<R>) => {
+    try {
+      return await act();
+    } catch (error) {
+      problems.push(error as Error);
+      return undefined;
+    }
+  };
   failure = await save();
   if (failure !== undefined) watcher.announce(`${failure}; the model is complete without it`);
-  const tokensPerSecond = trainer.stepsDone > stepsBefore ? speed() : 0;
+  const test = measureTest && (await attempt(() => measured(measureTest(), out, watcher)));
   // The last epoch ended with the validation data.
   const { kind, step, epoch, ...valid } = training.records.findLast((record) => record.kind === 'valid')!;
-  const test = measureTest?.();
   const { method, compression, parameters } = takeInventory(model);
-  await writeFileAtomically(out, encodeModel(model));
   const { seed } = options;
   const result = {
     method,
@@ -256,8 +297,26 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     seconds: seconds(),
     out,
   };
-  return { result, records: training.records };
+  return { result, records: training.records, problems };
 }
+
+/** The test split's quality. Errors say what they are about, and that the model is written. */
+async function measured(work: Work<Quality>, out: string, watcher: RunWatcher): Promise<Quality> {
+  try {
+    return await stoppable(work, watcher.interrupted, (share) => watcher.evaluating(share));
+  } catch (error) {
+    const told = { cause: error };
+    if (error instanceof Interrupted) {
+      throw new Interrupted(`stopped in the evaluation of the test split; the model is in ${out}`, told);
+    }
+    if (error instanceof TrainingError) {
+      throw new TrainingError(`test: ${error.message}; the model is in ${out}`, told);
+    }
+    throw error;
+  }
+}
+
+const howToGoOn = (task: string, checkpoint: string) => `go on with: dopant train ${task} --resume ${checkpoint}`;
 
 /** Milliseconds after which a run begins without the threads that have not started. */
 const START_WAIT = 10_000;
@@ -265,7 +324,8 @@ const START_WAIT = 10_000;
 /** A runtime whose threads have started; where they cannot, one thread works, and the announcement says why. */
 async function startRuntime({ threads = 1 }: RunPlaces, watcher: RunWatcher): Promise<Runtime> {
   const runtime = new Runtime({ threads });
-  for (const end = performance.now() + START_WAIT; !runtime.ready && performance.now() < end; ) {
+  const end = performance.now() + START_WAIT;
+  while (!runtime.ready && performance.now() < end && !watcher.interrupted()) {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   if (!runtime.ready) watcher.announce('threads: the others have not started; one does all the work until they do');

@@ -18,8 +18,11 @@ export interface InventoryEntry {
 export interface Inventory {
   method: string;
   compression: {
-    /** Parameters of the dense LSTM matrices / parameters and nonzeros there are; biases left out on both sides. */
-    parameters: number;
+    /**
+     * Parameters of the dense LSTM matrices / parameters and nonzeros there are; biases left out on both sides. Undefined
+     * where everything has been pruned.
+     */
+    parameters?: number;
     /** Bytes of the dense f32 LSTM matrices / bytes stored for them, indices included. */
     bytes: number;
   };
@@ -57,11 +60,12 @@ export function takeInventory(model: Model): Inventory {
   const lstm = [...leaves.values()].filter(({ name }) => name.startsWith('lstm.'));
   const sum = (entries: InventoryEntry[], key: 'nnz' | 'bytes') =>
     entries.reduce((total, entry) => total + entry[key], 0);
+  const kept = sum(lstm, 'nnz');
   const dense = model.matrices().reduce((total, [, { M, N }]) => total + M * N, 0);
   return {
     method: model.config.method,
-    compression: { parameters: dense / sum(lstm, 'nnz'), bytes: (4 * dense) / sum(lstm, 'bytes') },
-    parameters: { lstm: sum(lstm, 'nnz'), total: sum(tensors, 'nnz') },
+    compression: { ...(kept && { parameters: dense / kept }), bytes: (4 * dense) / sum(lstm, 'bytes') },
+    parameters: { lstm: kept, total: sum(tensors, 'nnz') },
     tensors,
   };
 }

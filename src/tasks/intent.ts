@@ -7,6 +7,7 @@ import { Stream, uniform } from '../random.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { complete, type Work } from '../work.js';
 import { likeliest, softmax } from './softmax.js';
 import {
   alike,
@@ -18,6 +19,7 @@ import {
   Training,
   type TrainingOptions,
   type TrainingStart,
+  type ValidQuality,
 } from './training.js';
 
 export interface IntentOptions extends TrainingOptions, IntentModelConfig {}
@@ -165,23 +167,33 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
   }
 
   protected probe(): number {
-    return evaluateIntents(this.model, this.probed).loss;
+    return evaluateIntents(this.model, this.probed).loss!;
   }
 
-  protected validate(): Quality {
-    return this.quality(this.data.valid);
+  protected *validate(): Work<ValidQuality> {
+    const { perplexity, ...shares } = yield* this.qualityInParts(this.data.valid);
+    return { perplexity: perplexity!, ...shares };
   }
 
-  /** On examples, with no masks. Throws TrainingError when the perplexity is no finite number. */
-  quality(examples: Examples): Required<Quality> {
-    const { loss, accuracy, exact } = this.trainer.unmasked(() =>
-      evaluateIntents(this.model, examples, this.onEvaluation),
-    );
+  /**
+   * On examples, with no masks; without a perplexity where the model knows none of their intents. Throws TrainingError
+   * when the perplexity is no finite number.
+   */
+  quality(examples: Examples): IntentQuality {
+    return complete(this.qualityInParts(examples));
+  }
+
+  /** The same in parts. */
+  *qualityInParts(examples: Examples): Work<IntentQuality> {
+    const { loss, accuracy, exact } = yield* this.unmasked(evaluateIntentsInParts(this.model, examples));
+    if (loss === undefined) return { accuracy, exact };
     const perplexity = exp(loss);
     this.checkNumber('perplexity', perplexity);
     return { perplexity, accuracy, exact };
   }
 }
+
+type IntentQuality = Quality & { accuracy: number; exact: number };
 
 /**
  * Which examples are trained on together, in one pass over them: of about equal length, for little room behind their
@@ -208,8 +220,13 @@ const AT_ONCE = { sentences: 64, tokens: 4096 };
 export function classifySentences(
   model: IntentModel,
   sentences: readonly Int32Array[],
-  onProgress: (share: number) => void = () => {},
+  onProgress?: (share: number) => void,
 ): Float64Array[] {
+  return complete(classifyInParts(model, sentences), onProgress);
+}
+
+/** The same in parts. */
+function* classifyInParts(model: IntentModel, sentences: readonly Int32Array[]): Work<Float64Array[]> {
   const { runtime, labels } = model;
   const result = new Array<Float64Array>(sentences.length);
   const order = [...sentences.keys()].sort((a, b) => sentences[a].length - sentences[b].length);
@@ -230,26 +247,39 @@ export function classifySentences(
         result[i] = softmax(logits.subarray(b * labels.length, (b + 1) * labels.length));
       }
     });
-    onProgress(to / order.length);
+    yield to / order.length;
   }
   return result;
 }
 
-/**
- * How good the answers are. `loss` is the mean in nats over the examples whose intent the model knows; an intent that it
- * does not know is answered wrongly.
- */
+/** How good the answers of a model are. */
+export interface IntentEvaluation {
+  /** Mean in nats over the examples whose intent the model knows; left out where there are none. */
+  loss?: number;
+  /** Shares of the examples; 0 where there are none. An intent that the model does not know is answered wrongly. */
+  accuracy: number;
+  exact: number;
+  examples: number;
+}
+
+/** How good a model's answers to examples are. */
 export function evaluateIntents(
   model: IntentModel,
-  { sentences, intents }: Examples,
+  examples: Examples,
   onProgress?: (share: number) => void,
-): { loss: number; accuracy: number; exact: number; examples: number } {
+): IntentEvaluation {
+  return complete(evaluateIntentsInParts(model, examples), onProgress);
+}
+
+/** The same in parts. */
+export function* evaluateIntentsInParts(model: IntentModel, { sentences, intents }: Examples): Work<IntentEvaluation> {
   const { labels } = model;
   let loss = 0;
   let known = 0;
   let right = 0;
   let exact = 0;
-  for (const [i, probabilities] of classifySentences(model, sentences, onProgress).entries()) {
+  const answers = yield* classifyInParts(model, sentences);
+  for (const [i, probabilities] of answers.entries()) {
     const place = labels.indexOf(intents[i]);
     if (place >= 0) {
       loss -= log(probabilities[place]);
@@ -260,7 +290,8 @@ export function evaluateIntents(
     if (answer === intents[i]) exact++;
   }
   const examples = sentences.length;
-  return { loss: loss / known, accuracy: right / examples, exact: exact / examples, examples };
+  const share = (count: number) => (examples ? count / examples : 0);
+  return { ...(known && { loss: loss / known }), accuracy: share(right), exact: share(exact), examples };
 }
 
 /** Whether all that the answer names is wanted. Labels of ATIS such as `atis_flight#atis_airfare` name two intents. */

@@ -9,6 +9,7 @@ import type { Vocabulary } from '../text/vocabulary.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { complete, type Work } from '../work.js';
 import { Streams } from './batches.js';
 import {
   alike,
@@ -16,11 +17,11 @@ import {
   type Fingerprint,
   fingerprintOf,
   type NamedArray,
-  type Quality,
   started,
   Training,
   type TrainingOptions,
   type TrainingStart,
+  type ValidQuality,
 } from './training.js';
 
 export interface LanguageModelOptions extends TrainingOptions {
@@ -146,8 +147,8 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     return this.probing.meanLoss(this.probeIds).loss;
   }
 
-  protected validate(): Quality {
-    return { perplexity: this.perplexity(this.corpus.valid) };
+  protected *validate(): Work<ValidQuality> {
+    return { perplexity: yield* this.perplexityInParts(this.corpus.valid) };
   }
 
   protected override rehearseValidation(): void {
@@ -170,7 +171,13 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
 
   /** Perplexity of a text under the model as it is, with no masks. Throws TrainingError when it is no finite number. */
   perplexity(ids: Int32Array): number {
-    const perplexity = exp(this.trainer.unmasked(() => this.evaluation.meanLoss(ids, this.onEvaluation).loss));
+    return complete(this.perplexityInParts(ids));
+  }
+
+  /** The same in parts. */
+  *perplexityInParts(ids: Int32Array): Work<number> {
+    const { loss } = yield* this.unmasked(this.evaluation.meanLossInParts(ids));
+    const perplexity = exp(loss);
     this.checkNumber('perplexity', perplexity);
     return perplexity;
   }
@@ -197,11 +204,12 @@ export class Evaluation {
    * Mean loss in nats over all tokens but the first. The text is cut into `batch` streams side by side, each from a
    * state of zeros; the last stream may end early, its missing targets do not count.
    */
-  meanLoss(ids: Int32Array, onProgress: (share: number) => void = () => {}): { loss: number; tokens: number } {
-    return this.model.runtime.scoped(() => this.evaluate(ids, onProgress));
+  meanLoss(ids: Int32Array, onProgress?: (share: number) => void): { loss: number; tokens: number } {
+    return complete(this.meanLossInParts(ids), onProgress);
   }
 
-  private evaluate(ids: Int32Array, onProgress: (share: number) => void): { loss: number; tokens: number } {
+  /** The same in parts. */
+  *meanLossInParts(ids: Int32Array): Work<{ loss: number; tokens: number }> {
     const { model, batch, steps } = this;
     const { runtime } = model;
     const last = ids.length - 1;
@@ -209,27 +217,34 @@ export class Evaluation {
     model.vocabulary.check(ids, 'ids');
     const length = Math.ceil(last / batch);
     const n = batch * steps;
-    const state = model.newState(batch);
-    const [inputsAt, targetsAt] = [runtime.alloc(4 * n), runtime.alloc(4 * n)]; // i32[steps batch]
+    const size = batch * model.config.hidden;
+    // Kept outside of the runtime's memory: between two parts others may use that.
+    let carried: Float32Array[] = [];
     let sum = 0;
     let tokens = 0;
     for (let from = 0; from < length; from += steps) {
-      const inputs = runtime.ints(inputsAt, n);
-      const targets = runtime.ints(targetsAt, n);
-      for (let b = 0; b < batch; b++) {
-        for (let t = 0; t < steps; t++) {
-          const at = b * length + from + t;
-          const counts = from + t < length && at < last;
-          inputs[t * batch + b] = counts ? ids[at] : 0;
-          targets[t * batch + b] = counts ? ids[at + 1] : -1;
+      const piece = runtime.scoped(() => {
+        const state = model.newState(batch);
+        const arrays = state.flatMap(({ h, c }) => [h, c]);
+        for (const [i, values] of carried.entries()) runtime.floats(arrays[i], size).set(values);
+        const [inputsAt, targetsAt] = [runtime.alloc(4 * n), runtime.alloc(4 * n)]; // i32[steps batch]
+        const inputs = runtime.ints(inputsAt, n);
+        const targets = runtime.ints(targetsAt, n);
+        for (let b = 0; b < batch; b++) {
+          for (let t = 0; t < steps; t++) {
+            const at = b * length + from + t;
+            const counts = from + t < length && at < last;
+            inputs[t * batch + b] = counts ? ids[at] : 0;
+            targets[t * batch + b] = counts ? ids[at + 1] : -1;
+          }
         }
-      }
-      const piece = runtime.scoped(() =>
-        model.loss(new Tape(runtime, false), targetsAt, [inputsAt, steps, batch, state]),
-      );
+        const loss = model.loss(new Tape(runtime, false), targetsAt, [inputsAt, steps, batch, state]);
+        carried = arrays.map((at) => runtime.floats(at, size).slice());
+        return loss;
+      });
       sum += piece.sum;
       tokens += piece.count;
-      onProgress(Math.min(1, (from + steps) / length));
+      yield Math.min(1, (from + steps) / length);
     }
     return { loss: sum / tokens, tokens };
   }

@@ -1,5 +1,5 @@
 import { Tape, type Tensor } from '../autograd/tape.js';
-import { InputError } from '../errors.js';
+import { InputError, TrainingError } from '../errors.js';
 import type { ModelConfig } from '../nn/config.js';
 import { checkDistillation, type Distillation, type Taught } from '../nn/loss.js';
 import { type Model, matrixPlans, type PatternOf } from '../nn/model.js';
@@ -16,6 +16,7 @@ import { startFrom } from '../train/start.js';
 import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { complete, type Work } from '../work.js';
 
 /** What every task can be told. */
 export interface TrainingOptions extends ModelConfig, TrainerOptions {
@@ -52,13 +53,16 @@ export interface TrainingStart {
   patternOf?: PatternOf;
 }
 
-/** How good a model is on a split. */
+/** How good a model is on a split. What cannot be measured there is left out. */
 export interface Quality {
-  perplexity: number;
+  perplexity?: number;
   /** Share of the answers that are right, where the task has answers; `exact` asks for all that is right, nothing else. */
   accuracy?: number;
   exact?: number;
 }
+
+/** The same on a validation split: its perplexity is always measured. */
+export type ValidQuality = Quality & { perplexity: number };
 
 /** Tells one corpus from another: sizes, and a 32-bit FNV-1a hash of all that is in it. */
 export interface Fingerprint {
@@ -97,8 +101,8 @@ export abstract class Training<M extends Model = Model, Options extends Training
   /** Sum and number of the losses since the last step record. */
   lossSum = 0;
   lossCount = 0;
-  /** Told how much of an evaluation is over, from 0 to 1: at the end of an epoch it takes seconds. */
-  onEvaluation: (share: number) => void = () => {};
+  /** Passes whose end has been evaluated: all that are over, but for the moment between the two. */
+  private evaluated = 0;
 
   constructor(
     readonly model: M,
@@ -132,7 +136,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
   /** Mean loss on a fixed part of the validation data. */
   protected abstract probe(): number;
   /** On all the validation data. */
-  protected abstract validate(): Quality;
+  protected abstract validate(): Work<ValidQuality>;
   /** Takes the memory that validate() takes. */
   protected rehearseValidation(): void {}
   /** What the next step depends on besides parameters and moments. */
@@ -149,20 +153,48 @@ export abstract class Training<M extends Model = Model, Options extends Training
     return this.trainer.totalSteps;
   }
 
+  /** Whether all steps and evaluations have been made. */
   get done(): boolean {
+    return this.trained && !this.evaluationDue;
+  }
+
+  /** Whether all steps have been made. */
+  get trained(): boolean {
     return this.epoch >= this.options.epochs;
+  }
+
+  /** Whether a pass is over and has not been evaluated yet. */
+  get evaluationDue(): boolean {
+    return this.evaluated < this.epoch;
   }
 
   get records(): TrainRecord[] {
     return this.trainer.records;
   }
 
-  /** One step; after the last of an epoch the validation data are evaluated too. Returns the mean loss in nats. */
+  /**
+   * One step; after the last of an epoch the validation data are evaluated too. Returns the mean loss in nats. Where a
+   * training was stopped in such an evaluation, only that is made up for, and the loss is the last recorded one.
+   */
   step(): number {
+    const loss = this.evaluationDue
+      ? this.records.findLast((record) => record.kind === 'step')!.loss
+      : complete(this.stepInParts());
+    complete(this.evaluateInParts());
+    return loss;
+  }
+
+  /** One step, without the evaluation after an epoch. After a part that was given up, the next call does the rest. */
+  *stepInParts(): Work<number> {
     const { trainer, epoch } = this;
+    yield* trainer.pruneInParts(() => this.probe());
     const learningRate = trainer.learningRate(epoch);
-    const probe = () => this.probe();
-    const loss = trainer.step(epoch, this.rows, (tape) => this.forward(tape), probe);
+    const loss = trainer.step(
+      epoch,
+      this.rows,
+      (tape) => this.forward(tape),
+      () => this.probe(),
+    );
     this.lossSum += loss;
     this.lossCount++;
     this.piece++;
@@ -177,23 +209,54 @@ export abstract class Training<M extends Model = Model, Options extends Training
     if (epochOver) {
       this.piece = 0;
       this.epoch++;
-      trainer.measureAdaptation(probe);
-      this.records.push({ kind: 'valid', step: trainer.stepsDone, epoch, ...this.validate() });
     }
     return loss;
   }
 
+  /** The evaluation at the end of an epoch, where it is due. After a part that was given up, the next call does the rest. */
+  *evaluateInParts(): Work<void> {
+    if (!this.evaluationDue) return;
+    const { trainer, records, epoch } = this;
+    const isMeasured = records.at(-1)?.kind === 'cma';
+    if (!isMeasured) yield* trainer.measureInParts(() => this.probe());
+    const quality = yield* this.validate();
+    records.push({ kind: 'valid', step: trainer.stepsDone, epoch: epoch - 1, ...quality });
+    this.evaluated = epoch;
+  }
+
+  /** Evaluates with no co-matrix masks; between the parts they are as they were. */
+  protected *unmasked<T>(work: Work<T>): Work<T> {
+    try {
+      for (;;) {
+        const { done, value } = this.trainer.unmasked(() => work.next());
+        if (done) return value;
+        yield value;
+      }
+    } finally {
+      work.return(undefined as T);
+    }
+  }
+
   /** Goes through a step that changes nothing, so that the memory of all steps is held from here on: its bytes. */
   rehearse(): number {
+    return complete(this.rehearseInParts());
+  }
+
+  /** The same in parts. */
+  *rehearseInParts(): Work<number> {
     const { runtime } = this.model;
     const carried = [...this.carried()].map(({ at, size }) => ({ at, values: runtime.floats(at, size).slice() }));
-    this.trainer.rehearse(
-      this.rows,
-      (tape) => this.forward(tape),
-      () => this.probe(),
-    );
-    this.rehearseValidation();
-    for (const { at, values } of carried) runtime.floats(at, values.length).set(values);
+    try {
+      yield* this.trainer.rehearseInParts(
+        this.rows,
+        (tape) => this.forward(tape),
+        () => this.probe(),
+      );
+      yield 0.9;
+      this.rehearseValidation();
+    } finally {
+      for (const { at, values } of carried) runtime.floats(at, values.length).set(values);
+    }
     return runtime.usage().held;
   }
 
@@ -224,6 +287,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
   ): void {
     const { trainer } = this;
     Object.assign(this, { epoch, piece, lossSum, lossCount });
+    this.evaluated = records.filter(({ kind }) => kind === 'valid').length;
     trainer.optimizer.steps = steps;
     for (const record of records) trainer.records.push(record);
     trainer.afterPruning();
@@ -242,6 +306,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
 
   protected checkNumber(what: string, value: number): void {
     if (Number.isFinite(value)) return;
+    if (this.done) throw new TrainingError(`the ${what} is ${value}`);
     const last = this.trainer.stepsDone - 1;
     throw diverged(what, value, last, Math.floor(last / this.pieces));
   }

@@ -129,10 +129,13 @@ function adaptationOf(runtime: Runtime, name: string, sum: Sum, { gram, rows }: 
       else if (sum.isDopants(j)) mm += product;
     }
   }
+  // Products that leave the range of floats have no finite norm, and no direction.
+  const norm = (squares: number) => (Number.isNaN(squares) ? Number.POSITIVE_INFINITY : Math.sqrt(squares / count));
+  const cosine = sm / Math.sqrt(ss * mm);
   return {
     name,
-    structureNorm: count > 0 ? Math.sqrt(ss / count) : 0,
-    dopantsNorm: count > 0 ? Math.sqrt(mm / count) : 0,
-    cosine: ss > 0 && mm > 0 ? sm / Math.sqrt(ss * mm) : 0,
+    structureNorm: count > 0 ? norm(ss) : 0,
+    dopantsNorm: count > 0 ? norm(mm) : 0,
+    cosine: Number.isFinite(cosine) ? cosine : 0,
   };
 }

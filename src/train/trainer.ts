@@ -8,6 +8,7 @@ import type { Parameter } from '../operators/parameter.js';
 import { Sparse } from '../operators/sparse.js';
 import type { Sum } from '../operators/sum.js';
 import { checkRuntime, type Runtime } from '../wasm/runtime.js';
+import { complete, type Work } from '../work.js';
 import { type AnnealingOptions, SparsityAnnealing } from './annealing.js';
 import {
   alone,
@@ -63,8 +64,8 @@ export class Trainer {
   private readonly sparse: Sparse[];
   private readonly sums: [string, Sum][];
   private readonly annealing: SparsityAnnealing | undefined;
-  /** The last pruning: the step that it preceded, the perplexity before it, and whether its record is written. */
-  private pruning = { step: -1, before: 0, recorded: true };
+  /** The last pruning: the step that it came before, and the perplexity until then. */
+  private pruned = { step: -1, before: 0 };
 
   /**
    * @param finalNonzeros for each of the model's matrices, how many weights its sparse matrix has after pruning; undefined
@@ -117,10 +118,10 @@ export class Trainer {
    * step can be repeated; what it has pruned by then stays so.
    */
   step(epoch: number, batch: number, loss: (tape: Tape) => number, probe: () => number): number {
-    const { options, annealing, stepsDone: step } = this;
+    const { options, stepsDone: step } = this;
     checkWhole('epoch', epoch, 0);
     checkWhole('batch', batch, 1);
-    if (annealing?.due(step)) this.prune(annealing, probe);
+    complete(this.pruneInParts(probe));
     if (!options.alternate) return this.update(epoch, batch, loss);
     const half = Math.floor(step / options.alternate) % 2;
     return this.withFrozen(half === 0 ? 'dopants' : 'structure', () => this.update(epoch, batch, loss));
@@ -162,48 +163,67 @@ export class Trainer {
 
   /** Runs a step and a measurement that change nothing, so that the memory they need is held from here on. */
   rehearse(batch: number, loss: (tape: Tape) => number, probe: () => number): void {
+    complete(this.rehearseInParts(batch, loss, probe));
+  }
+
+  /** The same in parts. */
+  *rehearseInParts(batch: number, loss: (tape: Tape) => number, probe: () => number): Work<void> {
     this.backward(batch, loss);
+    yield 0.5;
     this.unmasked(() => measureAdaptation(this.model.runtime, this.sums, probe));
   }
 
-  private prune(annealing: SparsityAnnealing, probe: () => number): void {
-    const { records, options, stepsDone: step } = this;
-    const perplexity = () => this.unmasked(() => exp(probe()));
-    // When a step is repeated because a callback threw, only what is missing is done.
-    if (this.pruning.step !== step) {
-      const before = perplexity();
-      annealing.prune(step);
-      this.afterPruning();
-      this.pruning = { step, before, recorded: false };
+  /**
+   * Prunes and measures what is due before the next step, and nothing where that has been done. After a part that was
+   * given up, or a probe that threw, the same call does the rest and leaves the same records.
+   */
+  *pruneInParts(probe: () => number): Work<void> {
+    const { annealing, records, options, stepsDone: step } = this;
+    if (!annealing?.due(step)) return;
+    const prunings = records.filter(({ kind }) => kind === 'prune');
+    if (prunings.at(-1)?.step !== step) {
+      if (this.pruned.step !== step) {
+        const before = this.perplexity(probe);
+        yield 0;
+        annealing.prune(step);
+        this.afterPruning();
+        this.pruned = { step, before };
+      }
+      const { before } = this.pruned;
+      records.push({ kind: 'prune', step, sparsity: this.sparsity, before, after: this.perplexity(probe) });
+      prunings.push(records.at(-1)!);
     }
-    if (this.pruning.recorded) return;
-    const { sparsity } = this;
-    const { before } = this.pruning;
-    const after = perplexity();
-    const done = records.filter(({ kind }) => kind === 'prune').length;
-    const adaptation = done % options.measureEvery === 0 ? this.adaptation(probe) : [];
-    records.push({ kind: 'prune', step, sparsity, before, after }, ...adaptation);
-    this.pruning.recorded = true;
+    const isMeasured = records.at(-1)?.kind !== 'prune';
+    if (!isMeasured && (prunings.length - 1) % options.measureEvery === 0) yield* this.measureInParts(probe);
   }
 
   /** Adds a CMA record: how S and M_sp share the work on the probe. */
   measureAdaptation(probe: () => number): void {
-    this.records.push(...this.adaptation(probe));
+    complete(this.measureInParts(probe));
   }
 
-  /** A CMA record, if there are doped matrices. */
-  private adaptation(probe: () => number): TrainRecord[] {
+  /** The same in parts. */
+  *measureInParts(probe: () => number): Work<void> {
     const { sums, sparsity, stepsDone: step } = this;
-    if (!sums.length) return [];
-    return this.unmasked(() => {
-      let both = Number.NaN;
-      const matrices = measureAdaptation(this.model.runtime, sums, () => {
-        both = exp(probe());
-      });
-      const structureOnly = exp(alone(sums, 0, probe));
-      const dopantsOnly = exp(alone(sums, 1, probe));
-      return [{ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices }];
-    });
+    if (!sums.length) return;
+    yield 0;
+    let both = Number.NaN;
+    const matrices = this.unmasked(() =>
+      measureAdaptation(this.model.runtime, sums, () => {
+        both = this.perplexity(probe);
+      }),
+    );
+    yield 1 / 3;
+    const structureOnly = alone(sums, 0, () => this.perplexity(probe));
+    yield 2 / 3;
+    const dopantsOnly = alone(sums, 1, () => this.perplexity(probe));
+    this.records.push({ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices });
+  }
+
+  /** Of a probe, with no masks. Infinity where its loss is not a number: the logits have left the range of floats. */
+  private perplexity(probe: () => number): number {
+    const perplexity = exp(this.unmasked(probe));
+    return Number.isNaN(perplexity) ? Number.POSITIVE_INFINITY : perplexity;
   }
 
   /** Runs `evaluate` with no co-matrix masks. */

@@ -159,7 +159,7 @@ test('an impossible compression names the nearest possible one, which is accepte
     );
     const [, nearest] = /nearest possible compression is ([\d.]+)\n/.exec(message)!;
     const result = await json<TrainResult>(folder, `${line} ${nearest} --out nearest-${method}.safetensors`);
-    assert.ok(result.compression.parameters >= Number(nearest));
+    assert.ok(result.compression.parameters! >= Number(nearest));
   }
   await refuse(
     2,

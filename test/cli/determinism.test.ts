@@ -121,7 +121,8 @@ const refused = async (line: string, message: RegExp) => {
 test('a checkpoint is neither started over nor written over by another run', async () => {
   await stop('first');
   await stop('second');
-  const already = (name: string) => new RegExp(`checkpoint: ${name} already holds a checkpoint.*--resume ${name}`);
+  const already = (name: string) =>
+    new RegExp(`--checkpoint: got "${name}"; expected a folder without a checkpoint; --resume ${name}`);
   await refused(`${RUNS.kron} --checkpoint first`, already('first'));
   await refused('train lm --resume first --checkpoint second', already('second'));
 });

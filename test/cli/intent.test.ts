@@ -1,10 +1,11 @@
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TrainResult } from '../../src/cli/training.js';
 import { uniform } from '../../src/random.js';
+import { isRight } from '../../src/tasks/intent.js';
 import { contents, digest, dopantHere, end, json, makeFolder, start, succeed } from './command.js';
 
 const folder = makeFolder();
@@ -36,6 +37,15 @@ makeSplit('data/test', 30, 3);
 cpSync(path('data'), path('untested'), { recursive: true });
 rmSync(path('untested/test'), { recursive: true });
 
+/** The accuracy of the one answer that is right most often. */
+function mostFrequent(split: string): number {
+  const labels = readFileSync(path(`data/${split}/label`), 'utf8')
+    .trimEnd()
+    .split('\n');
+  const right = (answer: string) => labels.filter((label) => isRight(answer, label)).length;
+  return Math.max(...labels.map(right)) / labels.length;
+}
+
 const SMALL = 'train intent --data data --hidden 8 --embedding 8 --batch 8 --epochs 12 --compression 4 --lr 0.02';
 let trained: TrainResult;
 
@@ -48,10 +58,10 @@ test.before(async () => {
 
 test('train tells accuracy both ways, and eval the same', async () => {
   assert.is(trained.method, 'doped-kron');
-  assert.ok(trained.compression.parameters >= 4);
+  assert.ok(trained.compression.parameters! >= 4);
   assert.equal(Object.keys(trained.valid).sort(), ['accuracy', 'exact', 'perplexity']);
   assert.equal(Object.keys(trained.test!).sort(), ['accuracy', 'exact', 'perplexity']);
-  assert.ok(trained.test!.accuracy! > 0.6, JSON.stringify(trained.test));
+  assert.ok(trained.test!.accuracy! > mostFrequent('test') + 0.2, JSON.stringify(trained.test));
   for (const [split, examples] of [
     ['valid', 20],
     ['test', 30],

@@ -18,6 +18,7 @@ import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { defaultAnnealing } from '../../src/train/annealing.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { sparseOf, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle.js';
+import { stopAfter } from './parts.js';
 
 const corpus = { train: tokens(80, 1), valid: tokens(20, 2) };
 
@@ -145,6 +146,50 @@ test('a training that goes on from a checkpoint ends with the same bits as one t
     }),
     { seed: 1, numRuns: 40 },
   );
+});
+
+test('a training that is stopped in any part of a pruning or an evaluation ends with the same bits', () => {
+  // Enough validation text for an evaluation of several parts.
+  const texts = { train: tokens(60, 1), valid: tokens(2000, 2) };
+  for (const changes of [
+    { coMatrixDropout: { structure: 0.3, dopants: 0.4, hold: false, until: 1 }, measureEvery: 2 },
+    { method: 'pruned', optimizer: 'sgd', measureEvery: 1 },
+    { method: 'dense' },
+  ] as const) {
+    const options = tinyOptions({ ...changes, annealing: { ...defaultAnnealing, end: 0.8, every: 1 } });
+    const begin = () => LanguageModelTraining.create(new Runtime(), vocabulary, options, texts);
+    const whole = finish(begin());
+    const wanted = encodeCheckpoint(whole, 'run');
+    let parts = 0;
+    const at = new Set<string>();
+    for (let training = begin(); stopAfter(parts, training); training = begin(), parts++) {
+      const checkpoint = encodeCheckpoint(training, 'run');
+      at.add(training.records.at(-1)?.kind ?? 'start');
+      const resumed = decodeCheckpoint(checkpoint, LanguageModelTraining).resume(new Runtime(), texts);
+      assert.is(resumed.evaluationDue, training.evaluationDue);
+      same(encodeCheckpoint(resumed, 'run'), checkpoint, `part ${parts}: the checkpoint, written again`);
+      for (const next of [training, resumed]) {
+        same(encodeCheckpoint(finish(next), 'run'), wanted, `part ${parts}: the checkpoints at the end`);
+      }
+    }
+    assert.ok(parts >= 2 * 3, `${parts} parts`);
+    if (options.method === 'doped-kron') assert.equal(at, new Set(['start', 'prune', 'step', 'cma', 'valid']));
+  }
+});
+
+test('a rehearsal that is stopped changes no bit either', () => {
+  const training = create();
+  training.step();
+  const before = encodeCheckpoint(training, 'run');
+  let parts = 0;
+  for (let stopped = true; stopped; parts++) {
+    const work = training.rehearseInParts();
+    for (let i = 0; i < parts; i++) work.next();
+    stopped = !work.next().done;
+    work.return(0);
+    same(encodeCheckpoint(training, 'run'), before, `part ${parts}`);
+  }
+  assert.ok(parts > 2);
 });
 
 test('the losses since the last record are not forgotten either', () => {

@@ -19,7 +19,7 @@ export interface RunResult {
   test?: Quality;
   parameters: { lstm: number; total: number };
   /** Of the LSTM's matrices, against those of the dense model of the grid. */
-  compression: { parameters: number; bytes: number };
+  compression: { parameters?: number; bytes: number };
   /** The whole model file. */
   fileBytes: number;
 }
@@ -113,14 +113,20 @@ export async function writeRecord(folder: string, record: RunRecord): Promise<vo
 /** Records of each kind that are kept: enough to draw. */
 const KEPT = { step: 40, valid: 40, prune: 24, cma: 8 };
 
-/** Evenly thinned out, the first and the last of a kind kept, in five digits. */
+/** Evenly thinned out, the first and the last of a kind kept, in five digits. Records with Infinity, which JSON does not have, are left out. */
 export function thinOut(records: readonly TrainRecord[]): TrainRecord[] {
   const kept = new Set<TrainRecord>();
   for (const [kind, most] of Object.entries(KEPT)) {
-    const all = records.filter((record) => record.kind === kind);
+    const all = records.filter((record) => record.kind === kind && allFinite(record));
     const count = Math.min(all.length, most);
     for (let i = 0; i < count; i++) kept.add(all[count === 1 ? 0 : Math.round((i * (all.length - 1)) / (count - 1))]);
   }
   const short = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(5)) : value);
   return records.filter((record) => kept.has(record)).map((record) => JSON.parse(JSON.stringify(record, short)));
+}
+
+/** Whether all numbers in a value are finite. */
+function allFinite(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(allFinite);
+  return typeof value !== 'number' || Number.isFinite(value);
 }

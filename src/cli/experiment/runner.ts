@@ -2,10 +2,10 @@ import { rm, stat } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { InputError } from '../../errors.js';
 import type { ExperimentJob, ExperimentMessage } from '../experiment-worker.js';
 import { describeStep, startJobs } from '../progress.js';
-import { Interrupted, type StepReport } from '../training.js';
+import { Interrupted, type StopSignals } from '../stopping.js';
+import type { StepReport } from '../training.js';
 import { claim } from './claim.js';
 import type { Cell, CellRuns, Run, Settings } from './grid.js';
 import { Pool } from './pool.js';
@@ -20,6 +20,8 @@ export interface RunnerOptions {
   jobs: number;
   given(settings: Settings): Given;
   dopant: RunRecord['dopant'];
+  /** A stop makes the runs write their checkpoints; a run that fails asks for one. */
+  signals: StopSignals;
   /** Work in all, and what of it is done. */
   work: { total: number; done: number };
 }
@@ -37,14 +39,14 @@ export interface Order {
   runs(): CellRuns;
 }
 
-const STOPPED = 'stopped; the same command goes on';
+export const STOPPED = 'stopped; the same command goes on';
 
 /** How long to wait for a run that another process works on. */
 const PATIENCE_MS = 3000;
+const LOOK_MS = 100;
 
 /** Trains what a folder of records has not, each run on a thread of its own. */
 export class Runner {
-  private readonly stopFlag = new Int32Array(new SharedArrayBuffer(4));
   private readonly pool: Pool;
   private readonly show: ReturnType<typeof startJobs>;
   private readonly running = new Map<string, number>(); // work done
@@ -56,16 +58,6 @@ export class Runner {
     this.finished = work.done;
     this.show = startJobs(jobs, work.total);
     this.tell();
-  }
-
-  /** The first time runs write their checkpoints and stop; the second ends the process at once. */
-  readonly interrupt = () => {
-    if (this.stopped) process.exit(1);
-    Atomics.store(this.stopFlag, 0, 1);
-  };
-
-  private get stopped(): boolean {
-    return Atomics.load(this.stopFlag, 0) !== 0;
   }
 
   stop(): void {
@@ -81,7 +73,7 @@ export class Runner {
       }
       await Promise.all(runs().final.map((run) => this.obtain(order, run, true)));
     } catch (error) {
-      Atomics.store(this.stopFlag, 0, 1);
+      this.options.signals.request();
       throw error;
     }
     if (!keepModels) await this.sweep(order);
@@ -95,7 +87,7 @@ export class Runner {
 
   /** Sees to it that there is a record of the run, made here or by another process. */
   private async obtain(order: Order, run: Run, final: boolean): Promise<void> {
-    const { folder, records } = this.options;
+    const { folder, records, signals } = this.options;
     const scratch = this.scratch(run.name);
     const look = async () => {
       const record = await this.read(run.name);
@@ -104,7 +96,7 @@ export class Runner {
     };
     const work = async (slot: number): Promise<'complete' | 'taken'> => {
       if ((await look()).complete) return 'complete';
-      if (this.stopped) throw new Interrupted(STOPPED);
+      if (signals.interrupted()) throw new Interrupted(STOPPED);
       const held = await claim(scratch);
       if (!held) return 'taken';
       try {
@@ -120,7 +112,9 @@ export class Runner {
       }
     };
     while ((await this.pool.use(order.rank, work)) === 'taken') {
-      await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+      for (let waited = 0; waited < PATIENCE_MS && !signals.interrupted(); waited += LOOK_MS) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      }
     }
   }
 
@@ -140,7 +134,7 @@ export class Runner {
     before: RunRecord | undefined,
     final: boolean,
   ): Promise<RunRecord> {
-    const { task, given } = this.options;
+    const { task, given, signals } = this.options;
     const models = [...run.bases].map(([option, { name }]) => [option, modelPath(this.scratch(name))]);
     const job: ExperimentJob = {
       task,
@@ -148,7 +142,7 @@ export class Runner {
       folder: this.scratch(run.name),
       train: before === undefined,
       test: final,
-      stop: this.stopFlag,
+      stop: signals.flag,
     };
     const message = await this.runJob(job, (report) => {
       const share = report.done / report.total;
@@ -161,8 +155,9 @@ export class Runner {
     if (before === undefined) this.finished += work;
     this.show.job(slot, 'waiting', 0, '');
     this.tell();
+    if (message.kind === 'failed') return this.recordOf(run, cell, message);
     const trained = before ?? this.recordOf(run, cell, message);
-    if (message.kind === 'failed' || !final) return trained;
+    if (!final) return trained;
     const { test } = message;
     return { ...trained, final, result: { ...trained.result!, ...(test && { test }) } };
   }
@@ -181,7 +176,7 @@ export class Runner {
       result: {
         ...result,
         // A dense model of fewer units is compressed too, beside the one of as many as were asked for.
-        compression: { parameters: parameters * shrunk, bytes: bytes * shrunk },
+        compression: { ...(parameters && { parameters: parameters * shrunk }), bytes: bytes * shrunk },
         fileBytes: message.fileBytes,
       },
       curves: thinOut(records),
@@ -197,8 +192,7 @@ export class Runner {
         if (message.kind === 'step') onStep(message.report);
         else resolve(message);
       });
-      // Its class is lost on the way between threads.
-      worker.on('error', (error: Error) => reject(error.name === 'InputError' ? new InputError(error.message) : error));
+      worker.on('error', reject);
       worker.on('exit', (code) => reject(new Error(`a training ended early, with code ${code}`)));
     });
   }

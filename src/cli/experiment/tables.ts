@@ -58,7 +58,7 @@ export function resultsTable(group: Group): Table {
         show(measure, cell.valid),
         loss(cell),
         parameters.lstm,
-        compression.parameters.toFixed(1),
+        compression.parameters?.toFixed(1) ?? '-',
         compression.bytes.toFixed(1),
         fileBytes,
         ...times.map(([, of]) => time(cell, of)),

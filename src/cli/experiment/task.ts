@@ -1,17 +1,20 @@
 import { join } from 'node:path';
-import { InputError } from '../../errors.js';
+import { InputError, TrainingError } from '../../errors.js';
 import { initSync, loadIntentSync, loadSync } from '../../infer/index.js';
 import { readFileBytes } from '../../io/files.js';
 import { decodeIntentModel, decodeLanguageModel } from '../../io/model-file.js';
 import { exp } from '../../math.js';
-import { evaluateIntents } from '../../tasks/intent.js';
+import type { IntentModel } from '../../nn/intent-model.js';
+import { evaluateIntentsInParts } from '../../tasks/intent.js';
 import { Evaluation } from '../../tasks/language-model.js';
 import type { Training } from '../../tasks/training.js';
 import type { TrainRecord } from '../../train/records.js';
 import { Runtime } from '../../wasm/runtime.js';
+import type { Work } from '../../work.js';
 import { encodeExamples, intentTask } from '../intents.js';
 import { encodeTexts, languageModelTask } from '../language-model.js';
 import type { Input } from '../outputs.js';
+import { stoppable } from '../stopping.js';
 import { timeSentence, timeSteps } from '../timing.js';
 import { startIntent, startLm } from '../train.js';
 import {
@@ -32,7 +35,7 @@ export interface Task {
   /** Trains, or goes on where the folder's checkpoint is, and leaves the model in the folder. */
   train(given: Given, folder: string, watcher: RunWatcher): Promise<Outcome>;
   /** The quality of that model on the test split; undefined where there is none. */
-  test(given: Given, folder: string): Promise<Quality | undefined>;
+  test(given: Given, folder: string, interrupted: () => boolean): Promise<Quality | undefined>;
 }
 
 export type Given = Record<string, unknown>;
@@ -58,7 +61,7 @@ interface Ways<S extends RunSource, D, T extends Training, E> {
   task: TrainedTask<S, D, T, E>;
   start(given: Given): { source: S; options: T['options'] };
   /** The quality on the test split of the model in a file. */
-  test(bytes: Uint8Array, data: D): Quality | undefined;
+  test(bytes: Uint8Array, data: D): Work<Quality> | undefined;
   time(bytes: Uint8Array): Pick<Timing, 'step' | 'sentence'>;
 }
 
@@ -106,8 +109,9 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       };
     },
 
-    async test(given, folder) {
-      return ways.test(await readFileBytes(modelPath(folder)), await task.read(start(given).source));
+    async test(given, folder, interrupted) {
+      const work = ways.test(await readFileBytes(modelPath(folder)), await task.read(start(given).source));
+      return work && stoppable(work, interrupted);
     },
   };
 }
@@ -116,24 +120,27 @@ const TASKS: Record<string, Task> = {
   lm: experimentTask({
     task: languageModelTask,
     start: (given) => startLm(given as unknown as Parameters<typeof startLm>[0]),
-    test(bytes, { test }) {
+    *test(bytes, { test }) {
       const model = decodeLanguageModel(new Runtime(), bytes);
-      return { perplexity: exp(new Evaluation(model).meanLoss(encodeTexts(test, model.vocabulary)).loss) };
+      const { loss } = yield* new Evaluation(model).meanLossInParts(encodeTexts(test, model.vocabulary));
+      const perplexity = exp(loss);
+      if (!Number.isFinite(perplexity)) throw new TrainingError(`test: the perplexity is ${perplexity}`);
+      return { perplexity };
     },
     time: (bytes) => ({ step: timeSteps([loadSync(bytes)])[0] }),
   }),
   intent: experimentTask({
     task: intentTask,
     start: (given) => startIntent(given as unknown as Parameters<typeof startIntent>[0]),
-    test(bytes, { test }) {
-      if (!test) return undefined;
-      const model = decodeIntentModel(new Runtime(), bytes);
-      const { accuracy, exact } = evaluateIntents(model, encodeExamples(test, model.vocabulary));
-      return { accuracy, exact };
-    },
+    test: (bytes, { test }) => test && intentQuality(decodeIntentModel(new Runtime(), bytes), test),
     time: (bytes) => ({ sentence: timeSentence(loadIntentSync(bytes)) }),
   }),
 };
+
+function* intentQuality(model: IntentModel, test: Parameters<typeof encodeExamples>[0]): Work<Quality> {
+  const { accuracy, exact } = yield* evaluateIntentsInParts(model, encodeExamples(test, model.vocabulary));
+  return { accuracy, exact };
+}
 
 export function taskOf(name: string): Task {
   const task = TASKS[name];
