@@ -1,5 +1,5 @@
 import hex from '../../build/infer.hex';
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import { binaryOf, checkModule, compileRefused } from '../wasm/binary.js';
 import type { Bytes, WasmMemory, WasmModule } from '../wasm/host-types.js';
 import type { Pointer } from '../wasm/kernels.js';
@@ -104,6 +104,8 @@ export class Engine {
   private top: Pointer;
   /** Where memory that was never used begins. */
   private clean: Pointer;
+  /** Where it must end at the latest: see within(). */
+  private most = Number.POSITIVE_INFINITY;
 
   /** `reserve` bytes are there from the start: growing piece by piece costs more. */
   constructor(reserve = 0) {
@@ -148,8 +150,19 @@ export class Engine {
     this.clean = Math.max(this.clean, end);
   }
 
+  /** Runs `act`, in which memory may grow to no more than `bytes`. Throws InputError where `act` asks for more. */
+  within<T>(bytes: number, act: () => T): T {
+    this.most = bytes;
+    try {
+      return act();
+    } finally {
+      this.most = Number.POSITIVE_INFINITY;
+    }
+  }
+
   private grow(bytes: number): void {
     const { memory } = this.kernels;
+    if (bytes > this.most) throw invalid('memory', bytes, `at most ${this.most} bytes`);
     const missing = bytes - memory.buffer.byteLength;
     if (missing <= 0) return;
     try {

@@ -26,14 +26,19 @@ export interface Network {
 }
 
 /** Throws FileFormatError, saying what is wrong with the file. */
-export function packNetwork(engine: Engine, { architecture, spec, source, finish }: Header): Network {
+export function packNetwork(engine: Engine, header: Header): Network {
+  return blamingTheFile(() => engine.within(header.memory, () => pack(engine, header)));
+}
+
+function pack(engine: Engine, { architecture, spec, source, finish }: Header): Network {
   const { embedding: table, hidden: H, head } = architecture;
   const [V, E] = table;
   const { kernels } = engine;
   const stride = 16 * Math.ceil(E / 4);
+  const vectors = source.unseenFloats('embedding', table);
   const embedding = engine.alloc(stride * V);
   const raw = embedding + (stride - 4 * E) * V;
-  putFloats(engine, raw, 'embedding', source.unseenFloats('embedding', table), source);
+  putFloats(engine, raw, 'embedding', vectors, source);
   kernels.pad_rows(raw, embedding, V, 4 * E, stride);
   /** The sum of vectors. */
   const vector = (n: number, ...names: string[]): Pointer => {
@@ -47,18 +52,16 @@ export function packNetwork(engine: Engine, { architecture, spec, source, finish
   };
   const gates = engine.alloc(16 * H);
   const logits = engine.alloc(4 * head[0]);
-  return blamingTheFile(() => {
-    const layers = architecture.layers.map(({ name, inputs }): Layer => {
-      const bias = vector(4 * H, `${name}.bias_ih`, `${name}.bias_hh`);
-      const matrix = (part: string, N: number, add: true | Pointer) =>
-        packMatrix(engine, spec(`${name}.${part}`, 4 * H, N), `${name}.${part}`, source, gates, add);
-      const ih = matrix('ih', inputs, bias);
-      const hh = matrix('hh', H, true);
-      return { ih, hh, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
-    });
-    const bias = vector(head[0], 'head.bias');
-    const program = packMatrix(engine, spec('head', ...head), 'head', source, logits, bias);
-    finish();
-    return { embedding, stride, layers, gates, head: program, logits, limit: checkSums(architecture, spec, source) };
+  const layers = architecture.layers.map(({ name, inputs }): Layer => {
+    const bias = vector(4 * H, `${name}.bias_ih`, `${name}.bias_hh`);
+    const matrix = (part: string, N: number, add: true | Pointer) =>
+      packMatrix(engine, spec(`${name}.${part}`, 4 * H, N), `${name}.${part}`, source, gates, add);
+    const ih = matrix('ih', inputs, bias);
+    const hh = matrix('hh', H, true);
+    return { ih, hh, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
   });
+  const bias = vector(head[0], 'head.bias');
+  const program = packMatrix(engine, spec('head', ...head), 'head', source, logits, bias);
+  finish();
+  return { embedding, stride, layers, gates, head: program, logits, limit: checkSums(architecture, spec, source) };
 }

@@ -1,6 +1,6 @@
 import { refuseNotFinite, type TensorSource } from '../io/tensor-source.js';
 import { checkCsr } from '../operators/csr.js';
-import { type KroneckerSpec, type OperatorSpec, shapeOf, sidesOf } from '../operators/spec.js';
+import { type KroneckerSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 import { Instruction } from './instruction.js';
@@ -124,19 +124,19 @@ class Packer {
     this.instruct(Instruction.Int8, to, from, add, at, M, blocks, scalesAt);
   }
 
-  /** The two products of assembly/packed-kron.ts. */
-  private kronecker({ B, C }: KroneckerSpec, name: string, from: Pointer, to: Pointer, add: boolean): void {
+  /** The two products of assembly/packed-kron.ts. More factors than two are taken together in two groups. */
+  private kronecker(spec: KroneckerSpec, name: string, from: Pointer, to: Pointer, add: boolean): void {
     const { engine } = this;
-    const [[m1, n1], [m2, n2]] = [B, sidesOf(C)];
+    const [B, C] = halves(factorsOf(spec, name));
+    const [[m1, n1], [m2, n2]] = [sidesOf(B), sidesOf(C)];
     const fourOf = (n: number) => 4 * Math.ceil(n / 4);
-    /** A factor's transpose, [K,J], in panels of eight columns or with rows of whole vectors. */
-    const factor = (pack: 'f32_pack_columns' | 'f32_transpose', spec: KroneckerSpec['C'], part: string): Pointer => {
-      const [J, K] = sidesOf(spec);
-      const path = name + part;
-      const values = this.factor(spec, path);
+    /** The transpose of a group, [K,J], in panels of eight columns or with rows of whole vectors. */
+    const factor = (pack: 'f32_pack_columns' | 'f32_transpose', group: readonly Factor[]): Pointer => {
+      const [J, K] = sidesOf(group);
       const at = engine.alloc(32 * Math.ceil(J / 8) * K);
-      const raw = engine.scratch(values.byteLength);
-      putFloats(engine, raw, `${path}.weight`, values, this.source);
+      const raw = engine.scratch(4 * J * K);
+      const tensors = group.map(({ name }) => `${name}.weight`);
+      putFloats(engine, raw, tensors.join(' (x) '), this.form(group), this.source);
       engine.kernels[pack](raw, at, J, K);
       return at;
     };
@@ -146,14 +146,14 @@ class Packer {
       this.instruct(Instruction.Panel8, out, s, accumulate, w, at);
     };
     if (m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)) {
-      const b = factor('f32_pack_columns', B, '.B');
-      const c = factor('f32_pack_columns', C, '.C');
+      const b = factor('f32_pack_columns', B);
+      const c = factor('f32_pack_columns', C);
       const between = engine.alloc(4 * fourOf(m1) * n2);
       product(from, b, between, false, n2, fourOf(m1), n1, 4 * n2, 4 * fourOf(m1), 32);
       product(between, c, to, add, m1, m2, n2, 4 * fourOf(m1), 4 * m2, 32);
     } else {
-      const b = factor('f32_transpose', B, '.B');
-      const c = factor('f32_pack_columns', C, '.C');
+      const b = factor('f32_transpose', B);
+      const c = factor('f32_pack_columns', C);
       const turned = engine.alloc(4 * fourOf(n1) * n2);
       const between = engine.alloc(32 * Math.ceil(m2 / 8) * n1);
       this.instruct(Instruction.Transpose, turned, from, false, n1, n2);
@@ -162,16 +162,20 @@ class Packer {
     }
   }
 
-  /** A factor's numbers, row-major; those of a product of factors are formed, as in training. */
-  private factor(spec: KroneckerSpec['C'], name: string): Float32Array {
-    if (Array.isArray(spec)) return this.source.unseenFloats(`${name}.weight`, spec);
-    const [b, c] = [this.factor(spec.B, `${name}.B`), this.factor(spec.C, `${name}.C`)];
-    const [m, n] = sidesOf(spec.C);
-    const N = spec.B[1] * n;
-    return new Float32Array(b.length * c.length).map((_, at) => {
-      const [i, j] = [Math.floor(at / N), at % N];
-      return b[Math.floor(i / m) * spec.B[1] + Math.floor(j / n)] * c[(i % m) * n + (j % n)];
-    });
+  /** The numbers of a group, row-major; those of several factors are formed. */
+  private form([first, ...others]: readonly Factor[]): Float32Array {
+    const b = this.source.unseenFloats(`${first.name}.weight`, first.sides);
+    if (others.length === 0) return b;
+    const c = this.form(others);
+    const [M, N] = first.sides;
+    const [m, n] = sidesOf(others);
+    const formed = new Float32Array(b.length * c.length);
+    let at = 0;
+    for (let i = 0; i < M * m; i++) {
+      const [row, inner] = [Math.floor(i / m) * N, (i % m) * n];
+      for (let j = 0; j < N; j++) for (let k = 0; k < n; k++) formed[at++] = b[row + j] * c[inner + k];
+    }
+    return formed;
   }
 
   /** Sparse, or dense where so much would have to be stored that dense is cheaper. */
@@ -249,6 +253,32 @@ class Packer {
       );
     }
   }
+}
+
+/** A Kronecker factor, and its name in the file. */
+interface Factor {
+  name: string;
+  sides: [number, number];
+}
+
+function factorsOf({ B, C }: KroneckerSpec, name: string): Factor[] {
+  const others = Array.isArray(C) ? [{ name: `${name}.C`, sides: C }] : factorsOf(C, `${name}.C`);
+  return [{ name: `${name}.B`, sides: B }, ...others];
+}
+
+/** M and N of the product of some factors. */
+function sidesOf(factors: readonly Factor[]): [number, number] {
+  return factors.reduce<[number, number]>(([M, N], { sides: [m, n] }) => [M * m, N * n], [1, 1]);
+}
+
+/** Factors in two groups, such that the two products are cheapest. */
+function halves(factors: readonly Factor[]): [Factor[], Factor[]] {
+  const pairs = factors.slice(1).map((_, i): [Factor[], Factor[]] => [factors.slice(0, i + 1), factors.slice(i + 1)]);
+  const cost = (groups: readonly Factor[][]) => {
+    const [[m1, n1], [m2, n2]] = groups.map(sidesOf);
+    return Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
+  };
+  return pairs.reduce((best, pair) => (cost(pair) < cost(best) ? pair : best));
 }
 
 /** Rows for blocks across the gates: a quarter of the rows for each gate, all four alike but for the values. */

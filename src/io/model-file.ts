@@ -65,13 +65,11 @@ export function decodeIntentModel(runtime: Runtime, bytes: ByteSource): IntentMo
 }
 
 function modelOf(runtime: Runtime, header: LanguageModelHeader | IntentModelHeader): LanguageModel | IntentModel {
-  return blamingTheFile(() => {
-    const parts = decodeParts(runtime, header);
-    const { vocabulary } = header;
-    return header.kind === 'language-model'
-      ? new LanguageModel(runtime, header.config, vocabulary, parts)
-      : new IntentModel(runtime, header.config, vocabulary, header.labels, parts);
-  });
+  const { vocabulary, memory } = header;
+  const parts = blamingTheFile(() => runtime.within(memory, () => decodeParts(runtime, header)));
+  return header.kind === 'language-model'
+    ? new LanguageModel(runtime, header.config, vocabulary, parts)
+    : new IntentModel(runtime, header.config, vocabulary, header.labels, parts);
 }
 
 function decodeParts(runtime: Runtime, { architecture, spec, source, finish }: Header): ModelParts {

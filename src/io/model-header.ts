@@ -7,6 +7,8 @@ import { checkSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import { isObject, show } from '../values.js';
 import type { ByteSource } from './bytes.js';
+import { parseJson } from './json.js';
+import { memoryFor } from './memory.js';
 import { decodeSafetensors } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
@@ -31,6 +33,8 @@ export interface Header {
   /** What a matrix of this name is made of; it must be M x N. */
   spec(name: string, M: number, N: number): OperatorSpec;
   source: TensorSource;
+  /** Bytes that the model may take in memory. */
+  memory: number;
   /** To be called when every tensor has been taken. */
   finish(): void;
 }
@@ -74,12 +78,12 @@ function open(bytes: ByteSource, ...kinds: ModelKind[]) {
   const spec = (name: string, M: number, N: number) => {
     const checked = checkSpec(operators[name], name);
     const [rows, columns] = shapeOf(checked);
-    if (rows !== M || columns !== N) {
-      throw new FileFormatError(`operator '${name}' is ${rows} x ${columns}; ${M} x ${N} is wanted`);
-    }
+    if (rows !== M || columns !== N)
+      throw malformed(`operator '${name}'`, [rows, columns], `the shape ${show([M, N])}`);
     return checked;
   };
-  return { kind, metadata, config, vocabulary, spec, source, finish: () => source.finish() };
+  const memory = memoryFor(bytes.byteLength);
+  return { kind, metadata, config, vocabulary, spec, source, memory, finish: () => source.finish() };
 }
 
 type Opened = ReturnType<typeof open>;
@@ -137,15 +141,11 @@ export function checkFormat(metadata: Record<string, string>, formats: readonly 
   }
 }
 
-export function parseField(
-  metadata: Record<string, string>,
-  field: string,
-  reviver?: (key: string, value: unknown) => unknown,
-): unknown {
+export function parseField(metadata: Record<string, string>, field: string): unknown {
   const text = metadata[field];
   if (text === undefined) throw new FileFormatError(`the file has no '${field}' in its metadata`);
   try {
-    return JSON.parse(text, reviver);
+    return parseJson(text);
   } catch (cause) {
     throw new FileFormatError(`'${field}' in the file's metadata is not JSON`, { cause });
   }

@@ -1,10 +1,11 @@
 // The safetensors format: eight bytes of header length, a JSON header, then the data of all tensors without a gap.
 // Source: https://github.com/huggingface/safetensors, README, section "Format".
 
-import { FileFormatError, InputError } from '../errors.js';
+import { FileFormatError, InputError, malformed } from '../errors.js';
 import { isObject, show } from '../values.js';
 import { type ByteSource, tagOf, toBytes } from './bytes.js';
 import { describe } from './describe.js';
+import { parseJson } from './json.js';
 
 const arrayTypes = {
   F32: Float32Array,
@@ -88,10 +89,13 @@ export function decodeSafetensors(source: ByteSource): {
 } {
   const bytes = toBytes(source);
   const { header, dataStart } = readHeader(bytes);
-  const { [metadataKey]: metadata = {}, ...fields } = header;
+  const { [metadataKey]: metadata = {} } = header;
   checkMetadata(metadata);
   const dataLength = bytes.length - dataStart;
-  const entries = Object.entries(fields).map(([name, field]) => readEntry(name, field, dataLength));
+  const entries: Entry[] = [];
+  for (const name of Object.keys(header)) {
+    if (name !== metadataKey) entries.push(readEntry(name, header[name], dataLength));
+  }
   checkCoverage(entries, dataLength);
 
   const tensors = new Map<string, NamedTensor>();
@@ -133,7 +137,7 @@ function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataS
     throw new FileFormatError('the header is not UTF-8 text', { cause });
   }
   try {
-    return { header: JSON.parse(text) as Record<string, unknown>, dataStart };
+    return { header: parseJson(text) as Record<string, unknown>, dataStart };
   } catch (cause) {
     throw new FileFormatError(`the header is not JSON: ${(cause as Error).message}`, { cause });
   }
@@ -142,20 +146,29 @@ function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataS
 /** Throws where the bytes are not UTF-8. */
 function decodeUtf8(bytes: Uint8Array): string {
   // An AudioWorklet has no TextDecoder.
-  if (typeof TextDecoder === 'undefined') {
-    return decodeURIComponent(Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''));
-  }
+  if (typeof TextDecoder === 'undefined') return decodeInParts(bytes);
   return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+}
+
+/** The same by other means, a part at a time: the form between takes a hundred times as much memory. */
+function decodeInParts(bytes: Uint8Array): string {
+  let text = '';
+  for (let from = 0, to: number; from < bytes.length; from = to) {
+    to = Math.min(bytes.length, from + 4096);
+    // No part ends inside a character, which has up to four bytes.
+    for (let more = 0; more < 3 && (bytes[to] & 0xc0) === 0x80; more++) to++;
+    const digits = Array.from(bytes.subarray(from, to), (byte) => `%${byte.toString(16).padStart(2, '0')}`);
+    text += decodeURIComponent(digits.join(''));
+  }
+  return text;
 }
 
 function checkMetadata(metadata: unknown): asserts metadata is Record<string, string> {
   if (!isObject(metadata)) {
     throw new FileFormatError(`${metadataKey} should be an object of strings, found ${show(metadata)}`);
   }
-  for (const [key, value] of Object.entries(metadata)) {
-    if (typeof value !== 'string') {
-      throw new FileFormatError(`${metadataKey} ${show(key)} should be a string, found ${show(value)}`);
-    }
+  for (const key of Object.keys(metadata)) {
+    if (typeof metadata[key] !== 'string') throw malformed(`${metadataKey} ${show(key)}`, metadata[key], 'a string');
   }
 }
 

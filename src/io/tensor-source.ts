@@ -1,6 +1,7 @@
-import { FileFormatError } from '../errors.js';
+import { FileFormatError, malformed } from '../errors.js';
 import { type BlockSize, checkBlock, rowsOf } from '../operators/csr.js';
 import type { Int8Arrays } from '../operators/int8.js';
+import { show } from '../values.js';
 import type { NamedTensor } from './safetensors.js';
 
 const NOT_FINITE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -77,10 +78,8 @@ export class TensorSource {
   take(name: string, shape: readonly number[]): NamedTensor {
     const tensor = this.rest.get(name);
     if (!tensor) throw new FileFormatError(`tensor '${name}' is missing`);
-    if (tensor.shape.join() !== shape.join()) {
-      throw new FileFormatError(
-        `tensor '${name}' has shape [${tensor.shape.join(', ')}]; [${shape.join(', ')}] is wanted`,
-      );
+    if (tensor.shape.length !== shape.length || tensor.shape.some((side, i) => side !== shape[i])) {
+      throw malformed(`tensor '${name}'`, tensor.shape, `the shape ${show(shape)}`);
     }
     this.rest.delete(name);
     return tensor;

@@ -1,6 +1,7 @@
-import { FileFormatError } from '../errors.js';
-import { isObject, show } from '../values.js';
+import { malformed } from '../errors.js';
+import { isObject } from '../values.js';
 import { BLOCK_SIZES, type BlockSize, rowsOf } from './csr.js';
+import { LARGEST_FORMED, LARGEST_SIDE } from './methods.js';
 
 /** What is needed to make the operator again, besides the numbers: this is what files hold. */
 export type OperatorSpec =
@@ -19,7 +20,7 @@ export interface KroneckerSpec {
   C: [number, number] | KroneckerSpec;
 }
 
-/** M and N of the matrix that a spec describes. Throws FileFormatError when its parts do not fit together. */
+/** M and N of the matrix that a spec describes. */
 export function shapeOf(spec: OperatorSpec): [number, number] {
   switch (spec.type) {
     case 'dense':
@@ -30,25 +31,12 @@ export function shapeOf(spec: OperatorSpec): [number, number] {
       const [m, n] = sidesOf(spec.C);
       return [spec.B[0] * m, spec.B[1] * n];
     }
-    case 'product': {
-      const [M, inner] = shapeOf(spec.U);
-      const [rows, N] = shapeOf(spec.V);
-      if (inner !== rows) throw new FileFormatError(`a product of matrices with ${inner} columns and ${rows} rows`);
-      return [M, N];
-    }
-    case 'vstack': {
-      const shapes = spec.blocks.map(shapeOf);
-      const [, N] = shapes[0];
-      if (shapes.some(([, columns]) => columns !== N)) throw new FileFormatError('stacked blocks of different widths');
-      return [shapes.reduce((sum, [M]) => sum + M, 0), N];
-    }
-    case 'sum': {
-      const [[M, N], ...others] = spec.terms.map(shapeOf);
-      if (others.some(([rows, columns]) => rows !== M || columns !== N)) {
-        throw new FileFormatError('a sum of matrices of different shapes');
-      }
-      return [M, N];
-    }
+    case 'product':
+      return [shapeOf(spec.U)[0], shapeOf(spec.V)[1]];
+    case 'vstack':
+      return [spec.blocks.reduce((sum, block) => sum + shapeOf(block)[0], 0), shapeOf(spec.blocks[0])[1]];
+    case 'sum':
+      return shapeOf(spec.terms[0]);
   }
 }
 
@@ -57,30 +45,48 @@ export function sidesOf(factor: KroneckerSpec['C']): [number, number] {
   return Array.isArray(factor) ? factor : shapeOf(factor);
 }
 
-const LARGEST_SIDE = 2 ** 24;
+/** Numbers that training forms of Kronecker factors: every product of those from the second, third, ... to the last. */
+function formedSize({ C }: KroneckerSpec): number {
+  if (Array.isArray(C)) return 0;
+  const [m, n] = shapeOf(C);
+  return m * n + formedSize(C);
+}
+
 const DEEPEST = 16;
 
-/** A spec as read from JSON, checked: so that nothing is built from it, or allocated for it, that makes no sense. */
+/**
+ * A spec as read from JSON, checked: its parts fit together, and nothing that is built from it, or allocated for it, makes no
+ * sense. Throws FileFormatError.
+ */
 export function checkSpec(spec: unknown, name: string, depth = 0): OperatorSpec {
-  const refuse = (what: string): never => {
-    throw new FileFormatError(`operator '${name}': ${what}`);
-  };
-  if (!isObject(spec)) return refuse('its description is not an object');
-  if (depth > DEEPEST) return refuse(`it is nested more than ${DEEPEST} deep`);
+  const where = `operator '${name}'`;
+  if (!isObject(spec)) throw malformed(where, spec, 'an object');
+  if (depth > DEEPEST) throw malformed(where, spec, `nesting at most ${DEEPEST} deep`);
+  const checked = checkParts(spec, name, depth);
+  const shape = shapeOf(checked);
+  if (shape.some((side) => side > LARGEST_SIDE)) throw malformed(where, shape, `sides of at most ${LARGEST_SIDE}`);
+  return checked;
+}
+
+function checkParts(spec: Record<string, unknown>, name: string, depth: number): OperatorSpec {
+  const where = `operator '${name}'`;
   const shape = (key: string): [number, number] => {
     const sides = spec[key];
-    if (!Array.isArray(sides) || sides.length !== 2) return refuse(`its ${key} is not a pair of numbers`);
-    for (const side of sides) {
-      if (!Number.isInteger(side) || side < 1 || side > LARGEST_SIDE) {
-        return refuse(`its ${key} holds ${show(side)}; 1 to ${LARGEST_SIDE} is wanted`);
-      }
-    }
-    return sides as [number, number];
+    const isSide = (side: unknown) =>
+      Number.isInteger(side) && (side as number) >= 1 && (side as number) <= LARGEST_SIDE;
+    if (Array.isArray(sides) && sides.length === 2 && sides.every(isSide)) return sides as [number, number];
+    throw malformed(`${where}.${key}`, sides, `two whole numbers from 1 to ${LARGEST_SIDE}`);
   };
-  const list = (key: string): OperatorSpec[] => {
-    const parts = spec[key];
-    if (!Array.isArray(parts) || parts.length < 1) return refuse(`its ${key} are not a list`);
-    return parts.map((part, i) => checkSpec(part, `${name}.${i}`, depth + 1));
+  const part = (inner: unknown, key: string | number) => checkSpec(inner, `${name}.${key}`, depth + 1);
+  /** Operators that are alike in their number of columns, or in both sides. */
+  const parts = (key: string, alike: (shape: [number, number]) => unknown, what: string): OperatorSpec[] => {
+    const given = spec[key];
+    if (!Array.isArray(given) || given.length < 1) throw malformed(`${where}.${key}`, given, 'a list of operators');
+    const all = given.map(part);
+    const first = shapeOf(all[0]);
+    const other = all.map(shapeOf).find((shape) => alike(shape) !== alike(first));
+    if (other) throw malformed(`${where}.${key}`, [first, other].map(inWords), `as many ${what} in each`);
+    return all;
   };
   switch (spec.type) {
     case 'dense':
@@ -89,33 +95,37 @@ export function checkSpec(spec: unknown, name: string, depth = 0): OperatorSpec 
     case 'sparse': {
       const { nonzeros, block = 1 } = spec;
       const known = BLOCK_SIZES.find((one) => one === block);
-      if (!known) return refuse(`its block is ${show(block)}; ${BLOCK_SIZES.join(', ')} are known`);
+      if (!known) throw malformed(`${where}.block`, block, `one of ${BLOCK_SIZES.join(', ')}`);
       const [M, N] = shape('shape');
-      if (!Number.isInteger(nonzeros) || (nonzeros as number) < 0 || (nonzeros as number) > M * N) {
-        return refuse(`its nonzeros are ${show(nonzeros)}; 0 to ${M * N} is wanted`);
-      }
       const { size } = rowsOf(known, M);
-      if (M % size !== 0 || (nonzeros as number) % size !== 0) {
-        return refuse(`its ${M} rows and ${nonzeros} nonzeros do not divide into blocks of ${size}`);
+      if (M % size !== 0) throw malformed(`${where}.shape`, [M, N], `a multiple of ${size} rows, for its blocks`);
+      const isCount = Number.isInteger(nonzeros) && (nonzeros as number) >= 0 && (nonzeros as number) <= M * N;
+      if (!isCount || (nonzeros as number) % size !== 0) {
+        throw malformed(`${where}.nonzeros`, nonzeros, `a multiple of ${size} from 0 to ${M * N}`);
       }
       return { type: 'sparse', shape: [M, N], nonzeros: nonzeros as number, ...(known !== 1 && { block: known }) };
     }
     case 'kronecker': {
-      const nested = (spec.C as KroneckerSpec | null)?.type === 'kronecker';
-      const C = nested ? (checkSpec(spec.C, `${name}.C`, depth + 1) as KroneckerSpec) : shape('C');
-      return { type: 'kronecker', B: shape('B'), C };
+      const nested = isObject(spec.C) && spec.C.type === 'kronecker';
+      const C = nested ? (part(spec.C, 'C') as KroneckerSpec) : shape('C');
+      const checked: KroneckerSpec = { type: 'kronecker', B: shape('B'), C };
+      const formed = formedSize(checked);
+      if (formed <= LARGEST_FORMED) return checked;
+      throw malformed(`${where}.C`, formed, `factors whose products have at most ${LARGEST_FORMED} numbers`);
     }
-    case 'product':
-      return {
-        type: 'product',
-        U: checkSpec(spec.U, `${name}.U`, depth + 1),
-        V: checkSpec(spec.V, `${name}.V`, depth + 1),
-      };
+    case 'product': {
+      const [U, V] = [part(spec.U, 'U'), part(spec.V, 'V')];
+      const [columns, rows] = [shapeOf(U)[1], shapeOf(V)[0]];
+      if (columns !== rows) throw malformed(`${where}.V`, rows, `${columns} rows, as many as U has columns`);
+      return { type: 'product', U, V };
+    }
     case 'vstack':
-      return { type: 'vstack', blocks: list('blocks') };
+      return { type: 'vstack', blocks: parts('blocks', ([, N]) => N, 'columns') };
     case 'sum':
-      return { type: 'sum', terms: list('terms') };
+      return { type: 'sum', terms: parts('terms', inWords, 'rows and columns') };
     default:
-      return refuse(`its type is ${show(spec.type)}; dense, int8, sparse, kronecker, product, vstack or sum is wanted`);
+      throw malformed(`${where}.type`, spec.type, 'dense, int8, sparse, kronecker, product, vstack or sum');
   }
 }
+
+const inWords = ([M, N]: [number, number]) => `${M} x ${N}`;

@@ -24,12 +24,12 @@ export class Vocabulary {
   readonly start: number;
   readonly #ids: ReadonlyMap<string, number>;
 
-  private constructor(rule: Rule, start: number, tokens: readonly string[]) {
+  private constructor(rule: Rule, start: number, ids: ReadonlyMap<string, number>) {
     this.rule = rule;
     this.start = start;
-    this.tokens = tokens;
-    this.#ids = new Map(tokens.map((token, id) => [token, id]));
-    this.eos = this.#ids.get(EOS) ?? -1;
+    this.tokens = [...ids.keys()];
+    this.#ids = ids;
+    this.eos = ids.get(EOS) ?? -1;
   }
 
   get level(): Level {
@@ -117,19 +117,19 @@ export class Vocabulary {
       throw malformed('vocabulary.tokens', tokens, 'a list of at least two strings');
     }
     const level = levelOf(rule);
-    const seen = new Set<string>();
+    const ids = new Map<string, number>();
     for (let id = 0; id < tokens.length; id++) {
       const token: unknown = tokens[id];
-      if (typeof token !== 'string' || seen.has(token) || !(id === 0 ? token === UNK : isToken(token, level))) {
+      if (typeof token !== 'string' || ids.has(token) || !(id === 0 ? token === UNK : isToken(token, level))) {
         throw malformed(`vocabulary.tokens[${id}]`, token, id === 0 ? UNK : `a ${level} that is not in the list yet`);
       }
-      seen.add(token);
+      ids.set(token, id);
     }
-    if (level === 'word' && !seen.has(EOS)) throw malformed('vocabulary.tokens', tokens, `${EOS} among them`);
+    if (level === 'word' && !ids.has(EOS)) throw malformed('vocabulary.tokens', tokens, `${EOS} among them`);
     if (typeof start !== 'number' || tokens[start] === undefined) {
       throw malformed('vocabulary.start', start, `an integer from 0 to ${tokens.length - 1}`);
     }
-    return new Vocabulary(rule, start, [...seen]);
+    return new Vocabulary(rule, start, ids);
   }
 }
 

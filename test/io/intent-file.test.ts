@@ -86,8 +86,8 @@ test('labels and settings that cannot be are refused by name', () => {
   ]) {
     refuses(changed({ labels }), /labels/);
   }
-  refuses(changed({ labels: ['a', 'b'] }), /operator 'head' is 3 x 12; 2 x 12 is wanted/);
-  refuses(changed({ labels: ['a', 'b', 'c', 'd'] }), /operator 'head' is 3 x 12; 4 x 12 is wanted/);
+  refuses(changed({ labels: ['a', 'b'] }), /operator 'head': got \[3, 12\]; expected the shape \[2, 12\]/);
+  refuses(changed({ labels: ['a', 'b', 'c', 'd'] }), /operator 'head': got \[3, 12\]; expected the shape \[4, 12\]/);
   for (const embedding of [undefined, 0, -1, 1.5, '5', 2 ** 17]) {
     refuses(changed({ config: { ...config, embedding } }), /config: embedding is /);
   }

@@ -252,7 +252,7 @@ test('overlaps, holes and uncovered data are refused', () => {
 test('metadata other than strings are refused', () => {
   refuses(fileOf({ __metadata__: null }), /__metadata__ should be an object of strings, found null/);
   refuses(fileOf({ __metadata__: ['a'] }), /found \["a"\]/);
-  refuses(fileOf({ __metadata__: { epoch: 3 } }), /__metadata__ "epoch" should be a string, found 3/);
+  refuses(fileOf({ __metadata__: { epoch: 3 } }), /__metadata__ "epoch": got 3; expected a string/);
 });
 
 test('a hostile header neither overflows the stack nor fills the message', () => {
@@ -269,6 +269,58 @@ test('a hostile header neither overflows the stack nor fills the message', () =>
   assert.ok(message(fileOf(`{"w":${'['.repeat(deep)}${']'.repeat(deep)}}`)).length < 400);
   assert.ok(message(fileOf(`{"w":{"dtype":"U8","shape":${'['.repeat(deep)}${']'.repeat(deep)}}}`)).length < 400);
   assert.ok(message(fileOf({ ['w'.repeat(deep)]: { dtype: 'U8', shape: Array(deep).fill(-1) } })).length < 400);
+});
+
+test('a header of much nesting is rejected before it is parsed', () => {
+  const count = 200_000;
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{"":', '}'],
+    [' [[', ']]'],
+  ]) {
+    for (const text of [`{"w":${open.repeat(count)}`, `{"w":${open.repeat(count)}0${close.repeat(count)}}`]) {
+      refuses(fileOf(text), /not JSON: nested more than 64 deep/);
+    }
+  }
+  // What looks like brackets but is not, and much of what is not deep.
+  const strings = '["\\"", "[[{{", "\\\\"],'.repeat(count / 10);
+  refuses(fileOf(`{"w":[${strings}[]]}`), /tensor "w" should be an object/);
+  const name = `[${'['.repeat(count)}"`;
+  const bytes = encodeSafetensors(new Map([[name, { dtype: 'U8', shape: [0], data: new Uint8Array(0) }]]), {});
+  assert.equal([...decodeSafetensors(bytes).tensors.keys()], [name]);
+});
+
+test('where there is no TextDecoder, as in an AudioWorklet, headers are read alike', () => {
+  const names = ['a'.repeat(4095), 'é'.repeat(3000), '世'.repeat(3001), '😀'.repeat(2999)];
+  const tensors = new Map(
+    names.flatMap((name) =>
+      [0, 1, 2, 3].map((n): [string, NamedTensor] => [
+        'x'.repeat(n) + name,
+        { dtype: 'U8', shape: [1], data: Uint8Array.of(n) },
+      ]),
+    ),
+  );
+  const bytes = encodeSafetensors(tensors, { é: '世😀' });
+  const expected = decodeSafetensors(bytes);
+  const invalid = bytes.slice();
+  invalid[5000] = 0xff;
+  const { TextDecoder } = globalThis;
+  try {
+    Object.assign(globalThis, { TextDecoder: undefined });
+    assert.equal(decodeSafetensors(bytes), expected);
+    refuses(invalid, /UTF-8/);
+    for (const bad of [[0x80], [0xc3], [0xe4, 0xb8], [0xf0, 0x9f, 0x98]]) {
+      const part = Uint8Array.from({ length: 9000 }, (_, i) => (i < 7 ? 0x20 : bad[i % bad.length]));
+      const file = new Uint8Array(9008);
+      file[0] = 9000 & 0xff;
+      file[1] = 9000 >> 8;
+      file.set(part, 8);
+      file[8] = 0x7b;
+      refuses(file, /UTF-8/);
+    }
+  } finally {
+    Object.assign(globalThis, { TextDecoder });
+  }
 });
 
 test('what cannot be written is refused by name', () => {

@@ -935,14 +935,46 @@ test('CSR arrays that do not describe a matrix are refused before memory is take
 
 // ---- specs and tensors from files
 
+/** The shape of a matrix that a spec of the right form describes; undefined if its parts do not fit together. */
+function shapeIn(spec: OperatorSpec): [number, number] | undefined {
+  const all = (specs: OperatorSpec[]) =>
+    specs.map((inner): [number, number] => shapeIn(inner) ?? [Number.NaN, Number.NaN]);
+  const shape = ((): [number, number] => {
+    switch (spec.type) {
+      case 'kronecker': {
+        const [[m, n]] = Array.isArray(spec.C) ? [spec.C] : all([spec.C]);
+        return [spec.B[0] * m, spec.B[1] * n];
+      }
+      case 'product': {
+        const [[M, K], [L, N]] = all([spec.U, spec.V]);
+        return K === L ? [M, N] : [0, 0];
+      }
+      case 'vstack': {
+        const [first, ...others] = all(spec.blocks);
+        const rows = others.reduce((sum, [M]) => sum + M, first[0]);
+        return others.every(([, N]) => N === first[1]) ? [rows, first[1]] : [0, 0];
+      }
+      case 'sum': {
+        const [first, ...others] = all(spec.terms);
+        return others.every(([M, N]) => M === first[0] && N === first[1]) ? first : [0, 0];
+      }
+      default:
+        return spec.shape;
+    }
+  })();
+  return shape.every((side) => side >= 1 && side <= 2 ** 24) ? shape : undefined;
+}
+
 /** What a spec is, said without checkSpec. */
-function isSpec(value: unknown, depth = 0): boolean {
+const isSpec = (value: unknown) => hasForm(value) && shapeIn(value as OperatorSpec) !== undefined;
+
+function hasForm(value: unknown, depth = 0): boolean {
   if (typeof value !== 'object' || value === null || depth > 16) return false;
   const fields = value as Record<string, unknown>;
   const isSide = (n: unknown) => Number.isInteger(n) && (n as number) >= 1 && (n as number) <= 2 ** 24;
   const isShape = (shape: unknown) => Array.isArray(shape) && shape.length === 2 && shape.every(isSide);
   const isList = (list: unknown) =>
-    Array.isArray(list) && list.length > 0 && list.every((inner) => isSpec(inner, depth + 1));
+    Array.isArray(list) && list.length > 0 && list.every((inner) => hasForm(inner, depth + 1));
   switch (fields.type) {
     case 'dense':
       return isShape(fields.shape);
@@ -953,10 +985,10 @@ function isSpec(value: unknown, depth = 0): boolean {
     case 'kronecker':
       return (
         isShape(fields.B) &&
-        (isShape(fields.C) || (isSpec(fields.C, depth + 1) && (fields.C as OperatorSpec).type === 'kronecker'))
+        (isShape(fields.C) || (hasForm(fields.C, depth + 1) && (fields.C as OperatorSpec).type === 'kronecker'))
       );
     case 'product':
-      return isSpec(fields.U, depth + 1) && isSpec(fields.V, depth + 1);
+      return hasForm(fields.U, depth + 1) && hasForm(fields.V, depth + 1);
     case 'vstack':
       return isList(fields.blocks);
     case 'sum':
@@ -1090,7 +1122,7 @@ test('tensors that do not fit the spec are refused by name', () => {
     const faults: [string, NamedTensor | undefined, RegExp][] = [
       ['w.0.weight', undefined, /'w\.0\.weight' is missing/],
       ['w.1.starts', undefined, /'w\.1\.starts' is missing/],
-      ['w.0.weight', floats([3, 2], [1, 2, 3, 4, 5, 6]), /'w\.0\.weight' has shape \[3, 2\]; \[2, 3\]/],
+      ['w.0.weight', floats([3, 2], [1, 2, 3, 4, 5, 6]), /'w\.0\.weight': got \[3, 2\]; expected the shape \[2, 3\]/],
       ['w.0.weight', floats([2, 3], [1, 2, Number.NaN, 4, 5, 6]), /'w\.0\.weight' holds NaN at place 2/],
       ['w.1.values', floats([6], [1, 2, 3, 4, 5, -Infinity]), /'w\.1\.values' holds -Infinity at place 5/],
       ['w.1.columns', floats([6], [0, 1, 2, 0, 1, 2]), /'w\.1\.columns' is F32; U16 or U32/],
