@@ -1,4 +1,4 @@
-// Makes summary.json and TABLES.md from the records: `npm run experiments:tables`.
+// Makes summary.json, TABLES.md and the chart of the README from the records: `npm run experiments:tables`.
 
 import { writeFile } from 'node:fs/promises';
 import { runsOf } from '../../src/cli/experiment/grid.js';
@@ -7,6 +7,7 @@ import { readRecords } from '../../src/cli/experiment/record.js';
 import { type CellSummary, type Group, measureOf, summarise } from '../../src/cli/experiment/summary.js';
 import { commonSettings, resultsTable, tuningTable } from '../../src/cli/experiment/tables.js';
 import { formatTable } from '../../src/cli/table.js';
+import { drawChart } from './chart.js';
 import { FIGURES } from './figures.js';
 
 const FOLDER = 'bench/experiments';
@@ -48,6 +49,8 @@ const summary = Object.fromEntries(
   figures.map(({ id, mean, deviation, count }) => [id, { value: round(mean), spread: round(deviation), seeds: count }]),
 );
 await writeFile(`${FOLDER}/summary.json`, `${JSON.stringify({ figures: summary }, null, 2)}\n`);
+
+await writeFile('docs/compression.svg', drawChart(find));
 
 const hours = [...records.values()].reduce((sum, { timing }) => sum + (timing?.seconds ?? 0), 0) / 3600;
 const shown = figures.map(({ id, what, paper = '', mean, deviation, count }) => [
