@@ -136,7 +136,7 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
 }
 
 /** The commands and their options; each action loads its command's code when it runs. */
-function createProgram(): Command {
+export function createProgram(): Command {
   const program = new Command('dopant')
     .description('Compressed LSTMs: a small structured matrix plus a few free entries, the dopants.')
     .version(packageJson.version)
