@@ -34,11 +34,11 @@ const watcher = {
   interrupted: () => isSet(stop),
 };
 try {
-  const { problems, ...outcome } = (await hasCheckpoint(places.checkpoint))
-    ? await resumeTraining(languageModelTask, places.checkpoint, () => places, watcher)
+  const { problems, result, records } = (await hasCheckpoint(places.checkpoint))
+    ? await resumeTraining(languageModelTask, places.checkpoint, {}, () => places, watcher)
     : await runTraining(languageModelTask, source, options, places, watcher);
   if (problems.length) throw problems[0];
-  send({ kind: 'done', outcome });
+  send({ kind: 'done', outcome: { result, records } });
 } catch (error) {
   if (!(error instanceof Interrupted)) throw error;
   send({ kind: 'stopped' });

@@ -138,7 +138,18 @@ export function trainIntent(given: IntentArguments, command: GivenOn): Promise<v
 }
 
 /** Those that may stand beside --resume: the others are the checkpoint's. */
-const FREE_WHEN_RESUMING = ['resume', 'checkpoint', 'threads', 'out', 'json', 'checkpointEvery', 'records', 'report'];
+const FREE_WHEN_RESUMING = [
+  'resume',
+  'data',
+  'teacher',
+  'checkpoint',
+  'threads',
+  'out',
+  'json',
+  'checkpointEvery',
+  'records',
+  'report',
+];
 
 async function train<S extends RunSource, D, T extends Training, E, Given extends TrainArguments>(
   task: Task<S, D, T, E>,
@@ -148,10 +159,6 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
 ): Promise<void> {
   const { resume, checkpoint, checkpointEvery = 60, threads = 1 } = given;
   const watcher = new TerminalWatcher();
-  const others = (['records', 'report'] as const).flatMap((name) => {
-    const path = given[name];
-    return path === undefined ? [] : [{ option: `--${name}`, path }];
-  });
   let release = async () => {};
   try {
     let outcome: Outcome;
@@ -167,28 +174,25 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
       }
       const folder = checkpoint ?? resume;
       release = await claimFolder('--checkpoint', folder);
-      const places = (out: string) => ({
+      const places = (run: Pick<RunPlaces, 'out' | 'records' | 'report'>) => ({
         checkpoint: folder,
         checkpointEvery,
         threads,
-        out: given.out ?? out,
-        others,
+        out: given.out ?? run.out,
+        records: given.records ?? run.records,
+        report: given.report ?? run.report,
       });
-      outcome = await resumeTraining(task, resume, places, watcher);
+      const { data, teacher } = given;
+      outcome = await resumeTraining(task, resume, { data, teacher }, places, watcher);
     } else {
       const { source, options } = start(given.from === undefined ? given : await likeModel(given, given.from));
-      const places: RunPlaces = {
-        checkpointEvery,
-        threads,
-        out: given.out ?? 'model.safetensors',
-        others,
-        ...(checkpoint !== undefined && { checkpoint }),
-      };
+      const { out = 'model.safetensors', records, report } = given;
+      const places = { checkpoint, checkpointEvery, threads, out, records, report };
       if (checkpoint !== undefined) release = await claimFolder('--checkpoint', checkpoint);
       outcome = await runTraining(task, source, options, places, watcher);
     }
     watcher.stop();
-    const { result, records, problems } = outcome;
+    const { result, records, places, problems } = outcome;
     const table = resultTable([result]);
     const write = async (path: string | undefined, content: () => string) => {
       try {
@@ -197,8 +201,8 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
         problems.push(error as Error);
       }
     };
-    await write(given.records, () => `${JSON.stringify(records)}\n`);
-    await write(given.report, () => {
+    await write(places.records, () => `${JSON.stringify(records)}\n`);
+    await write(places.report, () => {
       const runs = [{ name: result.method, records }];
       const subtitle = `seed ${result.seed}, ${formatDuration(Math.round(result.seconds))}`;
       return renderReport({ title: result.out, subtitle, table, samples: [], runs });

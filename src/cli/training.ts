@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { FileFormatError, InputError, invalid, TrainingError } from '../errors.js';
+import { isAbsolute, join, relative, resolve } from 'node:path';
+import { InputError, invalid, malformed, TrainingError } from '../errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
@@ -55,8 +55,9 @@ export interface RunPlaces {
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
-  /** What the command writes besides. */
-  others?: readonly Output[];
+  /** Files for the training records and for a page of their curves; not written without them. */
+  records?: string;
+  report?: string;
   /** That share the work; their number changes no bit of the result. */
   threads?: number;
   /** Leave the test text alone: this run only decides something. */
@@ -100,6 +101,7 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
 export interface Outcome {
   result: TrainResult;
   records: TrainRecord[];
+  places: RunPlaces;
   /** What failed after the model was written. */
   problems: Error[];
 }
@@ -144,16 +146,21 @@ export async function hasCheckpoint(folder: string): Promise<boolean> {
   return (await find(join(folder, CHECKPOINT_FILE))) !== undefined;
 }
 
-/** The same for a run that the checkpoint in a folder holds; `places` may depend on where its model was to go. */
+/** What a checkpoint says of its run. Paths in the file are absolute. */
+type SavedRun<S extends RunSource> = S & Pick<RunPlaces, 'out' | 'records' | 'report'>;
+
+/**
+ * The same for a run that the checkpoint in a folder holds. `moved` says where its data and its teacher are now; `places`
+ * may depend on where its results were to go.
+ */
 export async function resumeTraining<S extends RunSource, D, T extends Training, E>(
   task: Task<S, D, T, E>,
   folder: string,
-  places: (out: string) => RunPlaces,
+  moved: Pick<Partial<RunSource>, 'data' | 'teacher'>,
+  places: (run: SavedRun<S>) => RunPlaces,
   watcher: RunWatcher,
 ): Promise<Outcome> {
-  const {
-    training: { task: name },
-  } = task;
+  const { task: name } = task.training;
   const ready = () => pause(watcher.interrupted, `stopped before the next step; ${howToGoOn(name, folder)}`);
   const path = join(folder, CHECKPOINT_FILE);
   const bytes = await readFileBytes(path);
@@ -161,27 +168,66 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
     const checkpoint = decodeCheckpoint(bytes, task.training);
     return { ...checkpoint, run: checkRun(task, checkpoint.run) };
   });
-  const chosen = places(run.out);
-  await checkPlaces(task, run, chosen, folder);
-  const data = await task.read(run);
+  if (moved.teacher !== undefined && run.teacher === undefined) {
+    throw invalid('--teacher', moved.teacher, 'no teacher, since the run began without one');
+  }
+  const { data: at = run.data, teacher: teacherAt = run.teacher } = moved;
+  const source: S = { ...run, data: at, ...(teacherAt !== undefined && { teacher: teacherAt }) };
+  const chosen = places(run);
+  await checkPlaces(task, source, chosen, folder);
+  const data = await task.read(source).catch((cause) => {
+    if (moved.data !== undefined || !(cause instanceof InputError)) throw cause;
+    throw new InputError(`${cause.message}; --data says where the data are now`, { cause });
+  });
   await ready();
-  const encoded = task.encode(data, run, vocabulary);
+  const encoded = task.encode(data, source, vocabulary);
   await ready();
   const runtime = await startRuntime(chosen, watcher);
-  const { model: teacher } = await loadTeacher(run, runtime);
+  const { model: teacher } = await loadTeacher(source, runtime);
   const training = naming(path, () => resume(runtime, encoded, teacher));
-  return finish(task, training, data, run, chosen, watcher);
+  return finish(task, training, data, source, chosen, watcher);
+}
+
+/** The fields of a saved run that are paths. */
+const PATHS = ['data', 'from', 'teacher', 'out', 'records', 'report'] as const;
+
+/** A run as a checkpoint holds it, so that it can be resumed from any folder. */
+function savedRun<S extends RunSource>(task: Inputs, source: S, { out, records, report }: RunPlaces): SavedRun<S> {
+  return mapPaths(task, { ...source, out, records, report }, (path) => resolve(path));
 }
 
 function checkRun<S extends RunSource>(
-  task: { isSource(source: Record<string, unknown>): boolean },
+  task: Inputs & { isSource(source: Record<string, unknown>): boolean },
   value: unknown,
-): S & { out: string } {
+): SavedRun<S> {
   const run = asObject(value, 'run');
-  const text = (field: unknown) => typeof field === 'string' && field !== '';
-  const files = [run.from, run.teacher, run.teacherHash].every((field) => field === undefined || text(field));
-  if (text(run.data) && text(run.out) && files && task.isSource(run)) return run as unknown as S & { out: string };
-  throw new FileFormatError("'run' in the file's metadata is not what dopant train writes there");
+  for (const field of [...PATHS, 'teacherHash']) {
+    const isWanted = field === 'data' || field === 'out';
+    const found = run[field];
+    if (found === undefined ? isWanted : typeof found !== 'string' || found === '') {
+      throw malformed(`run.${field}`, found, 'a name');
+    }
+  }
+  if (!task.isSource(run)) throw malformed('run', run, 'what dopant train writes there');
+  return mapPaths(task, run as unknown as SavedRun<S>, shorten);
+}
+
+/** Changes the fields of a run that are paths: data may be something else, if it names no file. */
+function mapPaths<R extends RunSource>({ inputs }: Inputs, run: R, change: (path: string) => string): R {
+  const paths = PATHS.flatMap((field) => {
+    const path = (run as Record<string, unknown>)[field];
+    if (typeof path !== 'string') return [];
+    const changed = change(path);
+    const isPath = field !== 'data' || (inputs(path).length > 0 && inputs(changed).length > 0);
+    return isPath ? [[field, changed]] : [];
+  });
+  return { ...run, ...Object.fromEntries(paths) };
+}
+
+/** A path in the current folder without that; others as they are. */
+function shorten(path: string): string {
+  const short = relative('', path);
+  return short === '' || short.startsWith('..') || isAbsolute(short) ? path : short;
 }
 
 async function finish<S extends RunSource, D, T extends Training, E>(
@@ -200,7 +246,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   const save = async (): Promise<string | undefined> => {
     if (checkpoint === undefined) return undefined;
     training.checkFinite();
-    const bytes = encodeCheckpoint(training, { ...source, out });
+    const bytes = encodeCheckpoint(training, savedRun(task, source, places));
     try {
       await writeFileAtomically(join(checkpoint, CHECKPOINT_FILE), bytes);
       return undefined;
@@ -297,7 +343,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     seconds: seconds(),
     out,
   };
-  return { result, records: training.records, problems };
+  return { result, records: training.records, places, problems };
 }
 
 /** The test split's quality. Errors say what they are about, and that the model is written. */
@@ -344,10 +390,10 @@ function describeMatrices({ model: { architecture }, options }: Training): strin
 }
 
 /** A checkpoint is written over only by the run that it was taken up for, that in the folder `resumed`. */
-async function checkPlaces<S extends RunSource>(
-  task: { inputs(data: string): Input[] },
-  source: S,
-  { out, checkpoint, others = [] }: RunPlaces,
+async function checkPlaces(
+  task: Inputs,
+  source: RunSource,
+  { out, records, report, checkpoint }: RunPlaces,
   resumed?: string,
 ): Promise<void> {
   const goesOn = checkpoint !== undefined && resumed !== undefined && (await isSame(checkpoint, resumed));
@@ -358,20 +404,26 @@ async function checkPlaces<S extends RunSource>(
       `a folder without a checkpoint; --resume ${checkpoint} continues that run`,
     );
   }
-  const outputs = [{ option: '--out', path: out }, ...others];
-  if (checkpoint !== undefined) outputs.push({ option: '--checkpoint', path: join(checkpoint, CHECKPOINT_FILE) });
+  const checkpointFile = checkpoint === undefined ? undefined : join(checkpoint, CHECKPOINT_FILE);
+  const outputs = named({ out, records, report, checkpoint: checkpointFile });
   const inputs = inputsOf(task, source);
   if (resumed !== undefined && !goesOn) inputs.push({ option: '--resume', path: join(resumed, CHECKPOINT_FILE) });
   await checkOutputs(outputs, inputs);
 }
 
+/** What a task reads of what --data names. */
+interface Inputs {
+  inputs(data: string): Input[];
+}
+
 /** What a run reads. */
-export function inputsOf<S extends RunSource>(
-  { inputs }: { inputs(data: string): Input[] },
-  { data, from, teacher }: S,
-): Input[] {
-  const models = Object.entries({ from, teacher }).map(([name, path]) => ({ option: `--${name}`, path }));
-  return [...inputs(data), ...models.filter((input): input is Input => input.path !== undefined)];
+export function inputsOf({ inputs }: Inputs, { data, from, teacher }: RunSource): Input[] {
+  return [...inputs(data), ...named({ from, teacher })];
+}
+
+/** Files with the options that name them. */
+function named(paths: Record<string, string | undefined>): Output[] {
+  return Object.entries(paths).flatMap(([name, path]) => (path === undefined ? [] : [{ option: `--${name}`, path }]));
 }
 
 async function isSame(a: string, b: string): Promise<boolean> {

@@ -1,8 +1,8 @@
-import { FileFormatError, InputError } from '../errors.js';
+import { FileFormatError, InputError, malformed } from '../errors.js';
 import type { Model, PatternOf } from '../nn/model.js';
 import type { Plan } from '../operators/budget.js';
 import { rowsOf } from '../operators/csr.js';
-import type { Pattern } from '../operators/sparse.js';
+import { checkMask, type Pattern, type Sparse } from '../operators/sparse.js';
 import type { Fingerprint, Training, TrainingClass, TrainingOptions } from '../tasks/training.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import type { TrainRecord } from '../train/records.js';
@@ -78,9 +78,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
   const { tensors, metadata } = decodeSafetensors(bytes);
   checkFormat(metadata, [FORMAT], VERSION);
   if (metadata.task !== training.task) {
-    throw new FileFormatError(
-      `the checkpoint is one of 'dopant train' with ${show(metadata.task)}; one with '${training.task}' is wanted`,
-    );
+    throw malformed('task', metadata.task, `"${training.task}", which is what this command trains`);
   }
   const options = checkOptions(parseField(metadata, 'options'), training.sample);
   const vocabulary = Vocabulary.fromJSON(parseField(metadata, 'vocabulary'));
@@ -91,8 +89,9 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
   const resume = (runtime: Runtime, data: Data, teacher?: Model): T => {
     const now = training.fingerprint(data);
     if (JSON.stringify(saved) !== JSON.stringify(now)) {
+      const [got, expected] = [now, saved].map((fingerprint) => JSON.stringify(fingerprint));
       throw new InputError(
-        `data: the text is not the one that the checkpoint was trained on (${JSON.stringify(saved)} then, ${JSON.stringify(now)} now)`,
+        `data: got ${got}; expected ${expected}: the text is not the one that the checkpoint was trained on`,
       );
     }
     const source = new TensorSource(tensors);
@@ -100,8 +99,14 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
     const build = () => {
       const resumed = training.create(runtime, vocabulary, options, data, { teacher, patternOf });
       checkPlace(position, resumed);
+      const masks = new Map(resumed.sparse().flatMap(([name, sparse]) => maskOf(name, sparse)));
       const copies: [Pointer, Float32Array][] = [];
-      for (const { name, at, size } of resumed.arrays()) copies.push([at, source.floats(name, [size])]);
+      for (const { name, at, size } of resumed.arrays()) {
+        const data = source.floats(name, [size]);
+        // The parts of a parameter are called value.NAME and MOMENT.NAME.
+        checkPruned(name, data, masks.get(name.slice(name.indexOf('.') + 1)));
+        copies.push([at, data]);
+      }
       source.finish();
       for (const [at, data] of copies) runtime.floats(at, data.length).set(data);
       resumed.restore(position, records);
@@ -118,20 +123,28 @@ function readPattern(
   name: string,
   { M, N, block }: Plan,
 ): Pattern {
-  if (tensors.has(`mask.${name}`)) return { mask: readMask(source, `mask.${name}`, M * N) };
+  if (tensors.has(`mask.${name}`)) {
+    const tensor = source.take(`mask.${name}`, [M * N]);
+    const what = `tensor 'mask.${name}'`;
+    if (tensor.dtype !== 'U8') throw malformed(what, tensor.dtype, 'type U8');
+    checkMask(tensor.data, M, N, rowsOf(block, M), what);
+    return { mask: tensor.data };
+  }
   const groups = M / rowsOf(block, M).size;
   const starts = new Uint32Array(source.integers(`starts.${name}`, [groups + 1]));
   return { blocks: { starts, columns: new Uint32Array(source.integers(`columns.${name}`, [starts[groups]])) } };
 }
 
-function readMask(source: TensorSource, name: string, size: number): Uint8Array {
-  const tensor = source.take(name, [size]);
-  if (tensor.dtype !== 'U8') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U8 is wanted`);
-  const bad = tensor.data.findIndex((flag) => flag > 1);
-  if (bad >= 0) {
-    throw new FileFormatError(`tensor '${name}' holds ${tensor.data[bad]} at place ${bad}; 0 or 1 is wanted`);
-  }
-  return tensor.data;
+/** The mask of a matrix that has one, with the matrix's name. */
+function maskOf(name: string, sparse: Sparse): [string, Uint8Array][] {
+  const pattern = sparse.pattern();
+  return 'mask' in pattern ? [[name, pattern.mask]] : [];
+}
+
+/** What has been pruned is 0, and so are its moments: products take the whole matrix. */
+function checkPruned(name: string, data: Float32Array, mask: Uint8Array | undefined): void {
+  const bad = mask?.findIndex((alive, i) => !alive && data[i] !== 0) ?? -1;
+  if (bad >= 0) throw malformed(`tensor '${name}'`, data[bad], `0 at place ${bad}, which the mask says is pruned`);
 }
 
 /** A position must be one that this training comes to. */
@@ -146,10 +159,12 @@ function checkPosition(value: unknown): Position {
   const position = asObject(value, 'position') as unknown as Position;
   for (const key of ['epoch', 'piece', 'steps', 'lossCount'] as const) {
     if (!Number.isSafeInteger(position[key]) || position[key] < 0) {
-      throw new FileFormatError(`position: ${key} is ${show(position[key])}; a whole number is wanted`);
+      throw new FileFormatError(`position: got ${key} ${show(position[key])}; expected a whole number >= 0`);
     }
   }
-  if (!Number.isFinite(position.lossSum)) throw new FileFormatError('position: lossSum is not a number');
+  if (!Number.isFinite(position.lossSum)) {
+    throw new FileFormatError(`position: got lossSum ${show(position.lossSum)}; expected a finite number`);
+  }
   return position;
 }
 
@@ -162,50 +177,55 @@ function checkOptions<Options extends TrainingOptions>(value: unknown, sample: O
   return { ...(value as Options), ...config };
 }
 
+/** How JSON writes what is beyond its numbers, such as the perplexity of a model that pruning has ruined. */
+const MAYBE_INFINITE = Number.POSITIVE_INFINITY;
+
 /** A record of every kind. */
 const RECORDS = {
   step: { step: 0, epoch: 0, loss: 0, learningRate: 0, sparsity: 0 },
   valid: { step: 0, epoch: 0, perplexity: 0 },
-  prune: { step: 0, sparsity: 0, before: 0, after: 0 },
+  prune: { step: 0, sparsity: 0, before: MAYBE_INFINITE, after: MAYBE_INFINITE },
   cma: {
     step: 0,
     sparsity: 0,
-    both: 0,
-    structureOnly: 0,
-    dopantsOnly: 0,
-    matrices: [{ name: '', structureNorm: 0, dopantsNorm: 0, cosine: 0 }],
+    both: MAYBE_INFINITE,
+    structureOnly: MAYBE_INFINITE,
+    dopantsOnly: MAYBE_INFINITE,
+    matrices: [{ name: '', structureNorm: MAYBE_INFINITE, dopantsNorm: MAYBE_INFINITE, cosine: 0 }],
   },
 };
 
 function checkRecords(value: unknown): TrainRecord[] {
-  if (!Array.isArray(value)) throw new FileFormatError("'records' in the file's metadata is not a list");
+  if (!Array.isArray(value)) throw malformed('records', value, 'a list');
   for (const [i, record] of value.entries()) {
-    const { kind } = asObject(record, `records.${i}`);
-    const sample = Object.entries(RECORDS).find(([name]) => name === kind)?.[1];
-    if (!sample) throw new FileFormatError(`records.${i}: kind is ${show(kind)}; ${Object.keys(RECORDS)} are known`);
-    // JSON writes null for a perplexity too large for a number.
-    checkTypes(record, sample, `records.${i}`, Number.POSITIVE_INFINITY);
+    const name = `records.${i}`;
+    const { kind, accuracy, exact } = asObject(record, name);
+    const sample = Object.entries(RECORDS).find(([known]) => known === kind)?.[1];
+    if (!sample) throw malformed(`${name}.kind`, kind, `one of ${Object.keys(RECORDS).join(', ')}`);
+    checkTypes(record, sample, name);
+    for (const [key, share] of Object.entries({ accuracy, exact })) {
+      if (share !== undefined) checkTypes(share, 0, `${name}.${key}`);
+    }
   }
   return value;
 }
 
 /**
  * A value from JSON must have all that the sample has, of the same types; of a list, every element all that the
- * sample's first has. With `missing`, a number may be null, and becomes that.
+ * sample's first has. A number must be finite; null becomes Infinity where the sample is that.
  */
-function checkTypes(value: unknown, sample: unknown, name: string, missing?: number): void {
+function checkTypes(value: unknown, sample: unknown, name: string): void {
   if (Array.isArray(sample)) {
-    if (!Array.isArray(value)) throw new FileFormatError(`'${name}' in the file's metadata is not a list`);
-    for (const [i, element] of value.entries()) checkTypes(element, sample[0], `${name}.${i}`, missing);
+    if (!Array.isArray(value)) throw malformed(name, value, 'a list');
+    for (const [i, element] of value.entries()) checkTypes(element, sample[0], `${name}.${i}`);
   } else if (typeof sample === 'object' && sample !== null) {
     const object = asObject(value, name);
     for (const [key, inner] of Object.entries(sample)) {
-      if (missing !== undefined && object[key] === null && typeof inner === 'number') object[key] = missing;
-      checkTypes(object[key], inner, `${name}.${key}`, missing);
+      if (object[key] === null && inner === MAYBE_INFINITE) object[key] = inner;
+      else checkTypes(object[key], inner, `${name}.${key}`);
     }
-  } else if (typeof value !== typeof sample) {
-    throw new FileFormatError(`'${name}' in the file's metadata is ${show(value)}; a ${typeof sample} is wanted`);
-  }
+  } else if (typeof value !== typeof sample) throw malformed(name, value, `a ${typeof sample}`);
+  else if (typeof value === 'number' && !Number.isFinite(value)) throw malformed(name, value, 'a finite number');
 }
 
 function checkFingerprint(value: unknown): Fingerprint {

@@ -60,18 +60,21 @@ export class Masked extends Dense {
     return bits;
   }
 
-  /** Prunes what has the size PRUNED. */
+  /** Prunes what has the size PRUNED; its moments are 0 then, too. */
   prune(sizes: Uint32Array): void {
     const { M, N, rows, mask } = this;
     const { size, stride } = rows;
-    const { data } = this.weight;
+    const { value, companions } = this.weight;
+    const arrays = [value, ...companions].map((at) => this.runtime.floats(at, M * N));
     let alive = 0;
     for (let group = 0; group < M / size; group++) {
       for (let row = 0; row < size; row++) {
         const at = (firstRow(group, rows) + row * stride) * N;
         for (let j = 0; j < N; j++) {
-          if (sizes[group * N + j] === PRUNED) mask[at + j] = data[at + j] = 0;
-          else alive++;
+          if (sizes[group * N + j] === PRUNED) {
+            mask[at + j] = 0;
+            for (const array of arrays) array[at + j] = 0;
+          } else alive++;
         }
       }
     }

@@ -176,17 +176,17 @@ export class Sparse extends Operator {
 }
 
 /** Throws InputError unless the mask is M N zeros and ones, the same for all rows of a block. */
-function checkMask(mask: Uint8Array, M: number, N: number, rows: BlockRows): void {
-  checkEntries(mask, M, N, 'mask');
+export function checkMask(mask: Uint8Array, M: number, N: number, rows: BlockRows, name = 'mask'): void {
+  checkEntries(mask, M, N, name);
   const { size, stride } = rows;
   for (let group = 0; group < M / size; group++) {
     const first = firstRow(group, rows) * N;
     for (let j = 0; j < N; j++) {
       const alive = mask[first + j];
-      if (alive !== 0 && alive !== 1) throw invalid('mask', alive, `0 or 1 at place ${first + j}`);
+      if (alive !== 0 && alive !== 1) throw invalid(name, alive, `0 or 1 at place ${first + j}`);
       for (let row = 1; row < size; row++) {
         const at = first + row * stride * N + j;
-        if (mask[at] !== alive) throw invalid('mask', mask[at], `${alive} at place ${at}, as in the rest of its block`);
+        if (mask[at] !== alive) throw invalid(name, mask[at], `${alive} at place ${at}, as in the rest of its block`);
       }
     }
   }

@@ -177,11 +177,13 @@ export abstract class Training<M extends Model = Model, Options extends Training
    * training was stopped in such an evaluation, only that is made up for, and the loss is the last recorded one.
    */
   step(): number {
-    const loss = this.evaluationDue
-      ? this.records.findLast((record) => record.kind === 'step')!.loss
-      : complete(this.stepInParts());
+    const loss = this.evaluationDue ? this.recordedLoss : complete(this.stepInParts());
     complete(this.evaluateInParts());
     return loss;
+  }
+
+  private get recordedLoss(): number {
+    return this.records.findLast((record) => record.kind === 'step')?.loss ?? Number.NaN;
   }
 
   /** One step, without the evaluation after an epoch. After a part that was given up, the next call does the rest. */
@@ -287,7 +289,8 @@ export abstract class Training<M extends Model = Model, Options extends Training
   ): void {
     const { trainer } = this;
     Object.assign(this, { epoch, piece, lossSum, lossCount });
-    this.evaluated = records.filter(({ kind }) => kind === 'valid').length;
+    const last = records.findLast(({ kind }) => kind === 'valid');
+    this.evaluated = epoch > 0 && piece === 0 && last?.step !== steps ? epoch - 1 : epoch;
     trainer.optimizer.steps = steps;
     for (const record of records) trainer.records.push(record);
     trainer.afterPruning();

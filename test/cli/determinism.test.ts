@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { cpSync, existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { decodeSafetensors } from '../../src/io/safetensors.js';
 import { contents, digest, dopantHere, end, json, makeFolder, makeText, start, succeed } from './command.js';
 
 const folder = makeFolder();
@@ -130,7 +131,6 @@ test('a checkpoint is neither started over nor written over by another run', asy
 test('--resume goes with no option of the training, whatever it says', async () => {
   await stop('fixed');
   for (const option of [
-    '--data text.txt',
     '--level word',
     '--vocab 20',
     '--hidden 9',
@@ -157,12 +157,62 @@ test('another text than the run began with is refused', async () => {
   await stop('moved');
   cpSync(path('text.txt'), path('kept.txt'));
   writeFileSync(path('text.txt'), makeText(4000, 2));
-  await refused('train lm --resume moved', /data: the text is not the one that the checkpoint was trained on/);
+  const other = /data: got .*; expected .*: the text is not the one that the checkpoint was trained on/;
+  await refused('train lm --resume moved', other);
   rmSync(path('text.txt'));
-  await refused('train lm --resume moved', /--data: got 'text\.txt', which does not exist/);
+  await refused('train lm --resume moved', /--data: got 'text\.txt', which does not exist.*--data says where/);
   cpSync(path('kept.txt'), path('text.txt'));
+  writeFileSync(path('other.txt'), makeText(4000, 2));
+  await refused('train lm --resume moved --data other.txt', other);
   await succeed(folder, 'train lm --resume moved');
   assert.is(bytes('moved.out'), bytes('kron.safetensors'));
+});
+
+test('a run goes on from any folder, with its data, its threads and its results anywhere', async () => {
+  const results = '--records far.json --report far.html';
+  await stop('far', `${TAUGHT} ${results}`);
+  const { run } = decodeSafetensors(readFileSync(join(path('far'), CHECKPOINT))).metadata;
+  const { data, from, teacher, out, records, report } = JSON.parse(run) as Record<string, string>;
+  for (const [saved, name] of [
+    [data, 'text.txt'],
+    [from, 'dense.safetensors'],
+    [teacher, 'dense.safetensors'],
+    [out, 'far.out'],
+    [records, 'far.json'],
+    [report, 'far.html'],
+  ]) {
+    assert.ok(isAbsolute(saved), saved);
+    assert.is(realpathSync(dirname(saved)), realpathSync(folder));
+    assert.is(basename(saved), name);
+  }
+
+  mkdirSync(path('elsewhere'));
+  cpSync(path('far'), path('copy'), { recursive: true });
+  await succeed(path('elsewhere'), 'train lm --resume ../far');
+  assert.is(bytes('far.out'), bytes('taught.safetensors'));
+  assert.is(bytes('far.json'), bytes('taught.json'));
+  assert.ok(existsSync(path('far.html')));
+  for (const name of ['far.out', 'far.json', 'far.html']) rmSync(path(name));
+
+  cpSync(path('text.txt'), path('elsewhere/story.txt'));
+  cpSync(path('dense.safetensors'), path('elsewhere/tutor'));
+  const moved = '--data story.txt --teacher tutor --out model --records model.json --report model.html --threads 2';
+  await succeed(path('elsewhere'), `train lm --resume ../copy ${moved} --checkpoint-every 0`);
+  assert.is(bytes('elsewhere/model'), bytes('taught.safetensors'));
+  assert.is(bytes('elsewhere/model.json'), bytes('taught.json'));
+  for (const name of ['far.out', 'far.json', 'far.html']) assert.not.ok(existsSync(path(name)));
+  const again = JSON.parse(decodeSafetensors(readFileSync(join(path('copy'), CHECKPOINT))).metadata.run);
+  assert.is(basename(again.data), 'story.txt');
+  assert.is(basename(again.teacher), 'tutor');
+  assert.is(basename(again.out), 'model');
+});
+
+test('a teacher is given to a run that has one alone', async () => {
+  await stop('untaught');
+  await refused(
+    'train lm --resume untaught --teacher dense.safetensors',
+    /--teacher: got "dense\.safetensors"; expected no teacher/,
+  );
 });
 
 test('a run goes on with the teacher that it had, and with no other', async () => {

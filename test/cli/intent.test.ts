@@ -209,7 +209,7 @@ test('models and checkpoints of the other task are refused by name', async () =>
     /model\.safetensors: got an intent model, which .* dopant predict read; expected a language model/,
     'export model.safetensors --head f32 --out x',
   );
-  await refuse(1, /"lm"; one with 'intent' is wanted/, 'train intent --resume lm');
+  await refuse(1, /task: got "lm"; expected "intent"/, 'train intent --resume lm');
   await refuse(2, /--embedding does not go with --resume/, 'train intent --resume run --embedding 4');
 });
 

@@ -57,7 +57,7 @@ async function runFor(parts: number, out: string): Promise<Outcome | Error> {
   mkdirSync(there.checkpoint, { recursive: true });
   try {
     return existsSync(join(there.checkpoint, 'checkpoint.safetensors'))
-      ? await resumeTraining(languageModelTask, there.checkpoint, () => there, watcher)
+      ? await resumeTraining(languageModelTask, there.checkpoint, {}, () => there, watcher)
       : await runTraining(languageModelTask, source, options, there, watcher);
   } catch (error) {
     return error as Error;

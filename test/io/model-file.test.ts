@@ -14,8 +14,9 @@ import { METHODS, type Method } from '../../src/operators/methods.js';
 import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { uniform } from '../../src/random.js';
-import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { defaultOptions, Evaluation, LanguageModelTraining } from '../../src/tasks/language-model.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
+import type { TrainRecord } from '../../src/train/records.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
 const runtime = new Runtime();
@@ -512,6 +513,99 @@ test('a perplexity beyond all numbers is a record like any other', () => {
   const again = decodeCheckpoint(encodeCheckpoint(copy, RUN), LanguageModelTraining).resume(new Runtime(), corpus);
   assert.equal(again.records.at(-1), prune);
 });
+
+test('a number of a record that JSON does not have, and that no training records, is refused by name', () => {
+  const records = decodeSafetensors(checkpoint).metadata.records;
+  const numbers = (value: unknown, at: string[]): string[][] =>
+    typeof value === 'number'
+      ? [at]
+      : typeof value === 'object'
+        ? Object.entries(value!).flatMap(([key, inner]) => numbers(inner, [...at, key]))
+        : [];
+  const infinite = ['before', 'after', 'both', 'structureOnly', 'dopantsOnly', 'structureNorm', 'dopantsNorm'];
+  const list: TrainRecord[] = JSON.parse(records);
+  let refused = 0;
+  for (const kind of ['step', 'valid', 'prune', 'cma'] as const) {
+    const i = list.findIndex((record) => record.kind === kind);
+    const shares = kind === 'valid' ? { accuracy: 0.5, exact: 0.5 } : {};
+    for (const at of numbers({ ...list[i], ...shares }, [])) {
+      for (const text of ['null', '1e999', '-1e999', '"NaN"', '{}']) {
+        const changed = structuredClone(list) as unknown as Record<string, unknown>[];
+        Object.assign(changed[i], shares);
+        const parent = at.slice(0, -1).reduce((value, key) => value[key] as Record<string, unknown>, changed[i]);
+        parent[at.at(-1)!] = 'HERE';
+        const json = JSON.stringify(changed).replace('"HERE"', text);
+        const outcome = resumed(withField(checkpoint, 'records', json));
+        if (text === 'null' && infinite.includes(at.at(-1)!)) {
+          assert.instance(outcome, LanguageModelTraining, at.join('.'));
+          continue;
+        }
+        refused++;
+        assert.instance(outcome, FileFormatError, `${at.join('.')}: ${text}`);
+        assert.ok((outcome as Error).message.startsWith(`records.${[i, ...at].join('.')}: got `), `${outcome}`);
+      }
+    }
+  }
+  assert.ok(refused > 4 * 15);
+});
+
+test('a model that gives no number on the probe has records that are written and read', () => {
+  const copy = decodeCheckpoint(checkpoint, LanguageModelTraining).resume(new Runtime(), corpus);
+  for (const [name, { data }] of copy.model.parameters()) if (name.startsWith('head')) data.fill(3e38);
+  copy.trainer.measureAdaptation(() => new Evaluation(copy.model).meanLoss(corpus.valid).loss);
+  const record = copy.records.at(-1)!;
+  assert.ok(record.kind === 'cma' && record.both === Number.POSITIVE_INFINITY, JSON.stringify(record));
+  const again = decodeCheckpoint(encodeCheckpoint(copy, RUN), LanguageModelTraining).resume(new Runtime(), corpus);
+  assert.equal(again.records, copy.records);
+});
+
+for (const block of [1, 4, 'gates'] as const) {
+  test(`what lies under a mask of blocks of ${block} is whole, and 0`, () => {
+    const options = { ...OPTIONS, block, method: 'pruned', compression: 4, alternate: 0 } as const;
+    const run = LanguageModelTraining.create(new Runtime(), vocabulary, options, corpus);
+    const masked = () => run.sparse().find(([, sparse]) => !sparse.compressed && sparse.density < 1)?.[0];
+    while (masked() === undefined) run.step();
+    const name = masked()!;
+    const sound = encodeCheckpoint(run, RUN);
+    const outcome = (bytes: Uint8Array) => {
+      try {
+        return decodeCheckpoint(bytes, LanguageModelTraining).resume(new Runtime(), corpus);
+      } catch (error) {
+        return error as Error;
+      }
+    };
+    assert.instance(outcome(sound), LanguageModelTraining);
+    const { tensors } = decodeSafetensors(sound);
+    const mask = tensors.get(`mask.${name}`)!.data;
+    const dead = mask.indexOf(0);
+    for (const part of ['value', 'm', 'v']) {
+      for (const number of [1e-30, -1]) {
+        const bytes = changed(sound, (all) => {
+          (all.get(`${part}.${name}`)!.data as Float32Array)[dead] = number;
+        });
+        const error = outcome(bytes);
+        assert.instance(error, FileFormatError, part);
+        assert.match((error as Error).message, `tensor '${part}.${name}': got ${Math.fround(number)}; expected 0`);
+      }
+    }
+    if (block === 1) return;
+    for (const flag of [0, 1]) {
+      const bytes = changed(sound, (all) => {
+        const data = all.get(`mask.${name}`)!.data;
+        const at = data.indexOf(flag);
+        data[at] = 1 - flag;
+        // Whatever else is wrong with it, the block is not whole.
+        for (const part of ['value', 'm', 'v']) (all.get(`${part}.${name}`)!.data as Float32Array)[at] = 0;
+      });
+      const error = outcome(bytes);
+      assert.instance(error, FileFormatError);
+      assert.match(
+        (error as Error).message,
+        new RegExp(`^tensor 'mask\\.${name.replaceAll('.', '\\.')}': got .* block`),
+      );
+    }
+  });
+}
 
 test('checkFinite finds what could be written but not read again', () => {
   const copy = decodeCheckpoint(checkpoint, LanguageModelTraining).resume(new Runtime(), corpus);

@@ -164,7 +164,7 @@ test('a checkpoint is gone on with by its own task, with its own data', () => {
   refuses(
     () => decodeCheckpoint(checkpoint, LanguageModelTraining),
     FileFormatError,
-    /"intent"; one with 'lm' is wanted/,
+    /task: got "intent"; expected "lm"/,
   );
   const { train, valid } = data;
   const changed = ({ sentences, intents }: Examples) => ({ sentences, intents: intents.with(3, 'book2') });

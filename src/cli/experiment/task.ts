@@ -97,7 +97,7 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       const resumed = await hasCheckpoint(folder);
       const { source, options } = start(given);
       const { result, records } = resumed
-        ? await resumeTraining(task, folder, () => places, watcher)
+        ? await resumeTraining(task, folder, source, () => places, watcher)
         : await runTraining(task, source, options, places, watcher);
       const { valid, parameters, compression, seconds, tokensPerSecond } = result;
       initSync();
