@@ -90,7 +90,7 @@ ${renderScripts(charts, patterns)}</body>
 function renderSection({ name, notes = [], table, details = [], comparison, runs, samples }: Section, all: Chart[]) {
   const heading = (what: string) => escapeHtml(name ? `${name}: ${what.toLowerCase()}` : what);
   const charts = [...(comparison ? comparisonChart(comparison, familiesOf(runs)) : []), ...runCharts(runs)];
-  all.push(...charts);
+  for (const chart of charts) all.push(chart);
   const told = notes.map((note) => `<p>${escapeHtml(note)}</p>\n`).join('');
   const folded = details
     .map(({ title, table }) => `<details><summary>${escapeHtml(title)}</summary>\n${renderTable(table)}</details>\n`)
@@ -254,7 +254,8 @@ function comparisonChart(
   if (xs.length === 0) return [];
   if (reference) {
     const { name, value } = reference;
-    const ends = [...new Set([Math.min(...xs), Math.max(...xs)])];
+    const sorted = [...xs].sort((a, b) => a - b);
+    const ends = [...new Set([sorted[0], sorted[sorted.length - 1]])];
     const colour = families.get(name)?.colour ?? made.length;
     made.push({ label: name, colour, dash: 1, hidden: false, points: ends.map((x) => [x, value]) });
   }

@@ -83,7 +83,9 @@ export function groupRecords(records: Iterable<RunRecord>): Group[] {
     const cells = groups.get(title) ?? new Map<string, RunRecord[]>();
     groups.set(title, cells);
     const key = cellKey(record);
-    cells.set(key, [...(cells.get(key) ?? []), record]);
+    const runs = cells.get(key) ?? [];
+    cells.set(key, runs);
+    runs.push(record);
   }
   return [...groups].flatMap(([title, cells]): Group[] => {
     const summaries = [...cells.values()].flatMap((list) => summarise(list) ?? []);
