@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Quality } from './experiment/record.js';
-import { type Given, modelPath, type Outcome, taskOf } from './experiment/task.js';
+import { type Given, modelPath, type Outcome, type Tested, taskOf } from './experiment/task.js';
 import { Interrupted, isSet } from './stopping.js';
 import type { StepReport } from './training.js';
 
@@ -19,7 +18,7 @@ export interface ExperimentJob {
 
 export type ExperimentMessage =
   | { kind: 'step'; report: StepReport }
-  | { kind: 'done'; outcome?: Outcome; fileBytes: number; test?: Quality }
+  | { kind: 'done'; outcome?: Outcome; fileBytes: number; test?: Tested }
   /** Training cannot go on, which is a result too. */
   | { kind: 'failed'; message: string }
   | { kind: 'stopped' };

@@ -12,10 +12,11 @@ import { namingFile, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
 import { type Order, Runner, STOPPED, scratchOf } from './experiment/runner.js';
 import { measureOf, summarise } from './experiment/summary.js';
-import { type Given, modelPath, type Task, taskOf } from './experiment/task.js';
+import { type Cost, type Given, modelPath, type Task, taskOf } from './experiment/task.js';
 import { checkDistinct, checkOutputs, type Input, naming, type Output } from './outputs.js';
 import { Interrupted, pause, StopSignals } from './stopping.js';
 import { formatTable } from './table.js';
+import { describeShares, percent } from './unknown.js';
 
 export interface ExperimentArguments {
   out?: string;
@@ -49,11 +50,13 @@ async function runGrid(file: string, args: ExperimentArguments, train: Command, 
   const plans: CellPlan[] = [];
   const read: Input[] = [{ option: '<grid>', path: file }];
   const outputs = new Map<string, Output>(); // by path: a cell may come in parts
+  const notes = new Map<string, string>(); // of the data, with the first cell that has them: most have the same
   for (const [rank, cell] of cells.entries()) {
     await pause(signals.interrupted, STOPPED);
-    const { cost, inputs } = await checkCell(file, cell, task, given);
+    const { cost, inputs, lines } = await checkCell(file, cell, task, given);
+    for (const line of lines) if (!notes.has(line)) notes.set(line, cell.label);
     const { weights, tokens } = cost;
-    read.push(...inputs);
+    for (const input of inputs) read.push(input);
     const runs = () => runsOf(grid, cell, records);
     const count = cell.candidates.length + cell.seeds.length - 1;
     const names = new Set([...runs().tuning, ...runs().final].map(({ name }) => name));
@@ -67,12 +70,18 @@ async function runGrid(file: string, args: ExperimentArguments, train: Command, 
   }
   const wanted = new Set(plans.filter((plan) => plan.finished < plan.count).flatMap(({ cell }) => basesOf(cell)));
   for (const plan of plans) plan.keepModels = wanted.has(plan.cell.label);
-  if (args.dryRun) return showPlan(plans, args.json);
-
+  const showNotes = () => {
+    for (const [line, label] of notes) process.stderr.write(`${label}: ${line}\n`);
+  };
+  if (args.dryRun) {
+    showNotes();
+    return showPlan(plans, args.json);
+  }
   await checkDistinct([...outputs.values()], read);
   await naming('--out', makeFolder(out));
   // All that is written goes into this folder: one file stands for all.
   await checkOutputs([{ option: '--out', path: join(out, '.trial') }], []);
+  showNotes();
   const jobs = args.jobs ?? availableParallelism();
   const runner = new Runner({
     task: grid.task,
@@ -123,13 +132,14 @@ async function checkCell(
   cell: Cell,
   task: Task,
   given: (settings: Settings) => Given,
-): ReturnType<Task['check']> {
+): Promise<{ cost: Cost; inputs: Input[]; lines: string[] }> {
   try {
     const checked: Awaited<ReturnType<Task['check']>>[] = [];
     for (const candidate of cell.candidates) {
       checked.push(await task.check(given({ ...cell.settings, ...candidate, seed: cell.seeds[0] })));
     }
-    return { cost: checked.at(-1)!.cost, inputs: checked.flatMap(({ inputs }) => inputs) };
+    const lines = checked.flatMap(({ shares }) => describeShares(shares));
+    return { cost: checked.at(-1)!.cost, inputs: checked.flatMap(({ inputs }) => inputs), lines };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new InputError(`${file}: cell '${cell.label}': ${error.message}`, { cause: error });
@@ -228,17 +238,20 @@ function showResults(orders: readonly Order[], records: ReadonlyMap<string, RunR
     process.stdout.write(`${JSON.stringify({ out, records: records.size, cells: told })}\n`);
     return;
   }
-  const columns = ['cell', 'seeds', 'measure', 'valid', 'test', 'failed'];
+  const columns = ['cell', 'seeds', 'measure', 'valid', 'test', 'unknown tokens', 'failed'];
   const rows = cells.map(({ cell: { label }, failed, final }) => {
     const summary = summarise(final);
-    if (!summary) return [label, '-', '-', '-', '-', failed];
+    if (!summary) return [label, '-', '-', '-', '-', '-', failed];
     const { runs, valid, test } = summary;
+    const { unknown } = runs[0].result!;
+    const tokens = unknown?.test ?? unknown?.valid;
     return [
       label,
       runs.map(({ settings }) => settings.seed).join(' '),
       measureOf(runs[0].result!.valid),
       valid.mean.toFixed(3),
       test ? test.mean.toFixed(3) : '-',
+      tokens === undefined ? '-' : percent(tokens),
       failed,
     ];
   });

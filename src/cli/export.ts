@@ -7,10 +7,11 @@ import { EVALUATION } from '../tasks/language-model.js';
 import { Runtime } from '../wasm/runtime.js';
 import type { Work } from '../work.js';
 import { readCorpus } from './corpus.js';
-import { encodeTexts, textInputs } from './language-model.js';
+import { checkLength, encodeTexts, textInputs } from './language-model.js';
 import { naming } from './model.js';
 import { checkOutputs } from './outputs.js';
 import { showing } from './progress.js';
+import { percent, unknownTokens, warningsOf } from './unknown.js';
 
 interface ExportArguments {
   out: string;
@@ -20,12 +21,10 @@ interface ExportArguments {
   json?: boolean;
 }
 
-/** Writes a model as it will be deployed, and tells what that costs: both files are run by dopant/infer. */
+/** Writes a model for deployment. With a text, measures what that changes: dopant/infer runs the model before and after. */
 export async function exportModel(path: string, { out, head, data, split, json }: ExportArguments): Promise<void> {
   if (head === 'int8' && data === undefined) {
-    throw new InputError(
-      "--head int8 changes what the model says: name a text by --data, such as 'sotu', to measure it",
-    );
+    throw new InputError("--data: got nothing; expected a text, such as 'sotu', to measure what --head int8 changes");
   }
   await checkOutputs(
     [{ option: '--out', path: out }],
@@ -35,10 +34,12 @@ export async function exportModel(path: string, { out, head, data, split, json }
   const model = naming(path, () => decodeLanguageModel(new Runtime(), before));
   const after = encodeLanguageModel(head === 'int8' ? model.withInt8Head() : model);
   const result: Record<string, unknown> = { out, head, bytes: { before: before.length, after: after.length } };
-  let said = `${out}: ${after.length} bytes, before ${before.length}\n`;
+  let text = `${out}: ${after.length} bytes, before ${before.length}\n`;
   if (data !== undefined) {
     const ids = encodeTexts((await readCorpus(data, model.vocabulary.level))[split], model.vocabulary);
-    if (ids.length < 2) throw new InputError(`the ${split} text has no token to predict; it needs at least 2`);
+    checkLength(ids, split);
+    const unknown = unknownTokens([ids]);
+    for (const line of warningsOf(split, { tokens: unknown })) process.stderr.write(`${line}\n`);
     // Plain SIMD: the same figures on every machine.
     initSync({ simd: 'plain' });
     const perplexities = {
@@ -46,18 +47,18 @@ export async function exportModel(path: string, { out, head, data, split, json }
       after: await measure(loadSync(after), ids),
     };
     const change = perplexities.after / perplexities.before - 1;
-    Object.assign(result, { split, perplexity: perplexities, change });
-    said += `${split}: perplexity ${perplexities.after.toFixed(3)}, before ${perplexities.before.toFixed(3)}: ${(100 * change).toFixed(3)} %\n`;
+    Object.assign(result, { split, perplexity: perplexities, change, unknown });
+    text += `${split}: perplexity ${perplexities.after.toFixed(3)}, before ${perplexities.before.toFixed(3)} (${change < 0 ? '' : '+'}${percent(change, 3)}), ${percent(unknown)} of the tokens unknown\n`;
   }
   await writeFileAtomically(out, after);
-  process.stdout.write(json ? `${JSON.stringify(result)}\n` : said);
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : text);
 }
 
 const measure = (plan: Plan, ids: Int32Array) => showing('measuring', `${ids.length} tokens`, perplexity(plan, ids));
 
 function* perplexity(plan: Plan, ids: Int32Array): Work<number> {
   const session = plan.session();
-  // The streams that `dopant eval` cuts the text into, one after another: so the figures are the same.
+  // One after another, the streams that `dopant eval` cuts the text into, so that both print the same figures.
   const length = Math.ceil((ids.length - 1) / EVALUATION.batch);
   let sum = 0;
   for (let i = 0; i + 1 < ids.length; i++) {

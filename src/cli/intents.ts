@@ -8,6 +8,7 @@ import { normalise } from '../text/tokens.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import { isFolder, readText } from './corpus.js';
 import type { RunSource, Task } from './training.js';
+import { type Unknown, unknownLabels, unknownTokens } from './unknown.js';
 
 export interface IntentSource extends RunSource {
   vocab?: number;
@@ -89,8 +90,23 @@ export const intentTask: Task<IntentSource, IntentCorpus, IntentTraining, Intent
   }),
   describe: ({ model: { vocabulary, labels } }, { name, train, test }) =>
     `${name}: ${train.sentences.length} training sentences, ${labels.length} intents, vocabulary ${vocabulary.size}${test ? '' : '; no test folder: valid will be evaluated'}`,
+  unknown: ({ model: { labels }, data: { train, valid } }) => ({
+    train: { tokens: unknownTokens(train.sentences) },
+    valid: unknownOf(valid, labels),
+  }),
   test(training, { test }) {
     const examples = test && encodeExamples(test, training.model.vocabulary);
-    return examples && (() => training.qualityInParts(examples));
+    return (
+      examples && {
+        unknown: unknownOf(examples, training.model.labels),
+        measure: () => training.qualityInParts(examples),
+      }
+    );
   },
 };
+
+/** What a model with these labels cannot know of examples. */
+export const unknownOf = ({ sentences, intents }: Examples, labels: readonly string[]): Required<Unknown> => ({
+  tokens: unknownTokens(sentences),
+  labels: unknownLabels(intents, labels),
+});

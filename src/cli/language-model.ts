@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { invalid } from '../errors.js';
 import { type EncodedCorpus, LanguageModelTraining } from '../tasks/language-model.js';
 import { buildVocabulary } from '../text/build-vocabulary.js';
 import { sampleTexts } from '../text/split.js';
@@ -7,6 +7,7 @@ import type { Vocabulary } from '../text/vocabulary.js';
 import { type Corpus, isTextFile, readCorpus } from './corpus.js';
 import type { Input } from './outputs.js';
 import type { Task } from './training.js';
+import { unknownTokens } from './unknown.js';
 
 /** What a language model is trained on. */
 export interface TextSource {
@@ -21,6 +22,13 @@ export interface TextSource {
 /** One stream of tokens from many texts, with a line break between two. */
 export function encodeTexts(texts: readonly string[], vocabulary: Vocabulary): Int32Array {
   return vocabulary.encode(texts.join('\n'));
+}
+
+/** Throws InputError for a text without a token to predict. */
+export function checkLength(ids: Int32Array, split: string): void {
+  if (ids.length < 2) {
+    throw invalid(`${split} text`, ids.length, 'at least 2 tokens: one to read and one to predict');
+  }
 }
 
 /** What readCorpus reads. */
@@ -50,11 +58,18 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
   },
   describe: ({ corpus: { train }, model: { vocabulary } }, { name }) =>
     `${name}: ${train.length} training tokens, vocabulary ${vocabulary.size}`,
+  unknown: ({ corpus: { train, valid } }) => ({
+    train: { tokens: unknownTokens([train]) },
+    valid: { tokens: unknownTokens([valid]) },
+  }),
   test(training, corpus) {
     const ids = encodeTexts(corpus.test, training.model.vocabulary);
-    if (ids.length < 2) throw new InputError('the test text has no token to predict; it needs at least 2');
-    return function* () {
-      return { perplexity: yield* training.perplexityInParts(ids) };
+    checkLength(ids, 'test');
+    return {
+      unknown: { tokens: unknownTokens([ids]) },
+      *measure() {
+        return { perplexity: yield* training.perplexityInParts(ids) };
+      },
     };
   },
 };

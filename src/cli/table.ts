@@ -12,15 +12,17 @@ export function resultTable(results: readonly TrainResult[]): Table {
       'method',
       `test ${measure}`,
       `valid ${measure}`,
+      'unknown tokens, %',
       'LSTM parameters',
       'all parameters',
       'compression (parameters)',
       'compression (bytes)',
     ],
-    rows: results.map(({ method, test, valid, parameters, compression }) => [
+    rows: results.map(({ method, test, valid, unknown, parameters, compression }) => [
       method,
       test ? show(test) : 'not measured',
       show(valid),
+      (100 * (unknown.test ?? unknown.valid ?? 0)).toFixed(1),
       parameters.lstm,
       parameters.total,
       compression.parameters?.toFixed(2) ?? '-',
@@ -40,7 +42,7 @@ export function transpose({ columns, rows }: Table): Table {
 /** A table in Markdown, which reads well on a terminal too: columns aligned, numbers to the right. */
 export function formatTable({ columns, rows }: Table): string {
   const text = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en-US') : cell)));
-  const widths = columns.map((column, i) => Math.max(column.length, ...text.map((row) => row[i].length)));
+  const widths = columns.map((column, i) => text.reduce((most, row) => Math.max(most, row[i].length), column.length));
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(' | ')} |`;
   const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));

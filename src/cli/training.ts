@@ -17,6 +17,7 @@ import type { Work } from '../work.js';
 import { loadHashedModel, loadModel, naming } from './model.js';
 import { checkOutputs, type Input, type Output } from './outputs.js';
 import { Interrupted, pause, stoppable } from './stopping.js';
+import { describeShares, sharesOf, type Unknown, type UnknownShares } from './unknown.js';
 
 /** What a run reads, besides the options of the training itself. */
 export interface RunSource {
@@ -42,11 +43,16 @@ export interface Task<S extends RunSource, D, T extends Training, E> {
   encode(data: D, source: S, vocabulary: Vocabulary): E;
   /** What it is trained on, in words. */
   describe(training: T, data: D): string;
-  /**
-   * The measurement on the test split, if there is one. Throws InputError, before hours of training, where nothing can be
-   * measured on it.
-   */
-  test(training: T, data: D): (() => Work<Quality>) | undefined;
+  /** What the model cannot know of the data that it is trained on. */
+  unknown(training: T): { train: Unknown; valid: Unknown };
+  /** The test split, if there is one. Throws InputError, before hours of training, where nothing can be measured on it. */
+  test(training: T, data: D): TestSplit | undefined;
+}
+
+/** A split that is measured when training is over. */
+export interface TestSplit {
+  unknown: Unknown;
+  measure(): Work<Quality>;
 }
 
 export interface RunPlaces {
@@ -83,7 +89,7 @@ export interface StepReport {
 }
 
 /** What `train` prints with --json. */
-export interface TrainResult {
+export interface TrainResult extends UnknownShares {
   method: string;
   seed: number;
   compression: Inventory['compression'];
@@ -241,7 +247,8 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   const { model, options, totalSteps, tokensPerStep, trainer } = training;
   const { out, checkpoint, checkpointEvery, withoutTest } = places;
   const { interrupted } = watcher;
-  const measureTest = withoutTest ? undefined : task.test(training, data);
+  const testSplit = withoutTest ? undefined : task.test(training, data);
+  const shares = sharesOf({ ...task.unknown(training), ...(testSplit && { test: testSplit.unknown }) });
   // Returns why there is no checkpoint: no reason to stop, since the disk may have room later, and that of --out has now.
   const save = async (): Promise<string | undefined> => {
     if (checkpoint === undefined) return undefined;
@@ -265,6 +272,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     }
   };
   watcher.announce(`${task.describe(training, data)}; ${describeMatrices(training)}`);
+  for (const line of describeShares(shares)) watcher.announce(line);
   let start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const stepsBefore = trainer.stepsDone;
@@ -327,7 +335,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   };
   failure = await save();
   if (failure !== undefined) watcher.announce(`${failure}; the model is complete without it`);
-  const test = measureTest && (await attempt(() => measured(measureTest(), out, watcher)));
+  const test = testSplit && (await attempt(() => measured(testSplit.measure(), out, watcher)));
   // The last epoch ended with the validation data.
   const { kind, step, epoch, ...valid } = training.records.findLast((record) => record.kind === 'valid')!;
   const { method, compression, parameters } = takeInventory(model);
@@ -339,6 +347,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     parameters,
     valid,
     ...(test && { test }),
+    ...shares,
     tokensPerSecond,
     seconds: seconds(),
     out,

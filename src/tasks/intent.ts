@@ -95,10 +95,11 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
         model.vocabulary.check(sentence, `${name} ${i}`);
       }
     }
-    const known = valid.intents.flatMap((intent, i) => (model.labels.includes(intent) ? [i] : []));
+    const places = placesOf(model.labels);
+    const known = valid.intents.flatMap((intent, i) => (places.has(intent) ? [i] : []));
     if (known.length === 0) throw new InputError('valid: none of its intents is one of train');
     super(model, options, Math.ceil(train.sentences.length / batch), teacher);
-    this.targets = Int32Array.from(train.intents, (intent) => model.labels.indexOf(intent));
+    this.targets = Int32Array.from(train.intents, (intent) => places.get(intent) ?? -1);
     this.tokensPerStep = train.sentences.reduce((sum, { length }) => sum + length, 0) / this.pieces;
     const probed = known.slice(0, PROBE);
     this.probed = {
@@ -274,14 +275,15 @@ export function evaluateIntents(
 /** The same in parts. */
 export function* evaluateIntentsInParts(model: IntentModel, { sentences, intents }: Examples): Work<IntentEvaluation> {
   const { labels } = model;
+  const places = placesOf(labels);
   let loss = 0;
   let known = 0;
   let right = 0;
   let exact = 0;
   const answers = yield* classifyInParts(model, sentences);
   for (const [i, probabilities] of answers.entries()) {
-    const place = labels.indexOf(intents[i]);
-    if (place >= 0) {
+    const place = places.get(intents[i]);
+    if (place !== undefined) {
       loss -= log(probabilities[place]);
       known++;
     }
@@ -294,8 +296,11 @@ export function* evaluateIntentsInParts(model: IntentModel, { sentences, intents
   return { ...(known && { loss: loss / known }), accuracy: share(right), exact: share(exact), examples };
 }
 
+/** The place of each label, as fast as a list of thousands needs it. */
+const placesOf = (labels: readonly string[]) => new Map(labels.map((label, place) => [label, place]));
+
 /** Whether all that the answer names is wanted. Labels of ATIS such as `atis_flight#atis_airfare` name two intents. */
 export function isRight(answer: string, intent: string): boolean {
-  const wanted = intent.split('#');
-  return answer.split('#').every((name) => wanted.includes(name));
+  const wanted = new Set(intent.split('#'));
+  return answer.split('#').every((name) => wanted.has(name));
 }

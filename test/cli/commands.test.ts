@@ -41,6 +41,7 @@ interface Evaluated {
   perplexity: number;
   bitsPerToken: number;
   tokens: number;
+  unknown: number;
 }
 type Inspected = Pick<Inventory, 'method' | 'compression' | 'tensors'>;
 
@@ -72,6 +73,7 @@ test('train prints one object of the promised form, and tells on stderr what it 
     parameters: { lstm: 'number', total: 'number' },
     valid: { perplexity: 'number' },
     test: { perplexity: 'number' },
+    unknown: { train: 'number', valid: 'number', test: 'number' },
     tokensPerSecond: 'number',
     seconds: 'number',
     out: 'string',
@@ -114,7 +116,14 @@ const ROUNDING = 10 * 2 ** -24 * HIDDEN * (2 * LAYERS + 1) * steps;
 test('eval gives the perplexities that train gave, whatever batches it was trained in', async () => {
   for (const split of ['valid', 'test'] as const) {
     const got = await json<Evaluated>(folder, `eval ${MODEL} --data text.txt --split ${split}`);
-    assert.equal(typesOf(got), { split: 'string', perplexity: 'number', bitsPerToken: 'number', tokens: 'number' });
+    assert.equal(typesOf(got), {
+      split: 'string',
+      perplexity: 'number',
+      bitsPerToken: 'number',
+      tokens: 'number',
+      unknown: 'number',
+    });
+    assert.is(got.unknown, trained.unknown[split]);
     assert.is(got.split, split);
     assert.is(got.tokens, tokens[split].length - 1);
     const perplexity = trained[split].perplexity!;
@@ -122,7 +131,7 @@ test('eval gives the perplexities that train gave, whatever batches it was train
     assert.ok(Math.abs(2 ** got.bitsPerToken / got.perplexity - 1) <= 8 * Number.EPSILON * got.bitsPerToken);
   }
   const { stdout } = await succeed(folder, `eval ${MODEL} --data text.txt`);
-  assert.match(stdout, /^test: perplexity \d+\.\d\d, \d+\.\d{3} bits a token, \d+ tokens\n$/);
+  assert.match(stdout, /^test: perplexity \d+\.\d\d, \d+\.\d{3} bits per token, \d+ tokens, 0\.0 % of them unknown\n$/);
 });
 
 test('inspect counts what the file holds, and that comes to the compression reported', async () => {
@@ -215,7 +224,10 @@ test('export --head int8 writes a smaller model, and tells what that does to its
   const { stdout } = await succeed(folder, `inspect small.safetensors`);
   assert.match(stdout, /head +\| +int8/);
   const people = await succeed(folder, line);
-  assert.match(people.stdout, /valid: perplexity \d+\.\d+, before \d+\.\d+: -?\d\.\d+ %/);
+  assert.match(
+    people.stdout,
+    /valid: perplexity \d+\.\d+, before \d+\.\d+ \([+-]\d\.\d+ %\), 0\.0 % of the tokens unknown\n/,
+  );
 });
 
 test('export without a text to measure on is refused, and writes nothing', async () => {

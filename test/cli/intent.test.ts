@@ -67,7 +67,8 @@ test('train tells accuracy both ways, and eval the same', async () => {
     ['test', 30],
   ] as const) {
     const { accuracy, exact } = trained[split]!;
-    const wanted = { split, accuracy, exact, examples };
+    const shares = { unknown: trained.unknown[split], unknownLabels: trained.unknownLabels![split] };
+    const wanted = { split, accuracy, exact, examples, ...shares };
     assert.equal(await json<object>(folder, `eval model.safetensors --data data --split ${split}`), wanted);
     if (split === 'test') assert.equal(await json<object>(folder, 'eval model.safetensors --data data'), wanted);
   }
@@ -79,7 +80,10 @@ test('without --json the results are for people', async () => {
   assert.match(stdout, /^method: doped-kron\ntest accuracy, %: \d+\.\d\d\nvalid accuracy, %: /);
   assert.match(stderr, /data: 60 training sentences, 3 intents, vocabulary \d+; 4 LSTM matrices of 32x8: /);
   const { stdout: evaluated } = await succeed(folder, 'eval people.safetensors --data data --split valid');
-  assert.match(evaluated, /^valid: accuracy [\d.]+ %, [\d.]+ % with the very label, 20 sentences\n$/);
+  assert.match(
+    evaluated,
+    /^valid: accuracy [\d.]+ %, exact [\d.]+ %, 20 sentences; unknown: 0\.0 % of the tokens, 0\.0 % of the labels\n$/,
+  );
   const { stdout: inspected } = await succeed(folder, 'inspect people.safetensors');
   assert.match(inspected, /doped-kron intent model, 3 intents, 1 bidirectional layers? of 8 units, \d+ words/);
 });
@@ -90,7 +94,7 @@ test('where there is no test folder, valid is evaluated, and that is said', asyn
   assert.match(stderr, /no test folder: valid will be evaluated/);
   assert.not.ok('test' in JSON.parse(stdout));
   const evaluated = await succeed(folder, 'eval untested.safetensors --data untested --json');
-  assert.match(evaluated.stderr, /untested has no folder test: valid is what is evaluated/);
+  assert.match(evaluated.stderr, /untested has no folder test: evaluating valid/);
   assert.is(JSON.parse(evaluated.stdout).split, 'valid');
 });
 
@@ -178,15 +182,22 @@ test('data that will not do are refused by name', async () => {
   await refuse(2, /none of its intents is one of train/, spoiled('strange', 'valid/label', 'sing\n'.repeat(20)));
   await refuse(
     2,
-    /data: untested has no folder|split: untested has no folder test/,
+    /--split: got "test"; expected valid: untested has no folder test/,
     'eval model.safetensors --data untested --split test',
   );
 });
 
 test('intents that only valid has are answered wrongly, not refused', async () => {
   const line = spoiled('other', 'valid/label', `book\n${'sing\n'.repeat(19)}`);
-  const { valid } = await json<TrainResult>(folder, `${line} --out other.safetensors`);
+  const { stdout, stderr } = await succeed(folder, `${line} --out other.safetensors --json`);
+  const { valid, unknownLabels } = JSON.parse(stdout) as TrainResult;
   assert.ok(valid.accuracy! <= 1 / 20);
+  assert.equal(unknownLabels, { valid: 0.95, test: 0 });
+  assert.match(stderr, /unknown labels: valid 95\.0 %, test 0\.0 %/);
+  assert.match(stderr, /warning: 95\.0 % of the valid labels do not occur in training/);
+  const evaluated = await succeed(folder, 'eval other.safetensors --data other --split valid --json');
+  assert.is(JSON.parse(evaluated.stdout).unknownLabels, 0.95);
+  assert.match(evaluated.stderr, /warning: 95\.0 % of the valid labels/);
 });
 
 test('models and checkpoints of the other task are refused by name', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { FileFormatError, InputError } from '../../errors.js';
 import { readFileBytes, writeFileAtomically } from '../../io/files.js';
 import type { TrainRecord } from '../../train/records.js';
+import type { UnknownShares } from '../unknown.js';
 import type { Settings } from './grid.js';
 
 /** Perplexity of a language model, less is better; accuracy of a classifier, 0 to 1. */
@@ -17,6 +18,9 @@ export interface RunResult {
   valid: Quality;
   /** Only of final runs, where there is such a split: it decides nothing. */
   test?: Quality;
+  /** Shares of the splits, from 0 to 1, that the model cannot know; records of earlier versions have none. */
+  unknown?: UnknownShares['unknown'];
+  unknownLabels?: UnknownShares['unknownLabels'];
   parameters: { lstm: number; total: number };
   /** Of the LSTM's matrices, against those of the dense model of the grid. */
   compression: { parameters?: number; bytes: number };

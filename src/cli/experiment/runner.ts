@@ -6,11 +6,12 @@ import type { ExperimentJob, ExperimentMessage } from '../experiment-worker.js';
 import { describeStep, startJobs } from '../progress.js';
 import { Interrupted, type StopSignals } from '../stopping.js';
 import type { StepReport } from '../training.js';
+import { sharesOf } from '../unknown.js';
 import { claim } from './claim.js';
 import type { Cell, CellRuns, Run, Settings } from './grid.js';
 import { Pool } from './pool.js';
-import { type RunRecord, readRecord, thinOut, writeRecord } from './record.js';
-import { type Given, modelPath } from './task.js';
+import { type RunRecord, type RunResult, readRecord, thinOut, writeRecord } from './record.js';
+import { type Given, modelPath, type Tested } from './task.js';
 
 export interface RunnerOptions {
   task: string;
@@ -159,7 +160,7 @@ export class Runner {
     const trained = before ?? this.recordOf(run, cell, message);
     if (!final) return trained;
     const { test } = message;
-    return { ...trained, final, result: { ...trained.result!, ...(test && { test }) } };
+    return { ...trained, final, result: { ...trained.result!, ...(test && withTest(trained.result!, test)) } };
   }
 
   private recordOf(run: Run, cell: Cell, message: Exclude<FinalMessage, { kind: 'stopped' }>): RunRecord {
@@ -204,6 +205,15 @@ export class Runner {
   private scratch(name: string): string {
     return scratchOf(this.options.folder, name);
   }
+}
+
+function withTest({ unknown, unknownLabels }: RunResult, test: Tested): Partial<RunResult> {
+  const shares = sharesOf({ test: test.unknown });
+  return {
+    test: test.quality,
+    unknown: { ...unknown, ...shares.unknown },
+    ...(shares.unknownLabels && { unknownLabels: { ...unknownLabels, ...shares.unknownLabels } }),
+  };
 }
 
 /** The folder of a run's checkpoint and model, beside the records. */

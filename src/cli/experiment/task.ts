@@ -5,13 +5,14 @@ import { readFileBytes } from '../../io/files.js';
 import { decodeIntentModel, decodeLanguageModel } from '../../io/model-file.js';
 import { exp } from '../../math.js';
 import type { IntentModel } from '../../nn/intent-model.js';
-import { evaluateIntentsInParts } from '../../tasks/intent.js';
+import type { LanguageModel } from '../../nn/language-model.js';
+import { type Examples, evaluateIntentsInParts } from '../../tasks/intent.js';
 import { Evaluation } from '../../tasks/language-model.js';
 import type { Training } from '../../tasks/training.js';
 import type { TrainRecord } from '../../train/records.js';
 import { Runtime } from '../../wasm/runtime.js';
 import type { Work } from '../../work.js';
-import { encodeExamples, intentTask } from '../intents.js';
+import { encodeExamples, intentTask, unknownOf } from '../intents.js';
 import { encodeTexts, languageModelTask } from '../language-model.js';
 import type { Input } from '../outputs.js';
 import { stoppable } from '../stopping.js';
@@ -24,18 +25,20 @@ import {
   type RunWatcher,
   resumeTraining,
   runTraining,
+  type TestSplit,
   type Task as TrainedTask,
 } from '../training.js';
+import { sharesOf, type Unknown, type UnknownShares, unknownTokens } from '../unknown.js';
 import type { Quality, RunResult, Timing } from './record.js';
 
 /** What an experiment asks of a task. `given` are the options of `dopant train TASK`, as Commander gives them. */
 export interface Task {
-  /** Throws InputError for options that make no training; returns what one costs, and what it reads. */
-  check(given: Given): Promise<{ cost: Cost; inputs: Input[] }>;
+  /** Throws InputError for options that make no training; returns what one costs, reads, and cannot know. */
+  check(given: Given): Promise<{ cost: Cost; inputs: Input[]; shares: UnknownShares }>;
   /** Trains, or goes on where the folder's checkpoint is, and leaves the model in the folder. */
   train(given: Given, folder: string, watcher: RunWatcher): Promise<Outcome>;
-  /** The quality of that model on the test split; undefined where there is none. */
-  test(given: Given, folder: string, interrupted: () => boolean): Promise<Quality | undefined>;
+  /** That model on the test split; undefined where there is none. */
+  test(given: Given, folder: string, interrupted: () => boolean): Promise<Tested | undefined>;
 }
 
 export type Given = Record<string, unknown>;
@@ -44,6 +47,12 @@ export type Given = Record<string, unknown>;
 export interface Cost {
   weights: number;
   tokens: number;
+}
+
+/** What a model comes to on the test split. */
+export interface Tested {
+  quality: Quality;
+  unknown: Unknown;
 }
 
 export interface Outcome {
@@ -60,8 +69,8 @@ export const modelPath = (folder: string) => join(folder, 'model.safetensors');
 interface Ways<S extends RunSource, D, T extends Training, E> {
   task: TrainedTask<S, D, T, E>;
   start(given: Given): { source: S; options: T['options'] };
-  /** The quality on the test split of the model in a file. */
-  test(bytes: Uint8Array, data: D): Work<Quality> | undefined;
+  /** The test split, to be measured with the model in a file. */
+  test(bytes: Uint8Array, data: D): TestSplit | undefined;
   time(bytes: Uint8Array): Pick<Timing, 'step' | 'sentence'>;
 }
 
@@ -84,11 +93,12 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       // The training itself knows best what it takes. The models that it starts with need not be there yet.
       const alone = { ...options, distillation: undefined };
       const training = task.training.create(new Runtime(), vocabulary, alone, encoded);
-      task.test(training, data);
+      const test = task.test(training, data);
+      const shares = sharesOf({ ...task.unknown(training), ...(test && { test: test.unknown }) });
       const matrices = training.model.operators();
       const weights = matrices.reduce((sum, [, { M, N }]) => sum + M * N, 0);
       const tokens = Math.round(training.tokensPerStep * training.totalSteps);
-      return { cost: { weights, tokens }, inputs: inputsOf(task, source) };
+      return { cost: { weights, tokens }, inputs: inputsOf(task, source), shares };
     },
 
     async train(given, folder, watcher) {
@@ -99,19 +109,19 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       const { result, records } = resumed
         ? await resumeTraining(task, folder, source, () => places, watcher)
         : await runTraining(task, source, options, places, watcher);
-      const { valid, parameters, compression, seconds, tokensPerSecond } = result;
+      const { valid, unknown, unknownLabels, parameters, compression, seconds, tokensPerSecond } = result;
       initSync();
       const times = ways.time(await readFileBytes(out));
       return {
-        result: { valid, parameters, compression },
+        result: { valid, unknown, ...(unknownLabels && { unknownLabels }), parameters, compression },
         records,
         timing: { seconds, tokensPerSecond, ...times, ...(resumed && { resumed }) },
       };
     },
 
     async test(given, folder, interrupted) {
-      const work = ways.test(await readFileBytes(modelPath(folder)), await task.read(start(given).source));
-      return work && stoppable(work, interrupted);
+      const split = ways.test(await readFileBytes(modelPath(folder)), await task.read(start(given).source));
+      return split && { quality: await stoppable(split.measure(), interrupted), unknown: split.unknown };
     },
   };
 }
@@ -120,25 +130,35 @@ const TASKS: Record<string, Task> = {
   lm: experimentTask({
     task: languageModelTask,
     start: (given) => startLm(given as unknown as Parameters<typeof startLm>[0]),
-    *test(bytes, { test }) {
+    test(bytes, { test }) {
       const model = decodeLanguageModel(new Runtime(), bytes);
-      const { loss } = yield* new Evaluation(model).meanLossInParts(encodeTexts(test, model.vocabulary));
-      const perplexity = exp(loss);
-      if (!Number.isFinite(perplexity)) throw new TrainingError(`test: the perplexity is ${perplexity}`);
-      return { perplexity };
+      const ids = encodeTexts(test, model.vocabulary);
+      return { unknown: { tokens: unknownTokens([ids]) }, measure: () => textQuality(model, ids) };
     },
     time: (bytes) => ({ step: timeSteps([loadSync(bytes)])[0] }),
   }),
   intent: experimentTask({
     task: intentTask,
     start: (given) => startIntent(given as unknown as Parameters<typeof startIntent>[0]),
-    test: (bytes, { test }) => test && intentQuality(decodeIntentModel(new Runtime(), bytes), test),
+    test(bytes, { test }) {
+      if (!test) return undefined;
+      const model = decodeIntentModel(new Runtime(), bytes);
+      const examples = encodeExamples(test, model.vocabulary);
+      return { unknown: unknownOf(examples, model.labels), measure: () => intentQuality(model, examples) };
+    },
     time: (bytes) => ({ sentence: timeSentence(loadIntentSync(bytes)) }),
   }),
 };
 
-function* intentQuality(model: IntentModel, test: Parameters<typeof encodeExamples>[0]): Work<Quality> {
-  const { accuracy, exact } = yield* evaluateIntentsInParts(model, encodeExamples(test, model.vocabulary));
+function* textQuality(model: LanguageModel, ids: Int32Array): Work<Quality> {
+  const { loss } = yield* new Evaluation(model).meanLossInParts(ids);
+  const perplexity = exp(loss);
+  if (!Number.isFinite(perplexity)) throw new TrainingError(`test: the perplexity is ${perplexity}`);
+  return { perplexity };
+}
+
+function* intentQuality(model: IntentModel, examples: Examples): Work<Quality> {
+  const { accuracy, exact } = yield* evaluateIntentsInParts(model, examples);
   return { accuracy, exact };
 }
 
