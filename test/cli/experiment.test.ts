@@ -63,8 +63,8 @@ test('what a run comes to is what dopant train comes to with its settings', asyn
     const { settings, result } = whole.find((run) => run.cell === cell && run.final && run.settings.seed === 2)!;
     const flags = Object.entries(settings).map(([name, value]) => `--${name} ${value}`);
     const trained = await json<TrainResult>(folder, `train lm ${flags.join(' ')}`);
-    const { valid, test, parameters, compression } = trained;
-    assert.equal({ ...result, fileBytes: 0 }, { valid, test, parameters, compression, fileBytes: 0 });
+    const { valid, test, unknown, parameters, compression } = trained;
+    assert.equal({ ...result, fileBytes: 0 }, { valid, test, unknown, parameters, compression, fileBytes: 0 });
   }
 });
 
