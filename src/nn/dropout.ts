@@ -1,6 +1,5 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
-import { checkWhole } from '../checks.js';
-import { invalid } from '../errors.js';
+import { checkNumber, checkWhole } from '../checks.js';
 import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { runtimeOf } from './checks.js';
@@ -19,7 +18,7 @@ export interface DropoutKey extends StepDropout {
 
 /** Throws InputError unless this is a rate of dropout. */
 export function checkRate(name: string, rate: number): void {
-  if (!(rate >= 0 && rate < 1)) throw invalid(name, rate, 'a number >= 0 and < 1');
+  checkNumber(name, rate, rate >= 0 && rate < 1, 'a number >= 0 and < 1');
 }
 
 /**

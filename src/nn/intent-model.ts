@@ -12,23 +12,23 @@ import { embed } from './embedding.js';
 import { linear } from './linear.js';
 import { softmaxLoss, type Taught } from './loss.js';
 import { lstm } from './lstm.js';
-import { checkModelSize, createParts, Model, type ModelParts, type PatternOf } from './model.js';
+import { checkModelSize, checkVocabulary, createParts, Model, type ModelParts, type PatternOf } from './model.js';
 import { joinColumns, selectRows } from './rows.js';
 
-/** Sentences side by side, in the runtime's memory; shorter ones are filled up behind their ends. */
+/** Sentences side by side, in the runtime's memory; shorter ones are padded at their ends. */
 export interface SentenceBatch {
   T: number; // tokens of the longest
-  B: number;
+  B: number; // sentences
   ids: Pointer; // i32[T B], rows of one time step together
-  /** Row of each sentence's token as many places before the end as this one is behind the start; i32[T B]. */
+  /** i32[T B]: for each token, the row of its counterpart in the reversed sentence. */
   mirror: Pointer;
-  /** Row of each sentence's last token, i32[B]. */
+  /** i32[B]: the row of each sentence's last token. */
   last: Pointer;
 }
 
 /**
- * Tells what a sentence wants: embedding, LSTM layers that read it forward and backward, and a softmax head over the
- * states at both ends.
+ * Classifies the intent of a sentence: embedding, bidirectional LSTM layers, and a softmax head over the states at both
+ * ends.
  */
 export class IntentModel extends Model {
   readonly kind = 'intent-model';
@@ -43,7 +43,16 @@ export class IntentModel extends Model {
     super(runtime, config, vocabulary, intentArchitecture(config, vocabulary.size, labels.length), parts);
   }
 
-  /** A new model, its weights drawn from the seed. */
+  /**
+   * A new model, its weights drawn from the seed.
+   *
+   * @param vocabulary one of words
+   * @param labels the intents that it can answer with
+   * @param seed a whole number >= 0; the same seed gives the same weights on every machine
+   * @param structureShare the share of a doped matrix's variance that its structure gets; 0.01 unless given
+   * @throws InputError for sizes, a method or a compression that no model can have
+   * @throws RangeError when there is not so much memory; either way none is kept
+   */
   static create(
     runtime: Runtime,
     config: IntentModelConfig,
@@ -54,6 +63,7 @@ export class IntentModel extends Model {
     patternOf?: PatternOf,
   ): IntentModel {
     checkModelSize(config);
+    checkVocabulary(vocabulary);
     if (vocabulary.level !== 'word') {
       throw new InputError('vocabulary: got one of characters; expected one of words');
     }
@@ -67,13 +77,13 @@ export class IntentModel extends Model {
     return [this.vocabulary, this.labels];
   }
 
-  /** Logits [B, labels]. With `drop`, the model is being trained. */
+  /** Logits [B, labels]. With `drop`, in training, dropout is applied. */
   forward(tape: Tape, batch: SentenceBatch, drop?: StepDropout): Tensor {
     const { weight, bias } = this.parts.head;
     return linear(tape, weight, bias, this.features(tape, batch, drop));
   }
 
-  /** The loss of the labels' numbers, i32[B], see softmaxLoss(). */
+  /** The loss of the targets, i32[B], each the place of a label; see softmaxLoss(). */
   loss(
     tape: Tape,
     batch: SentenceBatch,
@@ -84,7 +94,7 @@ export class IntentModel extends Model {
     return softmaxLoss(tape, this.parts.head, this.features(tape, batch, drop), targets, taught);
   }
 
-  /** What the head works on: the states at both ends of the last layer, side by side, [B, 2 H]. */
+  /** The input of the head, [B, 2 H]: the states at both ends of the last layer, side by side. */
   private features(tape: Tape, batch: SentenceBatch, drop?: StepDropout): Tensor {
     const { runtime, config, parts } = this;
     const { T, B, ids, mirror, last } = batch;
@@ -97,7 +107,7 @@ export class IntentModel extends Model {
       runtime.floats(tensor.value, B * config.hidden).fill(0);
       return tensor;
     };
-    // What lies behind a sentence's end is read after all of it, in both directions: it changes nothing that is used.
+    // Padding comes after the whole sentence in both directions: it changes nothing that is used.
     const read = (layer: number, x: Tensor) => lstm(tape, parts.layers[layer], x, { h: zeros(), c: zeros() }).y;
     let x = thin(embed(tape, parts.embedding, ids, T * B), 0);
     for (let l = 0; ; l++) {

@@ -13,17 +13,17 @@ import { embed } from './embedding.js';
 import { linear } from './linear.js';
 import { softmaxLoss, type Taught } from './loss.js';
 import { lstm } from './lstm.js';
-import { checkModelSize, createParts, Model, type ModelParts, type PatternOf } from './model.js';
+import { checkModelSize, checkVocabulary, createParts, Model, type ModelParts, type PatternOf } from './model.js';
 
-/** h and c of every layer, [B,H] each, carried from one piece of text to the next. */
+/** The addresses of h and c of every layer, [B,H] each, carried from one piece of text to the next. */
 export type State = readonly { h: Pointer; c: Pointer }[];
 
-/** Tokens i32[T B] and what goes with them, see LanguageModel.features. */
+/** The arguments of LanguageModel.forward. */
 type Tokens = [ids: Pointer, T: number, B: number, state: State, drop?: StepDropout];
 
 /**
- * Predicts the next token: embedding, LSTM layers, softmax head; dropout on what goes up, not on what goes on (Zaremba
- * et al., 2014).
+ * Predicts the next token: embedding, LSTM layers, softmax head. Dropout is applied between layers, not from one time step
+ * to the next (Zaremba et al., 2014).
  */
 export class LanguageModel extends Model {
   readonly kind = 'language-model';
@@ -32,7 +32,14 @@ export class LanguageModel extends Model {
     super(runtime, config, vocabulary, languageModelArchitecture(config, vocabulary.size), parts);
   }
 
-  /** A new model, its weights drawn from the seed. */
+  /**
+   * A new model, its weights drawn from the seed.
+   *
+   * @param seed a whole number >= 0; the same seed gives the same weights on every machine
+   * @param structureShare the share of a doped matrix's variance that its structure gets; 0.01 unless given
+   * @throws InputError for sizes, a method or a compression that no model can have
+   * @throws RangeError when there is not so much memory; either way none is kept
+   */
   static create(
     runtime: Runtime,
     config: ModelConfig,
@@ -42,12 +49,13 @@ export class LanguageModel extends Model {
     patternOf?: PatternOf,
   ): LanguageModel {
     checkModelSize(config);
+    checkVocabulary(vocabulary);
     const architecture = languageModelArchitecture(config, vocabulary.size);
     const parts = createParts(runtime, config, architecture, seed, structureShare, patternOf);
     return new LanguageModel(runtime, config, vocabulary, parts);
   }
 
-  /** The same model, the weights of its softmax head in 8 bits: for files, and not to be trained. */
+  /** The same model with the weights of its softmax head in 8 bits: for files, not for training. */
   withInt8Head(): LanguageModel {
     const { runtime, config, vocabulary, parts } = this;
     const { weight, bias } = parts.head;
@@ -71,38 +79,44 @@ export class LanguageModel extends Model {
     }
   }
 
-  /** Logits [T B, V] of what comes after the tokens; the arguments are those of features(). */
+  /**
+   * Logits [T B, V] of the next tokens.
+   *
+   * @param tokens ids, i32[T B], rows of one time step together; T and B; the state, which is updated; and, in training, the
+   * dropout of the step
+   * @throws InputError for ids out of range, or a state of another model or batch size
+   */
   forward(tape: Tape, ...tokens: Tokens): Tensor {
     const { weight, bias } = this.parts.head;
-    return linear(tape, weight, bias, this.features(tape, ...tokens));
+    return this.read(tape, tokens, (x) => linear(tape, weight, bias, x));
   }
 
-  /** The loss of the targets, i32[T B], see softmaxLoss(). */
+  /** The loss of the targets, i32[T B], see softmaxLoss(); the tokens are those of forward(). */
   loss(tape: Tape, targets: Pointer, tokens: Tokens, taught?: Taught): { sum: number; count: number } {
-    return softmaxLoss(tape, this.parts.head, this.features(tape, ...tokens), targets, taught);
+    return this.read(tape, tokens, (x) => softmaxLoss(tape, this.parts.head, x, targets, taught));
   }
 
-  /**
-   * What the head works on, [T B, H], for the tokens ids, i32[T B], rows of one time step together; the state is taken
-   * up and left as it is after the last step. With `drop`, the model is being trained.
-   */
-  private features(tape: Tape, ...[ids, T, B, state, drop]: Tokens): Tensor {
-    const { embedding, layers } = this.parts;
-    const H = this.config.hidden;
+  /** Passes the input of the head, [T B, H], to `use`. The state changes at the very end: not if anything throws. */
+  private read<Result>(tape: Tape, [ids, T, B, state, drop]: Tokens, use: (x: Tensor) => Result): Result {
+    const { runtime, parts, config } = this;
+    const H = config.hidden;
     checkWhole('T', T, 1);
     this.checkState(state, B);
+    const tensor = (value: Pointer): Tensor => ({ rows: B, cols: H, value, grad: 0, runtime });
     const thin = (x: Tensor, place: number) =>
       drop ? dropout(tape, x, { ...drop, stream: Stream.dropout + place }) : x;
-    let x = thin(embed(tape, embedding, ids, T * B), 0);
-    layers.forEach((layer, l) => {
-      const before = state[l];
-      const tensor = (value: Pointer): Tensor => ({ rows: B, cols: H, value, grad: 0, runtime: this.runtime });
-      const { y, h, c } = lstm(tape, layer, x, { h: tensor(before.h), c: tensor(before.c) });
-      this.runtime.floats(before.h, B * H).set(this.runtime.floats(h.value, B * H));
-      this.runtime.floats(before.c, B * H).set(this.runtime.floats(c.value, B * H));
+    let x = thin(embed(tape, parts.embedding, ids, T * B), 0);
+    const after = parts.layers.map((layer, l) => {
+      const { y, h, c } = lstm(tape, layer, x, { h: tensor(state[l].h), c: tensor(state[l].c) });
       x = thin(y, l + 1);
+      return { h, c };
     });
-    return x;
+    const result = use(x);
+    for (const [l, { h, c }] of after.entries()) {
+      runtime.floats(state[l].h, B * H).set(runtime.floats(h.value, B * H));
+      runtime.floats(state[l].c, B * H).set(runtime.floats(c.value, B * H));
+    }
+    return result;
   }
 
   /** Throws InputError unless there are h and c for every layer, [B,H] each, in the runtime's memory. */

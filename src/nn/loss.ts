@@ -1,5 +1,5 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
-import { invalid } from '../errors.js';
+import { checkNumber } from '../checks.js';
 import { checkOperator, type Operator } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';
@@ -27,10 +27,8 @@ export interface Taught extends Distillation {
 
 /** Throws InputError for a weight or a temperature out of range. */
 export function checkDistillation({ weight, temperature }: Distillation): void {
-  if (!(weight >= 0 && weight <= 1)) throw invalid('distill weight', weight, 'a number from 0 to 1');
-  if (!(temperature > 0 && Number.isFinite(temperature))) {
-    throw invalid('distill temperature', temperature, 'a number > 0');
-  }
+  checkNumber('distill weight', weight, weight >= 0 && weight <= 1, 'a number from 0 to 1');
+  checkNumber('distill temperature', temperature, temperature > 0, 'a number > 0');
 }
 
 const LEAST = -(2 ** 31); // any negative target

@@ -20,6 +20,7 @@ export class LstmLayer {
   ) {
     checkOperator(hh?.runtime, 'hh', hh);
     const { runtime, N: H } = hh;
+    checkOperator(runtime, 'ih', ih);
     checkMatrix(runtime, 'hh', hh, 4 * H, H);
     checkMatrix(runtime, 'ih', ih, 4 * H, ih.N);
     checkParameter(runtime, 'biasIh', biasIh, [4 * H]);

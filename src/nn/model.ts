@@ -1,4 +1,4 @@
-import { checkWhole } from '../checks.js';
+import { checkNumber, checkWhole } from '../checks.js';
 import { invalid } from '../errors.js';
 import { buildOperator, type Plan, planMatrix, sparseName } from '../operators/budget.js';
 import { Dense } from '../operators/dense.js';
@@ -7,7 +7,7 @@ import { Parameter } from '../operators/parameter.js';
 import type { Pattern } from '../operators/sparse.js';
 import { Sum } from '../operators/sum.js';
 import { Stream, seedWords } from '../random.js';
-import type { Vocabulary } from '../text/vocabulary.js';
+import { Vocabulary } from '../text/vocabulary.js';
 import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import type { Architecture } from './architecture.js';
 import { checkMatrix, checkParameter } from './checks.js';
@@ -15,14 +15,14 @@ import { LARGEST_HIDDEN, MOST_LAYERS, type ModelConfig, type ModelKind } from '.
 import type { SoftmaxHead } from './loss.js';
 import { LstmLayer } from './lstm.js';
 
-/** Everything that a model is made of: what files hold. */
+/** All weights of a model: what files hold. */
 export interface ModelParts {
   embedding: Parameter; // [V,E]
   layers: readonly LstmLayer[]; // in the order of the architecture's
   head: SoftmaxHead;
 }
 
-/** What the models have in common: an embedding, LSTM layers whose matrices are compressed, and a softmax head. */
+/** What all models have: an embedding, LSTM layers whose matrices are compressed, and a softmax head. */
 export abstract class Model {
   abstract readonly kind: ModelKind;
 
@@ -36,12 +36,12 @@ export abstract class Model {
     checkParts(runtime, architecture, parts);
   }
 
-  /** What the numbers of its inputs and outputs mean, as JSON would have it. */
+  /** What its input and output ids stand for, as JSON. */
   get meaning(): unknown {
     return this.vocabulary;
   }
 
-  /** The LSTM's matrices, which are what is compressed, by their names in files. */
+  /** The LSTM's matrices, which are compressed, by their names in files. */
   matrices(): [string, Operator][] {
     return this.layers().flatMap(([name, { ih, hh }]): [string, Operator][] => [
       [`${name}.ih`, ih],
@@ -49,7 +49,7 @@ export abstract class Model {
     ]);
   }
 
-  /** The parameters that belong to no operator, by their names in files. */
+  /** The parameters outside operators, by their names in files. */
   loose(): [string, Parameter][] {
     const { embedding, head } = this.parts;
     return [
@@ -67,7 +67,7 @@ export abstract class Model {
     return [...this.matrices(), ['head', this.parts.head.weight]];
   }
 
-  /** Every parameter by a name of its own. */
+  /** All parameters, each by a unique name. */
   parameters(): [string, Parameter][] {
     const inside = this.operators().flatMap(([name, operator]) =>
       [...walk(operator, name)].flatMap(([path, inner]) => inner.own().map((p): [string, Parameter] => [path, p])),
@@ -80,12 +80,12 @@ export abstract class Model {
   }
 }
 
-/** How a matrix of 4H x inputs is made. */
+/** The plan of a 4H x inputs matrix. */
 export function matrixPlan({ hidden, method, compression, kron, block }: ModelConfig, inputs: number = hidden): Plan {
   return planMatrix(4 * hidden, inputs, method, method === 'dense' ? 1 : compression, kron, block);
 }
 
-/** How the LSTM's matrices are made, in the order of Model.matrices(). */
+/** The plans of the LSTM's matrices, in the order of Model.matrices(). */
 export function matrixPlans(config: ModelConfig, { layers, hidden }: Architecture): Plan[] {
   // Layers have few widths, and a plan may take long.
   const plans = new Map<number, Plan>();
@@ -116,6 +116,11 @@ function checkParts(runtime: Runtime, architecture: Architecture, { embedding, l
   checkParameter(runtime, 'head.bias', head.bias, [architecture.head[0]]);
 }
 
+/** Throws InputError for a value that is not a Vocabulary. */
+export function checkVocabulary(vocabulary: Vocabulary): void {
+  if (!(vocabulary instanceof Vocabulary)) throw invalid('vocabulary', vocabulary, 'a Vocabulary');
+}
+
 /** Throws InputError for a size that no model may have. */
 export function checkModelSize({ hidden, layers, embedding = hidden }: ModelConfig & { embedding?: number }): void {
   checkWhole('hidden', hidden, 1, LARGEST_HIDDEN);
@@ -123,7 +128,7 @@ export function checkModelSize({ hidden, layers, embedding = hidden }: ModelConf
   checkWhole('layers', layers, 1, MOST_LAYERS);
 }
 
-/** The parts of a new model, its weights drawn from the seed. */
+/** The parts of a new model, its weights drawn from the seed. Keeps no memory if it throws. */
 export function createParts(
   runtime: Runtime,
   config: ModelConfig,
@@ -134,9 +139,22 @@ export function createParts(
 ): ModelParts {
   checkRuntime(runtime);
   checkWhole('seed', seed, 0);
-  if (structureShare !== undefined && !(structureShare > 0 && structureShare < 1)) {
-    throw invalid('structureShare', structureShare, 'a number > 0 and < 1');
+  if (structureShare !== undefined) {
+    checkNumber('structureShare', structureShare, structureShare > 0 && structureShare < 1, 'a number > 0 and < 1');
   }
+  return runtime.within(Number.POSITIVE_INFINITY, () =>
+    makeParts(runtime, config, architecture, seed, structureShare, patternOf),
+  );
+}
+
+function makeParts(
+  runtime: Runtime,
+  config: ModelConfig,
+  architecture: Architecture,
+  seed: number,
+  structureShare?: number,
+  patternOf?: PatternOf,
+): ModelParts {
   const { embedding: table, layers, hidden: H, head } = architecture;
   const plans = matrixPlans(config, architecture);
   const [low, high] = seedWords(seed);

@@ -1,4 +1,4 @@
-import { checkWhole } from '../checks.js';
+import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { type BlockSize, checkBlock, rowsOf } from './csr.js';
@@ -66,9 +66,7 @@ export function planMatrix(
   checkWhole('M', M, 1, LARGEST_SIDE);
   checkWhole('N', N, 1, LARGEST_SIDE);
   checkMethod(method);
-  if (!(compression >= 1) || !Number.isFinite(compression)) {
-    throw invalid('compression', compression, 'a number >= 1');
-  }
+  checkNumber('compression', compression, compression >= 1, 'a number >= 1');
   if (kronShape && !method.endsWith('kron')) {
     throw new InputError(`kron: got factor shapes; expected none, since method '${method}' has no Kronecker factors`);
   }
@@ -206,8 +204,8 @@ export function buildOperator(runtime: Runtime, { M, N, method, structure, block
   checkMethod(method);
   if (method === 'dense') return dense(runtime, M, N);
   if (method === 'pruned') return new Sparse(runtime, M, N, pattern, block);
+  if (structure?.kind === 'kron') checkKronShape(M, N, structure.shape);
   const s = buildStructure(runtime, M, N, structure);
-  if (s.M !== M || s.N !== N) throw new InputError(`structure: got ${s.M} x ${s.N}; expected ${M} x ${N}`);
   return method.startsWith('doped-') ? doped(runtime, s, block, pattern) : s;
 }
 

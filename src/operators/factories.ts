@@ -37,6 +37,10 @@ function checkKronShape(shape: KronShape): void {
     throw invalid('shape', shape, `2 to ${MOST_FACTORS} pairs of sides, such as [m1, n1, m2, n2]`);
   }
   for (const side of shape) checkWhole('shape', side, 1, LARGEST_SIDE);
+  const [M, N] = [0, 1].map((first) =>
+    shape.reduce((product, side, i) => (i % 2 === first ? product * side : product), 1),
+  );
+  checkSides(M, N);
   if (formedSize(shape) > LARGEST_FORMED) {
     throw invalid('shape', shape, `products of all factors but the first of at most ${LARGEST_FORMED} numbers`);
   }
@@ -61,6 +65,7 @@ export function lmf(runtime: Runtime, M: number, N: number, rank: number): Produ
 export function hmd(runtime: Runtime, M: number, N: number, rows: number, rank: number): VStack {
   checkSides(M, N);
   checkWhole('rows', rows, 1, M - 1);
+  checkWhole('rank', rank, 1, LARGEST_SIDE);
   return new VStack(runtime, [new Dense(runtime, rows, N), lmf(runtime, M - rows, N, rank)]);
 }
 

@@ -4,7 +4,7 @@ import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { nearestKronecker } from './decompose.js';
 import { Dense, packedBytes } from './dense.js';
-import { checkEntries, checkOperator, checkSides, type Noise, Operator } from './operator.js';
+import { checkEntries, checkOperator, checkSides, checkVariance, type Noise, Operator } from './operator.js';
 import { type Place, type Program, X, Y } from './program.js';
 import type { KroneckerSpec } from './spec.js';
 
@@ -96,6 +96,7 @@ export class Kronecker extends Operator {
   }
 
   initialise(variance: number, noise: Noise): void {
+    checkVariance(variance);
     this.B.initialise(Math.sqrt(variance), noise);
     this.C.initialise(Math.sqrt(variance), noise);
   }

@@ -1,4 +1,4 @@
-import { checkWhole } from '../checks.js';
+import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { checkRuntime, type Runtime } from '../wasm/runtime.js';
@@ -122,7 +122,7 @@ export function checkEntries(w: ArrayLike<number>, M: number, N: number, name = 
 
 /** Throws InputError unless noise can have this variance. */
 export function checkVariance(variance: number): void {
-  if (!(Number.isFinite(variance) && variance >= 0)) throw invalid('variance', variance, 'a number >= 0');
+  checkNumber('variance', variance, variance >= 0, 'a number >= 0');
 }
 
 /** Fills a parameter with uniform noise in [-halfWidth, halfWidth). */

@@ -1,7 +1,7 @@
 import { InputError } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { nearestLowRank } from './decompose.js';
-import { checkEntries, checkOperator, type Noise, Operator } from './operator.js';
+import { checkEntries, checkOperator, checkVariance, type Noise, Operator } from './operator.js';
 import type { Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
@@ -48,6 +48,7 @@ export class Product extends Operator {
   }
 
   initialise(variance: number, noise: Noise): void {
+    checkVariance(variance);
     // An entry of W is a sum of K products.
     this.U.initialise(Math.sqrt(variance / this.U.N), noise);
     this.V.initialise(Math.sqrt(variance / this.U.N), noise);

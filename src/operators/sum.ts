@@ -1,11 +1,11 @@
-import { checkWhole } from '../checks.js';
+import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { STRUCTURE_SHARE } from './methods.js';
-import { checkEntries, checkOperator, type Noise, Operator } from './operator.js';
+import { checkEntries, checkOperator, checkVariance, type Noise, Operator } from './operator.js';
 import { floatWord, type Place, type Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
@@ -141,6 +141,7 @@ export class Sum extends Operator {
   }
 
   initialise(variance: number, noise: Noise): void {
+    checkVariance(variance);
     const { structureShare: share } = this;
     const others = this.terms.slice(0, -1);
     for (const term of others) term.initialise((variance * share) / others.length, noise);
@@ -173,7 +174,9 @@ export class Sum extends Operator {
 }
 
 function checkMasks({ rates, seed, step, stream, period }: CoMatrixDropout, terms: number): void {
-  if (rates.length !== terms) throw invalid('rates', rates, `${terms} rates, one for each term`);
-  for (const rate of rates) if (!(rate >= 0 && rate < 1)) throw invalid('rates', rates, 'rates >= 0 and < 1');
+  if (rates?.length !== terms) throw invalid('rates', rates, `${terms} rates, one for each term`);
+  rates.forEach((rate, i) => {
+    checkNumber(`rates[${i}]`, rate, rate >= 0 && rate < 1, 'a number >= 0 and < 1');
+  });
   for (const [name, value] of Object.entries({ seed, step, stream, period })) checkWhole(name, value, 0);
 }

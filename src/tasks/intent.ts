@@ -6,7 +6,7 @@ import { IntentModel } from '../nn/intent-model.js';
 import { Stream, uniform } from '../random.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { OptimizerName } from '../train/optimizers.js';
-import type { Runtime } from '../wasm/runtime.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
 import { likeliest, softmax } from './softmax.js';
 import {
@@ -122,11 +122,13 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
       );
     }
     const config = { ...modelConfig(options), embedding: options.embedding };
-    const model = started(
-      IntentModel.create(runtime, config, vocabulary, labels, options.seed, options.structureShare, patternOf),
-      from,
-    );
-    return new IntentTraining(model, options, data, teacher && alike('teacher', teacher, model));
+    const { seed, structureShare } = options;
+    checkRuntime(runtime);
+    return runtime.within(Number.POSITIVE_INFINITY, () => {
+      const fresh = IntentModel.create(runtime, config, vocabulary, labels, seed, structureShare, patternOf);
+      const model = started(fresh, from);
+      return new IntentTraining(model, options, data, teacher && alike('teacher', teacher, model));
+    });
   }
 
   static fingerprint({ train, valid }: IntentData): Fingerprint {

@@ -8,7 +8,7 @@ import type { Level } from '../text/tokens.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { Pointer } from '../wasm/kernels.js';
-import type { Runtime } from '../wasm/runtime.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
 import { Streams } from './batches.js';
 import {
@@ -104,11 +104,13 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     corpus: EncodedCorpus,
     { from, teacher, patternOf }: TrainingStart = {},
   ): LanguageModelTraining {
-    const model = started(
-      LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed, options.structureShare, patternOf),
-      from,
-    );
-    return new LanguageModelTraining(model, options, corpus, teacher && alike('teacher', teacher, model));
+    const { seed, structureShare } = options;
+    checkRuntime(runtime);
+    return runtime.within(Number.POSITIVE_INFINITY, () => {
+      const fresh = LanguageModel.create(runtime, modelConfig(options), vocabulary, seed, structureShare, patternOf);
+      const model = started(fresh, from);
+      return new LanguageModelTraining(model, options, corpus, teacher && alike('teacher', teacher, model));
+    });
   }
 
   static fingerprint({ train, valid }: EncodedCorpus): Fingerprint {

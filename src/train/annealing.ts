@@ -1,4 +1,4 @@
-import { checkWhole } from '../checks.js';
+import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import { Sparse } from '../operators/sparse.js';
 
@@ -39,8 +39,8 @@ export class SparsityAnnealing {
     if (threshold !== 'global' && threshold !== 'matrix') {
       throw invalid('annealing threshold', threshold, "'global' or 'matrix'");
     }
-    if (finalSparsity !== undefined && !(Number.isFinite(finalSparsity) && finalSparsity >= 0 && finalSparsity <= 1)) {
-      throw invalid('final sparsity', finalSparsity, 'a number from 0 to 1');
+    if (finalSparsity !== undefined) {
+      checkNumber('final sparsity', finalSparsity, finalSparsity >= 0 && finalSparsity <= 1, 'a number from 0 to 1');
     }
     for (const { sparse, nonzeros } of matrices) checkWhole('nonzeros', nonzeros, 0, sparse.M * sparse.N);
     this.first = Math.floor(start * totalSteps);

@@ -1,4 +1,4 @@
-import { invalid } from '../errors.js';
+import { checkNumber } from '../checks.js';
 import { checkRate } from '../nn/dropout.js';
 import { type Operator, walk } from '../operators/operator.js';
 import { type Probe, Sum } from '../operators/sum.js';
@@ -23,7 +23,7 @@ export const noCoMatrixDropout: CoMatrixDropoutOptions = { structure: 0, dopants
 export function checkCoMatrixDropout({ structure, dopants, until }: CoMatrixDropoutOptions): void {
   checkRate('cmr structure', structure);
   checkRate('cmr dopants', dopants);
-  if (!(until >= 0 && until <= 1)) throw invalid('cmr until', until, 'a number from 0 to 1');
+  checkNumber('cmr until', until, until >= 0 && until <= 1, 'a number from 0 to 1');
 }
 
 /** The doped matrices among these, by name. */

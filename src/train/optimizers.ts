@@ -1,3 +1,4 @@
+import { checkNumber } from '../checks.js';
 import { invalid } from '../errors.js';
 import { power } from '../math.js';
 import type { Parameter } from '../operators/parameter.js';
@@ -54,7 +55,7 @@ class Sgd implements Optimizer {
 
 function checkStep(rate: number, clip: number): void {
   for (const [name, value] of Object.entries({ rate, clip })) {
-    if (!(Number.isFinite(value) && value >= 0)) throw invalid(name, value, 'a number >= 0');
+    checkNumber(name, value, value >= 0, 'a number >= 0');
   }
 }
 

@@ -1,6 +1,6 @@
 import { Tape } from '../autograd/tape.js';
-import { checkWhole } from '../checks.js';
-import { invalid, TrainingError } from '../errors.js';
+import { checkNumber, checkWhole } from '../checks.js';
+import { TrainingError } from '../errors.js';
 import { exp, power } from '../math.js';
 import { Dense } from '../operators/dense.js';
 import { type Operator, parametersOf, walk } from '../operators/operator.js';
@@ -286,17 +286,14 @@ function checkOptions({
   seed,
   structureShare,
 }: TrainerOptions): void {
-  const isPositive = (value: number) => Number.isFinite(value) && value > 0;
   checkOptimizer(optimizer);
-  if (!isPositive(learningRate)) throw invalid('lr', learningRate, 'a number > 0');
-  if (!isPositive(clip) && clip !== 0) throw invalid('clip', clip, 'a number >= 0 (0 disables clipping)');
+  checkNumber('lr', learningRate, learningRate > 0, 'a number > 0');
+  checkNumber('clip', clip, clip >= 0, 'a number >= 0 (0 disables clipping)');
   checkWhole('seed', seed, 0);
-  if (!(structureShare > 0 && structureShare < 1))
-    throw invalid('structure share', structureShare, 'a number > 0 and < 1');
+  checkNumber('structure share', structureShare, structureShare > 0 && structureShare < 1, 'a number > 0 and < 1');
   checkWhole('alternate', alternate, 0);
-  if (!isPositive(freeRate.scale)) throw invalid('free rate scale', freeRate.scale, 'a number > 0');
-  if (!isPositive(freeRate.power) && freeRate.power !== 0)
-    throw invalid('free rate power', freeRate.power, 'a number >= 0');
+  checkNumber('free rate scale', freeRate.scale, freeRate.scale > 0, 'a number > 0');
+  checkNumber('free rate power', freeRate.power, freeRate.power >= 0, 'a number >= 0');
   checkWhole('measureEvery', measureEvery, 1);
   checkSchedule(schedule);
   checkCoMatrixDropout(coMatrixDropout);

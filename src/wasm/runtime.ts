@@ -232,12 +232,13 @@ export class Runtime {
   }
 
   /**
-   * Runs `act`, in which no more than `bytes` of memory may be handed out. If it throws, all memory handed out in it is
-   * taken back.
+   * Runs `act`, in which no more than `bytes` of memory may be handed out, or any number with Infinity. If it throws, all
+   * memory handed out in it is taken back.
    *
-   * @throws InputError where `act` asks for more
+   * @throws InputError if `act` asks for more
    */
   within<T>(bytes: number, act: () => T): T {
+    if (!(bytes >= 0)) throw invalid('bytes', bytes, 'a number >= 0');
     const [mark, before] = [this.mark(), this.most];
     this.most = Math.min(before, mark + bytes);
     try {

@@ -513,8 +513,11 @@ test('co-matrix dropout: one call for all rows masks as calls for one step of th
 
 test('co-matrix dropout: masks that a sum cannot have are rejected by name', () => {
   const sum = new Sum(runtime, [dense(runtime, 4, 3), dense(runtime, 4, 3), dense(runtime, 4, 3)]);
-  for (const rates of [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [0.5, 1, 0], [0, Number.NaN, 0], [-0.1, 0, 0]]) {
+  for (const rates of [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5]]) {
     assertRejects(runtime, 'rates', () => withDropout(sum, cmr(rates)));
+  }
+  for (const rate of [1, Number.NaN, -0.1]) {
+    assertRejects(runtime, 'rates[1]', () => withDropout(sum, cmr([0.5, rate, 0])));
   }
   for (const name of ['seed', 'step', 'stream', 'period']) {
     for (const wrong of [-1, 0.5, Number.NaN]) {
