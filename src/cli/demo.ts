@@ -64,10 +64,11 @@ export async function demo(folder: string): Promise<void> {
 /** Trains all side by side. After a stop the trainings go on where they were. */
 async function trainAll(folder: string, files: readonly string[]) {
   const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
-  const release = await claimFolder('[folder]', folder);
   const signals = new StopSignals();
   const show = progressBars();
+  let release = async () => {};
   try {
+    release = await claimFolder('[folder]', folder);
     for (const checkpoint of checkpoints) await makeFolder(checkpoint);
     const ends = METHODS.map(async (method, i) => {
       const options = { ...defaultOptions('word'), ...SETTINGS, method, compression: COMPRESSION };

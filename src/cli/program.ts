@@ -75,7 +75,12 @@ function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
       ),
     )
     .addOption(new Option('--checkpoint <dir>', 'write checkpoints here, to go on from after any stop'))
-    .addOption(new Option('--resume <dir>', 'go on from the checkpoint here, with the settings it was started with'))
+    .addOption(
+      new Option(
+        '--resume <dir>',
+        'continue the run whose checkpoint is here, with its settings; --data, --out and --threads may be others',
+      ),
+    )
     .addOption(new Option('--out <file>', 'the model (default: model.safetensors)'))
     .addOption(json())
     .optionsGroup('Fine tuning:')

@@ -232,20 +232,22 @@ class TerminalWatcher {
   readonly signals = new StopSignals();
   readonly interrupted = this.signals.interrupted;
   private progress: Progress | undefined;
-  private done = 0;
 
   announce(text: string): void {
     process.stderr.write(`${text}\n`);
   }
 
   step(now: StepReport): void {
-    this.progress ??= startProgress('training', now.total);
-    this.done = now.done;
-    this.progress.update(now.done, describeStep(now));
+    this.show(now.done, now.total, describeStep(now));
   }
 
-  evaluating(share: number): void {
-    this.progress?.update(this.done, `evaluating, ${Math.floor(100 * share)}%`);
+  evaluating(share: number, done: number, total: number): void {
+    this.show(done, total, `evaluating, ${Math.floor(100 * share)}%`);
+  }
+
+  private show(done: number, total: number, text: string): void {
+    this.progress ??= startProgress('training', total);
+    this.progress.update(done, text);
   }
 
   stop(): void {

@@ -74,8 +74,8 @@ export interface RunWatcher {
   /** What is about to be trained, in words. */
   announce(text: string): void;
   step(now: StepReport): void;
-  /** How much of an evaluation is over, from 0 to 1. */
-  evaluating(share: number): void;
+  /** How much of an evaluation is over, from 0 to 1, after so many of all steps. */
+  evaluating(share: number, done: number, total: number): void;
   /** Asked between the parts of all work: whether to write a checkpoint and stop. */
   readonly interrupted: () => boolean;
 }
@@ -280,6 +280,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   let saved = 0;
   let smooth: number | undefined; // the loss, smoothed for show
   let failure: string | undefined; // of the last checkpoint
+  const evaluating = (share: number) => watcher.evaluating(share, trainer.stepsDone, totalSteps);
   try {
     if (!training.done) {
       const megabytes = Math.ceil((await stoppable(training.rehearseInParts(), interrupted)) / 2 ** 20);
@@ -290,7 +291,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     start = performance.now();
     while (!training.done) {
       if (training.evaluationDue) {
-        await stoppable(training.evaluateInParts(), interrupted, (share) => watcher.evaluating(share));
+        await stoppable(training.evaluateInParts(), interrupted, evaluating);
       } else {
         const loss = await stoppable(training.stepInParts(), interrupted);
         smooth = smooth === undefined ? loss : 0.95 * smooth + 0.05 * loss;
@@ -335,7 +336,8 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   };
   failure = await save();
   if (failure !== undefined) watcher.announce(`${failure}; the model is complete without it`);
-  const test = testSplit && (await attempt(() => measured(testSplit.measure(), out, watcher)));
+  const test =
+    testSplit && (await attempt(() => measured(() => stoppable(testSplit.measure(), interrupted, evaluating), out)));
   // The last epoch ended with the validation data.
   const { kind, step, epoch, ...valid } = training.records.findLast((record) => record.kind === 'valid')!;
   const { method, compression, parameters } = takeInventory(model);
@@ -356,9 +358,9 @@ async function finish<S extends RunSource, D, T extends Training, E>(
 }
 
 /** The test split's quality. Errors say what they are about, and that the model is written. */
-async function measured(work: Work<Quality>, out: string, watcher: RunWatcher): Promise<Quality> {
+async function measured(measure: () => Promise<Quality>, out: string): Promise<Quality> {
   try {
-    return await stoppable(work, watcher.interrupted, (share) => watcher.evaluating(share));
+    return await measure();
   } catch (error) {
     const told = { cause: error };
     if (error instanceof Interrupted) {
@@ -371,7 +373,11 @@ async function measured(work: Work<Quality>, out: string, watcher: RunWatcher): 
   }
 }
 
-const howToGoOn = (task: string, checkpoint: string) => `go on with: dopant train ${task} --resume ${checkpoint}`;
+const howToGoOn = (task: string, checkpoint: string) =>
+  `go on with: dopant train ${task} --resume ${quoted(checkpoint)}`;
+
+/** As a shell wants an argument. */
+const quoted = (text: string) => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** Milliseconds after which a run begins without the threads that have not started. */
 const START_WAIT = 10_000;

@@ -1,5 +1,6 @@
 // Signals that ask a command to stop, whatever it is doing.
 
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -46,7 +47,7 @@ const { source, options } = startLm({
   anneal: '0.1,0.8',
   pruneEvery: 3,
 });
-const places = (out: string) => ({ checkpoint: path(`${out}.run`), checkpointEvery: 60, out: path(out) });
+const places = (out: string) => ({ checkpoint: path(`${out}'s run`), checkpointEvery: 60, out: path(out) });
 const nothing = { announce() {}, step() {}, evaluating() {} };
 
 /** Starts the run, or goes on with it, and asks for a stop after so many parts. */
@@ -89,7 +90,11 @@ for (const seed of [1, 2, 3, 4]) {
       }
       assert.instance(outcome, Interrupted, outcome.stack);
       if (outcome.message === 'stopped before the first step; nothing was written') continue;
-      assert.match(outcome.message, / go on with: dopant train lm --resume .*\.run$/);
+      // Quoted as a shell wants it.
+      assert.ok(
+        outcome.message.endsWith(` go on with: dopant train lm --resume '${path(out)}'\\''s run'`),
+        outcome.message,
+      );
       stops++;
     }
     assert.ok(stops >= 4, `${stops}`);
@@ -173,6 +178,16 @@ for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
     assert.equal(readdirSync(path(`${signal}.run`)), ['checkpoint.safetensors']);
   });
 }
+
+test('the demo stops, and goes on where it was', async () => {
+  const child = start(folder, 'demo demo');
+  const ended = end(child);
+  await once(child.stderr, 'data');
+  child.kill('SIGTERM');
+  const { code, signal, stderr } = await ended;
+  assert.equal([code, signal], [1, null], stderr);
+  assert.match(stderr, /dopant: stopped; the same command goes on\n$/);
+});
 
 test('signals come through to work that never rests', async () => {
   const signals = new StopSignals();
