@@ -1,5 +1,5 @@
-import { refuseNotFinite, type TensorSource } from '../io/tensor-source.js';
-import { checkCsr } from '../operators/csr.js';
+import { FileFormatError } from '../errors.js';
+import { rejectNotFinite, type TensorSource } from '../io/tensor-source.js';
 import { type KroneckerSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
@@ -22,7 +22,7 @@ const LARGEST_SPARSE_SIDE = 16384;
 export function putFloats(engine: Engine, at: Pointer, name: string, values: Float32Array, source: TensorSource): void {
   engine.put(at, values);
   const largest = engine.kernels.f32_largest(at, values.length);
-  if (!Number.isFinite(largest)) refuseNotFinite(name, values);
+  if (!Number.isFinite(largest)) rejectNotFinite(name, values);
   source.noteLargest(name, largest);
 }
 
@@ -190,7 +190,7 @@ class Packer {
     const { kernels } = engine;
     // The gates of a unit have no kernel of their own: every row is for itself.
     const size = block === 'gates' ? 1 : block;
-    const stored = this.source.unseenCsr(name, M, N, nonzeros, block);
+    const stored = this.source.unseenCsr(name, M, nonzeros, block);
     const { values, columns, starts } = block === 'gates' ? gatesApart(stored) : stored;
     const rows = M / size;
     const longest = Math.min(N, columns.length); // no row holds more
@@ -204,7 +204,8 @@ class Packer {
       engine.words(columnsAt, columns.length).set(columns);
       engine.words(startsAt, starts.length).set(starts);
       if (!kernels.csr_check(columnsAt, startsAt, rows, N, columns.length)) {
-        checkCsr(M, N, { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) }, size);
+        const expected = `starts from 0 to ${columns.length} and, in each row, ascending columns below ${N}`;
+        throw new FileFormatError(`'${name}': got indices out of order or range; expected ${expected}`);
       }
       const held = kernels.csr_longest_first(startsAt, rows, order, order + 4 * starts.length, longest);
       return { values: at, columns: columnsAt, starts: startsAt, order, held };

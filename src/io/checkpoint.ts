@@ -124,11 +124,9 @@ function readPattern(
   { M, N, block }: Plan,
 ): Pattern {
   if (tensors.has(`mask.${name}`)) {
-    const tensor = source.take(`mask.${name}`, [M * N]);
-    const what = `tensor 'mask.${name}'`;
-    if (tensor.dtype !== 'U8') throw malformed(what, tensor.dtype, 'type U8');
-    checkMask(tensor.data, M, N, rowsOf(block, M), what);
-    return { mask: tensor.data };
+    const mask = source.take(`mask.${name}`, [M * N], 'U8');
+    checkMask(mask, M, N, rowsOf(block, M), `tensor 'mask.${name}'`);
+    return { mask };
   }
   const groups = M / rowsOf(block, M).size;
   const starts = new Uint32Array(source.integers(`starts.${name}`, [groups + 1]));

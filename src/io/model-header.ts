@@ -24,7 +24,7 @@ export const formatOf = (kind: ModelKind) => `dopant-${kind}`;
 const FORMATS: Record<string, [what: string, readers: string]> = {
   'dopant-language-model': ['a language model', 'load(), decodeLanguageModel() and dopant generate'],
   'dopant-intent-model': ['an intent model', 'loadIntent(), decodeIntentModel() and dopant predict'],
-  'dopant-checkpoint': ['a checkpoint of a training', 'decodeCheckpoint() and dopant train --resume'],
+  'dopant-checkpoint': ['a checkpoint', 'decodeCheckpoint() and dopant train --resume'],
 };
 
 export interface Header {
@@ -95,7 +95,7 @@ function languageModel({ metadata, ...shared }: Opened): LanguageModelHeader {
 
 function intentModel({ metadata, config, ...shared }: Opened): IntentModelHeader {
   const { level, size } = shared.vocabulary;
-  if (level !== 'word') throw new FileFormatError('vocabulary: an intent model has one of words');
+  if (level !== 'word') throw malformed('vocabulary.level', level, 'word, for an intent model');
   const given = asObject(parseField(metadata, 'config'), 'config');
   const full = { ...config, embedding: wholeNumber('embedding', given.embedding, LARGEST_HIDDEN) };
   const labels = checkLabels(parseField(metadata, 'labels'));
@@ -104,13 +104,11 @@ function intentModel({ metadata, config, ...shared }: Opened): IntentModelHeader
 }
 
 function checkLabels(value: unknown): string[] {
-  if (!Array.isArray(value) || value.length < 2) {
-    throw new FileFormatError("'labels' in the file's metadata are not a list of at least two names");
-  }
+  if (!Array.isArray(value) || value.length < 2) throw malformed('metadata.labels', value, 'at least two names');
   const seen = new Set<string>();
   for (const [i, label] of value.entries()) {
     if (typeof label !== 'string' || label === '' || seen.size === seen.add(label).size) {
-      throw new FileFormatError(`labels: number ${i} is ${show(label)}; a name that no other has is wanted`);
+      throw malformed(`metadata.labels[${i}]`, label, 'a name that no other has');
     }
   }
   return value;
@@ -131,30 +129,25 @@ export function checkFormat(metadata: Record<string, string>, formats: readonly 
   const { format } = metadata;
   if (!formats.includes(format)) {
     const expected = formats.map((one) => FORMATS[one][0]).join(' or ');
-    const [what, readers] = Object.hasOwn(FORMATS, format) ? FORMATS[format] : [];
-    throw what
-      ? new FileFormatError(`got ${what}, which ${readers} read; expected ${expected}`)
-      : malformed("'format' in the file's metadata", format, `${formats.join(' or ')}, ${expected}`);
+    if (!Object.hasOwn(FORMATS, format)) throw malformed('metadata.format', format, `that of ${expected} of dopant`);
+    const [what, readers] = FORMATS[format];
+    throw new FileFormatError(`got ${what}, which ${readers} read; expected ${expected}`);
   }
   if (metadata.version !== version) {
-    throw malformed("'version' in the file's metadata", metadata.version, `${version}, which this release reads`);
+    throw malformed('metadata.version', metadata.version, `${version}, which this release reads`);
   }
 }
 
 export function parseField(metadata: Record<string, string>, field: string): unknown {
-  const text = metadata[field];
-  if (text === undefined) throw new FileFormatError(`the file has no '${field}' in its metadata`);
   try {
-    return parseJson(text);
-  } catch (cause) {
-    throw new FileFormatError(`'${field}' in the file's metadata is not JSON`, { cause });
+    return parseJson(metadata[field] ?? '');
+  } catch {
+    throw malformed(`metadata.${field}`, metadata[field], 'JSON');
   }
 }
 
-export function asObject(value: unknown, what: string): Record<string, unknown> {
-  if (!isObject(value)) {
-    throw new FileFormatError(`'${what}' in the file's metadata is not an object`);
-  }
+export function asObject(value: unknown, field: string): Record<string, unknown> {
+  if (!isObject(value)) throw malformed(`metadata.${field}`, value, 'an object');
   return value;
 }
 
@@ -162,33 +155,26 @@ export function asObject(value: unknown, what: string): Record<string, unknown> 
 export function checkConfig(value: unknown): ModelConfig {
   const { hidden, layers, method, compression, kron, block } = asObject(value, 'config');
   const known = METHODS.find((name) => name === method);
-  if (!known) throw new FileFormatError(`config: method is ${show(method)}; ${METHODS.join(', ')} are known`);
+  if (!known) throw malformed('config.method', method, `one of ${METHODS.join(', ')}`);
   if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
-    throw new FileFormatError(`config: compression is ${show(compression)}; at least 1 is wanted`);
+    throw malformed('config.compression', compression, 'a number >= 1');
   }
-  if (
-    kron !== undefined &&
-    !(Array.isArray(kron) && kron.length > 3 && kron.length % 2 === 0 && kron.length <= 2 * MOST_FACTORS)
-  ) {
-    throw new FileFormatError(`config: kron is ${show(kron)}; the sides of 2 to ${MOST_FACTORS} factors are wanted`);
-  }
+  const isFactors = Array.isArray(kron) && kron.length > 3 && kron.length % 2 === 0 && kron.length <= 2 * MOST_FACTORS;
+  if (kron !== undefined && !isFactors)
+    throw malformed('config.kron', kron, `the sides of 2 to ${MOST_FACTORS} factors`);
   const size = block === undefined ? undefined : BLOCK_SIZES.find((known) => known === block);
-  if (block !== undefined && !size) {
-    throw new FileFormatError(`config: block is ${show(block)}; ${BLOCK_SIZES.join(', ')} are known`);
-  }
+  if (block !== undefined && !size) throw malformed('config.block', block, `one of ${BLOCK_SIZES.join(', ')}`);
   return {
     hidden: wholeNumber('hidden', hidden, LARGEST_HIDDEN),
     layers: wholeNumber('layers', layers, MOST_LAYERS),
     method: known,
     compression,
-    ...(kron && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_HIDDEN)) }),
+    ...(isFactors && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_HIDDEN)) }),
     ...(size && { block: size }),
   };
 }
 
 function wholeNumber(name: string, n: unknown, most: number): number {
-  if (!Number.isInteger(n) || (n as number) < 1 || (n as number) > most) {
-    throw new FileFormatError(`config: ${name} is ${show(n)}; 1 to ${most} is wanted`);
-  }
-  return n as number;
+  if (Number.isInteger(n) && (n as number) >= 1 && (n as number) <= most) return n as number;
+  throw malformed(`config.${name}`, n, `a whole number from 1 to ${most}`);
 }

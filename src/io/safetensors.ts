@@ -120,26 +120,13 @@ function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataS
     throw new FileFormatError(`got ${describe(bytes)}; expected a safetensors file`);
   }
   const claimed = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-  if (claimed > headerLimit) {
-    throw new FileFormatError(
-      `not a safetensors file: its header would be ${claimed} bytes long, ${headerLimit} is the most`,
-    );
-  }
+  const most = Math.min(headerLimit, bytes.length - 8);
+  if (claimed > most) throw malformed('header length', claimed, `at most ${most} bytes; the file may be cut short`);
   const dataStart = 8 + Number(claimed);
-  if (dataStart > bytes.length) {
-    throw new FileFormatError(`cut short: the header should be ${claimed} bytes long, found ${bytes.length - 8}`);
-  }
-
-  let text: string;
   try {
-    text = decodeUtf8(bytes.subarray(8, dataStart));
+    return { header: parseJson(decodeUtf8(bytes.subarray(8, dataStart))) as Record<string, unknown>, dataStart };
   } catch (cause) {
-    throw new FileFormatError('the header is not UTF-8 text', { cause });
-  }
-  try {
-    return { header: parseJson(text) as Record<string, unknown>, dataStart };
-  } catch (cause) {
-    throw new FileFormatError(`the header is not JSON: ${(cause as Error).message}`, { cause });
+    throw new FileFormatError(`header: got ${(cause as Error).message}; expected JSON in UTF-8`, { cause });
   }
 }
 
@@ -164,62 +151,42 @@ function decodeInParts(bytes: Uint8Array): string {
 }
 
 function checkMetadata(metadata: unknown): asserts metadata is Record<string, string> {
-  if (!isObject(metadata)) {
-    throw new FileFormatError(`${metadataKey} should be an object of strings, found ${show(metadata)}`);
-  }
+  if (!isObject(metadata)) throw malformed(metadataKey, metadata, 'an object of strings');
   for (const key of Object.keys(metadata)) {
-    if (typeof metadata[key] !== 'string') throw malformed(`${metadataKey} ${show(key)}`, metadata[key], 'a string');
+    if (typeof metadata[key] !== 'string') throw malformed(`${metadataKey}[${show(key)}]`, metadata[key], 'a string');
   }
 }
 
 function readEntry(name: string, field: unknown, dataLength: number): Entry {
   const where = `tensor ${show(name)}`;
-  if (!isObject(field)) throw new FileFormatError(`${where} should be an object, found ${show(field)}`);
+  if (!isObject(field)) throw malformed(where, field, 'an object');
   const { dtype, shape, data_offsets: offsets } = field;
 
-  if (!isDtype(dtype)) {
-    throw new FileFormatError(`${where} has dtype ${show(dtype)}; ${Object.keys(arrayTypes).join(', ')} can be read`);
-  }
-  if (!isShape(shape)) {
-    throw new FileFormatError(
-      `${where}: the shape should be a list of whole numbers from 0 to 2^53 - 1, found ${show(shape)}`,
-    );
-  }
-  const byteLength = elementCount(shape) * arrayTypes[dtype].BYTES_PER_ELEMENT;
+  if (!isDtype(dtype)) throw malformed(`${where}.dtype`, dtype, `one of ${Object.keys(arrayTypes).join(', ')}`);
+  const byteLength = isShape(shape) ? elementCount(shape) * arrayTypes[dtype].BYTES_PER_ELEMENT : Number.NaN;
   if (!Number.isSafeInteger(byteLength)) {
-    throw new FileFormatError(`${where}: the shape ${show(shape)} is too large to multiply out`);
+    throw malformed(`${where}.shape`, shape, 'whole numbers whose product is below 2^53');
   }
-  if (!isShape(offsets) || offsets.length !== 2) {
-    throw new FileFormatError(`${where}: data_offsets should be two whole numbers, found ${show(offsets)}`);
+  const [begin, end] = isShape(offsets) ? offsets : [];
+  if (!(end <= dataLength && end - begin === byteLength && (offsets as number[]).length === 2)) {
+    const expected = `two whole numbers up to ${dataLength}, the size of the data, ${byteLength} apart`;
+    throw malformed(`${where}.data_offsets`, offsets, expected);
   }
-  const [begin, end] = offsets as [number, number];
-  if (begin > end || end > dataLength) {
-    throw new FileFormatError(
-      `${where}: data_offsets should be in order and at most ${dataLength}, the size of the data, found ${show(offsets)}`,
-    );
-  }
-  if (end - begin !== byteLength) {
-    throw new FileFormatError(
-      `${where}: ${dtype} of shape ${show(shape)} takes ${byteLength} bytes, found ${end - begin}`,
-    );
-  }
-  return { name, dtype, shape, begin, end };
+  return { name, dtype, shape: shape as number[], begin, end };
 }
 
-/** Sorts the entries by their place, and asks of them to cover the data exactly. */
+/** Sorts the entries by their place; they must cover the data exactly. */
 function checkCoverage(entries: Entry[], dataLength: number): void {
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let covered = 0;
   for (const { name, begin, end } of entries) {
     if (begin !== covered) {
-      const fault = begin < covered ? 'overlaps another' : 'leaves a hole before it';
-      throw new FileFormatError(`tensor ${show(name)} ${fault}: it should begin at ${covered}, found ${begin}`);
+      const expected = `${covered} first, where the tensor before ends`;
+      throw malformed(`tensor ${show(name)}.data_offsets`, [begin, end], expected);
     }
     covered = end;
   }
-  if (covered !== dataLength) {
-    throw new FileFormatError(`the tensors take ${covered} bytes, found ${dataLength} bytes of data`);
-  }
+  if (covered !== dataLength) throw malformed('data', dataLength, `${covered} bytes, where the last tensor ends`);
 }
 
 function arrayOver(stored: Uint8Array, dtype: Dtype): ArrayOf[Dtype] {

@@ -1,6 +1,6 @@
 import { FileFormatError } from '../errors.js';
 import type { Architecture } from '../nn/architecture.js';
-import { type KroneckerSpec, type OperatorSpec, sidesOf } from '../operators/spec.js';
+import type { OperatorSpec } from '../operators/spec.js';
 import type { Header } from './model-header.js';
 import type { TensorSource } from './tensor-source.js';
 
@@ -49,9 +49,10 @@ function gainOf(spec: OperatorSpec, name: string, source: TensorSource): number 
     case 'int8':
       return spec.shape[1] * 127 * source.largest(`${name}.scales`);
     case 'kronecker': {
-      const factor = (sides: KroneckerSpec['C'], part: string) =>
-        Math.max(1, sidesOf(sides)[1] * largestOf(sides, `${name}.${part}`, source));
-      return factor(spec.B, 'B') * factor(spec.C, 'C');
+      const factor = ([, N]: [number, number], part: string) =>
+        Math.max(1, N * source.largest(`${name}.${part}.weight`));
+      const { B, C } = spec;
+      return factor(B, 'B') * (Array.isArray(C) ? factor(C, 'C') : gainOf(C, `${name}.C`, source));
     }
     case 'product':
       return Math.max(1, gainOf(spec.V, `${name}.V`, source)) * Math.max(1, gainOf(spec.U, `${name}.U`, source));
@@ -60,10 +61,4 @@ function gainOf(spec: OperatorSpec, name: string, source: TensorSource): number 
     case 'sum':
       return spec.terms.reduce((total, term, i) => total + gainOf(term, `${name}.${i}`, source), 0);
   }
-}
-
-/** The largest entry of a Kronecker factor, or of a product of them. */
-function largestOf(factor: KroneckerSpec['C'], name: string, source: TensorSource): number {
-  if (Array.isArray(factor)) return source.largest(`${name}.weight`);
-  return largestOf(factor.B, `${name}.B`, source) * largestOf(factor.C, `${name}.C`, source);
 }

@@ -1,14 +1,14 @@
 import { FileFormatError, malformed } from '../errors.js';
-import { type BlockSize, checkBlock, rowsOf } from '../operators/csr.js';
+import { type BlockSize, rowsOf } from '../operators/csr.js';
 import type { Int8Arrays } from '../operators/int8.js';
 import { show } from '../values.js';
-import type { NamedTensor } from './safetensors.js';
+import type { Dtype, NamedTensor } from './safetensors.js';
 
 const NOT_FINITE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
 
-/**
- * The tensors of a file, taken out by name with the shape they must have. What is left over at the end is refused too.
- */
+type DataOf<D extends Dtype> = Extract<NamedTensor, { dtype: D }>['data'];
+
+/** The tensors of a file, taken out by name, with the type and shape they must have. finish() rejects what is left over. */
 export class TensorSource {
   private readonly rest: Map<string, NamedTensor>;
   private readonly magnitudes = new Map<string, number>();
@@ -21,24 +21,17 @@ export class TensorSource {
     return checkFinite(name, this.unseenFloats(name, shape));
   }
 
-  /** Without a look at the numbers: whoever takes them does that, and calls refuseNotFinite() where it must. */
+  /** Without a look at the numbers: the caller checks them, and calls rejectNotFinite() where it must. */
   unseenFloats(name: string, shape: readonly number[]): Float32Array {
-    const tensor = this.take(name, shape);
-    if (tensor.dtype !== 'F32') throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; F32 is wanted`);
-    return tensor.data;
+    return this.take(name, shape, 'F32');
   }
 
   integers(name: string, shape: readonly number[]): Uint16Array | Uint32Array {
-    const tensor = this.take(name, shape);
-    if (tensor.dtype !== 'U16' && tensor.dtype !== 'U32') {
-      throw new FileFormatError(`tensor '${name}' is ${tensor.dtype}; U16 or U32 is wanted`);
-    }
-    return tensor.data;
+    return this.take(name, shape, 'U16', 'U32');
   }
 
-  /** The arrays of a sparse matrix, of its blocks where it has some, without a look at the numbers: whoever takes them does that. */
-  unseenCsr(name: string, M: number, N: number, nonzeros: number, block: BlockSize) {
-    checkBlock(M, N, block);
+  /** The arrays of a sparse matrix, of its blocks where it has some, without a look at the numbers. */
+  unseenCsr(name: string, M: number, nonzeros: number, block: BlockSize) {
     const { size } = rowsOf(block, M);
     return {
       values: this.unseenFloats(`${name}.values`, [nonzeros]),
@@ -49,14 +42,10 @@ export class TensorSource {
 
   /** Weights of 8 bits and what one step of them stands for in each row. */
   int8(name: string, M: number, N: number): Int8Arrays {
-    const weight = this.take(`${name}.weight`, [M, N]);
-    if (weight.dtype !== 'I8') throw new FileFormatError(`tensor '${name}.weight' is ${weight.dtype}; I8 is wanted`);
-    const scales = this.floats(`${name}.scales`, [M]);
-    const bad = weight.data.indexOf(-128);
-    if (bad >= 0) {
-      throw new FileFormatError(`tensor '${name}.weight' holds -128 at place ${bad}; -127 to 127 is wanted`);
-    }
-    return { weight: weight.data, scales };
+    const weight = this.take(`${name}.weight`, [M, N], 'I8');
+    const bad = weight.indexOf(-128);
+    if (bad >= 0) throw malformed(`tensor '${name}.weight'[${bad}]`, -128, 'a number from -127 to 127');
+    return { weight, scales: this.floats(`${name}.scales`, [M]) };
   }
 
   /** The largest magnitude in a tensor that was taken; 0 where it is empty. */
@@ -75,31 +64,37 @@ export class TensorSource {
     this.magnitudes.set(name, largest);
   }
 
-  take(name: string, shape: readonly number[]): NamedTensor {
+  /** The numbers of a tensor of this shape and one of these types. */
+  take<D extends Dtype>(name: string, shape: readonly number[], ...dtypes: readonly D[]): DataOf<D> {
     const tensor = this.rest.get(name);
-    if (!tensor) throw new FileFormatError(`tensor '${name}' is missing`);
-    if (tensor.shape.length !== shape.length || tensor.shape.some((side, i) => side !== shape[i])) {
-      throw malformed(`tensor '${name}'`, tensor.shape, `the shape ${show(shape)}`);
+    const isWanted =
+      tensor?.shape.length === shape.length &&
+      shape.every((side, i) => side === tensor.shape[i]) &&
+      dtypes.some((dtype) => dtype === tensor.dtype);
+    if (!isWanted) {
+      const found = tensor ? `${tensor.dtype} of shape ${show(tensor.shape)}` : 'nothing';
+      const expected = `${dtypes.join(' or ')} of shape ${show(shape)}`;
+      throw new FileFormatError(`tensor '${name}': got ${found}; expected ${expected}`);
     }
     this.rest.delete(name);
-    return tensor;
+    return tensor.data as DataOf<D>;
   }
 
-  /** Every tensor must have been taken. */
+  /** Throws FileFormatError where a tensor was not taken. */
   finish(): void {
     const [name] = this.rest.keys();
-    if (name !== undefined) throw new FileFormatError(`tensor '${name}' is not part of this model`);
+    if (name !== undefined) throw new FileFormatError(`tensor '${name}': got one that is not part of this model`);
   }
 }
 
 export function checkFinite(name: string, data: Float32Array): Float32Array {
   // The host searches at full speed at once; a loop of ours would still be interpreted when a model is loaded first.
-  if (NOT_FINITE.some((bad) => data.includes(bad))) refuseNotFinite(name, data);
+  if (NOT_FINITE.some((bad) => data.includes(bad))) rejectNotFinite(name, data);
   return data;
 }
 
 /** Throws FileFormatError naming the first number that is not finite. */
-export function refuseNotFinite(name: string, data: Float32Array): never {
+export function rejectNotFinite(name: string, data: Float32Array): never {
   const place = data.findIndex((value) => !Number.isFinite(value));
-  throw new FileFormatError(`tensor '${name}' holds ${data[place]} at place ${place}; weights are finite`);
+  throw malformed(`tensor '${name}'[${place}]`, data[place], 'a finite number');
 }

@@ -61,7 +61,7 @@ export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string,
       return loadDense(runtime, spec.shape, name, source);
     case 'sparse': {
       const [M, N] = spec.shape;
-      const { values, columns, starts } = source.unseenCsr(name, M, N, spec.nonzeros, spec.block ?? 1);
+      const { values, columns, starts } = source.unseenCsr(name, M, spec.nonzeros, spec.block ?? 1);
       checkFinite(`${name}.values`, values);
       const blocks = { values, columns: new Uint32Array(columns), starts: new Uint32Array(starts) };
       return new Sparse(runtime, M, N, { blocks }, spec.block);

@@ -242,10 +242,10 @@ test('a model file that is none', async () => {
     /^dopant: text\.txt: got text that begins with "[a-z ]+"; expected a safetensors file/,
     'inspect text.txt',
   );
-  await refuse(1, /^dopant: cut\.safetensors: tensor ".*": data_offsets/, 'inspect cut.safetensors');
+  await refuse(1, /^dopant: cut\.safetensors: tensor ".*"\.data_offsets/, 'inspect cut.safetensors');
   await refuse(
     1,
-    /checkpoint\.safetensors: got a checkpoint of a training, which .* dopant train --resume read; expected a language model/,
+    /checkpoint\.safetensors: got a checkpoint, which .* dopant train --resume read; expected a language model/,
     `inspect run/${CHECKPOINT}`,
   );
 });
@@ -265,7 +265,7 @@ test('checkpoints that are none', async () => {
   await refuse(2, /cannot read nowhere\/checkpoint\.safetensors: there is no such file/, 'train lm --resume nowhere');
   await refuse(2, /cannot read no-checkpoint\/checkpoint\.safetensors: there is/, 'train lm --resume no-checkpoint');
   await refuse(1, /image\/checkpoint\.safetensors: got other data; expected/, 'train lm --resume image');
-  await refuse(1, /corrupt\/checkpoint\.safetensors: tensor ".*": data_offsets/, 'train lm --resume corrupt');
+  await refuse(1, /corrupt\/checkpoint\.safetensors: tensor ".*"\.data_offsets/, 'train lm --resume corrupt');
   await refuse(
     1,
     /model-for-checkpoint\/checkpoint\.safetensors: got a language model, .*; expected a checkpoint/,

@@ -284,12 +284,21 @@ const CONTENTS: Record<string, [file: Uint8Array | string, message: RegExp]> = {
   'cut.safetensors': [bytes.slice(0, 100), /cut short/],
   'cut-later.safetensors': [bytes.slice(0, -1), /data_offsets/],
   'stub.safetensors': [bytes.slice(0, 8), /got 8 bytes/],
-  'other.safetensors': [encodeSafetensors(new Map(), { format: 'pt' }), /got "pt"; expected dopant-/],
-  'bare.safetensors': [encodeSafetensors(new Map(), {}), /got nothing; expected dopant-/],
-  'proto.safetensors': [encodeSafetensors(new Map(), { format: '__proto__' }), /got "__proto__"; expected dopant-/],
+  'other.safetensors': [
+    encodeSafetensors(new Map(), { format: 'pt' }),
+    /metadata\.format: got "pt"; expected that of an? \w+ model/,
+  ],
+  'bare.safetensors': [
+    encodeSafetensors(new Map(), {}),
+    /metadata\.format: got nothing; expected that of an? \w+ model/,
+  ],
+  'proto.safetensors': [
+    encodeSafetensors(new Map(), { format: '__proto__' }),
+    /metadata\.format: got "__proto__"; expected that of an? \w+ model/,
+  ],
   'checkpoint.safetensors': [
     encodeCheckpoint(training, {}),
-    /got a checkpoint of a training, which decodeCheckpoint\(\) and dopant train --resume read; expected an? \w+ model/,
+    /got a checkpoint, which decodeCheckpoint\(\) and dopant train --resume read; expected an? \w+ model/,
   ],
 };
 

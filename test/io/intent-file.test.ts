@@ -89,15 +89,18 @@ test('labels and settings that cannot be are refused by name', () => {
   refuses(changed({ labels: ['a', 'b'] }), /operator 'head': got \[3, 12\]; expected the shape \[2, 12\]/);
   refuses(changed({ labels: ['a', 'b', 'c', 'd'] }), /operator 'head': got \[3, 12\]; expected the shape \[4, 12\]/);
   for (const embedding of [undefined, 0, -1, 1.5, '5', 2 ** 17]) {
-    refuses(changed({ config: { ...config, embedding } }), /config: embedding is /);
+    refuses(changed({ config: { ...config, embedding } }), /config\.embedding: got /);
   }
   refuses(changed({ config: { ...config, embedding: 6 } }), /tensor 'embedding'/);
   refuses(changed({ config: { ...config, layers: 1 } }), /operator 'head'|not part of this model/);
-  refuses(changed({ vocabulary: buildVocabulary(['abc'], 'char') }), /vocabulary: an intent model has one of words/);
+  refuses(
+    changed({ vocabulary: buildVocabulary(['abc'], 'char') }),
+    /vocabulary\.level: got "char"; expected word, for an intent model/,
+  );
   refuses(changed({ format: 'dopant-language-model' }), /tensor 'embedding'|operator 'lstm\.0\.ih'/);
   refuses(
     changed({ format: 'dopant-something' }),
-    /'format' .*: got "dopant-something"; expected dopant-language-model or dopant-intent-model/,
+    /metadata\.format: got "dopant-something"; expected that of a language model or an intent model/,
   );
   refuses(
     changed({}),

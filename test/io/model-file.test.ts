@@ -271,7 +271,7 @@ test('a tensor that is missing, too many, or of another shape or type is refused
     const extra: NamedTensor = { dtype: 'F32', shape: [1], data: Float32Array.of(1) };
     refused(
       changed(bytes, (tensors) => tensors.set('stowaway', extra)),
-      /tensor 'stowaway' is not part of this model/,
+      /tensor 'stowaway': got one that is not part of this model/,
     );
   }
 });
@@ -284,7 +284,10 @@ test('weights that are no numbers are refused by name and place', () => {
         const { data } = tensors.get(name)!;
         data[data.length - 1] = value;
       });
-      refused(bytes, new RegExp(`tensor '${name.replaceAll('.', '\\.')}' holds ${value} at place \\d+`));
+      refused(
+        bytes,
+        new RegExp(`tensor '${name.replaceAll('.', '\\.')}'\\[\\d+\\]: got ${value}; expected a finite number`),
+      );
     }
   }
 });
@@ -319,14 +322,14 @@ test('metadata that are missing, not JSON or of another format are refused by na
   for (const field of FIELDS) {
     refused(
       metadata((found) => delete found[field]),
-      new RegExp(`'${field}'`),
+      new RegExp(`metadata\\.${field}: got nothing; expected JSON`),
     );
     for (const text of ['', '{', 'undefined', '[1,]']) {
       refused(
         metadata((found) => {
           found[field] = text;
         }),
-        new RegExp(`'${field}' .* not JSON`),
+        new RegExp(`metadata\\.${field}: got .*; expected JSON`),
       );
     }
   }
@@ -334,19 +337,19 @@ test('metadata that are missing, not JSON or of another format are refused by na
   assert.equal(Object.keys(own), ['format', 'version', ...FIELDS]);
   refused(
     encodeSafetensors(decodeSafetensors(doped).tensors, {}),
-    /'format' .*: got nothing; expected dopant-language-model/,
+    /metadata\.format: got nothing; expected that of a language model/,
   );
   refused(
     metadata((found) => {
       found.format = 'dopant-checkpoint';
     }),
-    /got a checkpoint of a training, which .* read; expected a language model/,
+    /got a checkpoint, which .* read; expected a language model/,
   );
   refused(
     metadata((found) => {
       found.version = '2';
     }),
-    /'version' .*: got "2"; expected 1, which this release reads/,
+    /metadata\.version: got "2"; expected 1, which this release reads/,
   );
 });
 

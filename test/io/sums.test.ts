@@ -81,6 +81,19 @@ for (const method of ['dense', 'pruned', 'doped-kron', 'doped-hmd'] as const) {
   });
 }
 
+test('factors of opposite magnitudes are bounded whatever the order of their products', () => {
+  const file = encodeModel(makeModel('kron', 6, 0, 1, [2, 3, 4, 1, 3, 2]));
+  const factors = ['B', 'C.B', 'C.C'].map((part) => `lstm.0.hh.${part}.weight`);
+  for (const large of factors) {
+    for (const small of factors) {
+      if (small === large) continue;
+      const edited = withLargest(withLargest(file, large, 1e38), small, 1e-38);
+      for (const read of [language.training, language.inference])
+        assert.throws(() => read(edited), /so large that sums/);
+    }
+  }
+});
+
 test('so they are in three Kronecker factors, in blocks and in 8 bits', () => {
   tryAll(encodeModel(makeModel('kron', 6, 0, 1, [2, 3, 4, 1, 3, 2])), language);
   tryAll(encodeModel(makeModel('doped-lmf', 4, 0.5, 4)), language);
