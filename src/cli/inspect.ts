@@ -2,6 +2,7 @@ import { takeInventory } from '../io/inventory.js';
 import { loadModel } from './model.js';
 import { formatTable } from './table.js';
 
+/** Prints what a model file holds and how far it is compressed. */
 export async function inspect(path: string, { json }: { json?: boolean }): Promise<void> {
   const model = await loadModel(path);
   const { method, compression, parameters, tensors } = takeInventory(model);

@@ -31,7 +31,7 @@ const SPLITS = ['train', 'valid', 'test'];
 const FILES = ['seq.in', 'label'];
 const LAYOUT = 'a folder with the folders train, valid and, optionally, test, each with the files seq.in and label';
 
-/** @throws InputError naming the path that cannot be used, and why */
+/** Reads labelled sentences. Throws InputError, naming the path that cannot be used, and why. */
 export async function readIntents(data: string): Promise<IntentCorpus> {
   if (!(await isFolder(data, LAYOUT))) throw new InputError(`--data: got ${data}, a file; expected ${LAYOUT}`);
   const [train, valid, test] = await Promise.all(SPLITS.map((split) => readSplit(data, split)));

@@ -13,9 +13,9 @@ export const FEWEST_UNITS = 6;
 const ENOUGH_UNITS = 40;
 
 /**
- * Splits a text 18 : 1 : 1. Each cut moves on past the next white space, so that no word is cut. Where a part would be
- * left empty, the text is cut between words or, at character level, between characters with their combining marks. The
- * parts make up the text again. A text of fewer than six words or characters is all for training.
+ * Splits a text 18 : 1 : 1. Each cut moves on past the next white space, so that no word is cut. Where that leaves less
+ * than half of a part, the text is cut between words or, at character level, between characters with their combining
+ * marks. The parts make up the text again. A text of fewer than six words or characters is all for training.
  */
 export function splitText(text: string, level: Level = 'word'): Splits<string> {
   return cutAtSpaces(text) ?? cutBetween(text, level, FEWEST_UNITS) ?? { train: text, valid: '', test: '' };
@@ -58,7 +58,8 @@ function cutAtSpaces(text: string): Splits<string> | undefined {
   };
   const valid = after(Math.floor((text.length * 18) / 20));
   const parts = partsOf(text, valid, Math.max(valid, after(Math.floor((text.length * 19) / 20))));
-  return SPLITS.every((split) => /\S/.test(parts[split])) ? parts : undefined;
+  const enough = (part: string) => /\S/.test(part) && part.length >= text.length / 40;
+  return SPLITS.every((split) => enough(parts[split])) ? parts : undefined;
 }
 
 const partsOf = (text: string, valid: number, test: number): Splits<string> => ({

@@ -1,5 +1,3 @@
-/** Text to tokens. */
-
 /** Tokens are words or characters. */
 export type Level = 'word' | 'char';
 
@@ -61,13 +59,13 @@ export function normalise(text: string): string {
     .normalize('NFC');
 }
 
-// What prose is made of, once in lower case and with plain apostrophes and hyphens. Abbreviations keep their dots, as
-// they do in the Penn Treebank, and end no sentence: titles, a few words before a number, initials ("u.s.", "f.
+// Patterns for prose in lower case with plain apostrophes and hyphens. Abbreviations keep their dots, as in the Penn
+// Treebank, and end no sentence: titles, a few words before a number, initials ("u.s.", "f.
 // kennedy"). A lone "i." is none of these: the pronoun ends more sentences than the initial begins names. Punctuation
 // that matches nothing is dropped.
 //
-// Every loop has a bound, because engines keep a place to return to for each round, and run out of stack after some
-// millions. No text has words of more than 999 letters.
+// Every loop has a bound, because engines keep a place to return to for each round, and run out of stack after a few
+// million. Longer words and numbers come apart.
 const REST = String.raw`[\p{L}\p{M}]{0,999}`;
 const TITLE = String.raw`(?:mr|mrs|ms|messrs|dr|prof|hon|rev|st|gen|col|capt|lt|maj|gov|sen|rep)\.`;
 const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?=\s\p{N})`;
@@ -78,9 +76,9 @@ const WORD = String.raw`\p{L}${REST}(?:(?:['\xb7\u05f3\u05f4-]\p{L}|[\u200c\u200
 // 1,000.50  9:30  21st  1930's
 const DIGITS = String.raw`\p{N}{1,999}(?:[.,:\/\u066b\u066c\uff0e]\p{N}{1,999}){0,99}(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`;
 // These need white space behind them, and a sentence may end within quotes. Those of other scripts (U+3002, U+0964,
-// U+061F, ...) end a sentence wherever they stand.
+// U+061F, ...) end a sentence wherever they stand; older engines do not count the Khmer ones, Unicode not the Tibetan.
 const SPACED_END = String.raw`[.!?\u2026](?=[\p{STerm}\u2026\p{Pe}\p{Pf}\p{Pi}"']{0,9}(?:\s|$))`;
-const SENTENCE_END = String.raw`${SPACED_END}|(?![.!?])[\p{STerm}\u17d4\u17d5]`;
+const SENTENCE_END = String.raw`${SPACED_END}|(?![.!?])[\p{STerm}\u0f0d\u0f0e\u17d4\u17d5]`;
 const PROSE = `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
 /** A letter of a script without spaces between words. */
 export const UNSPACED = String.raw`[\p{scx=Hani}\p{scx=Hira}\p{scx=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}](?<=\p{L})`;
@@ -88,7 +86,7 @@ export const UNSPACED = String.raw`[\p{scx=Hani}\p{scx=Hira}\p{scx=Kana}\p{sc=Th
 /** Whether a word is of a script without spaces, so that none belongs beside it. */
 export const isUnspaced = (word: string) => word.search(regex(`^${UNSPACED}`)) === 0;
 
-// Compiled when first needed: it takes a millisecond, which loading need not spend.
+// Compiled when first needed: that takes a millisecond, which loading a model should not spend.
 const compiled: Record<string, RegExp> = {};
 function regex(source: string): RegExp {
   compiled[source] ??= new RegExp(source, 'gu');
@@ -100,7 +98,7 @@ function matchProse(text: string): Iterable<RegExpMatchArray> {
   let plain = text.replace(/(?<!\S)N(?!\S)/g, '0').toLowerCase();
   if (BEYOND_ASCII.test(plain)) {
     plain = plain
-      .replace(/[\p{Bidi_C}\u2060]/gu, '') // marks of direction show in no word
+      .replace(/[\p{Bidi_C}\u2060\u055b\u055c\u055e]/gu, '') // marks of direction, and Armenian accents of a sentence
       .replace(/[\u2019\u02bc\uff07]/g, "'")
       .replace(/[\u2010\u2011]/g, '-')
       .replace(regex(String.raw`${UNSPACED}\p{M}{0,99}`), ' $& ');

@@ -73,6 +73,14 @@ test('a short text leaves two words or characters in each part; a shorter one is
   }
 });
 
+test('a text with few spaces is cut elsewhere, so that all parts are of their size', () => {
+  const text = `${'的'.repeat(9200)}\n${'的'.repeat(780)}\n${'的'.repeat(18)}`;
+  for (const level of LEVELS) {
+    const { valid, test } = splitText(text, level);
+    assert.ok(Math.abs(valid.length - 500) < 5 && Math.abs(test.length - 500) < 5, `${valid.length}, ${test.length}`);
+  }
+});
+
 test('many short texts are split by text, at regular distances', () => {
   const texts = Array.from({ length: 100 }, (_, i) => `tweet ${i}`);
   const { train, valid, test } = splitTexts(texts, 'word');

@@ -42,6 +42,7 @@ test('soft hyphens and byte order marks are dropped wherever they stand, under e
 test('marks of direction do not show in words, and are characters', () => {
   assert.equal(tokens('\u200fשלום\u200f. \u202bעולם\u202c'), ['שלום', END, 'עולם']);
   assert.equal(tokens('a\u200eb\u2060c'), ['abc']);
+  assert.equal(tokens('ինչո՞ւ'), ['ինչու']); // Armenian asks inside the word
   assert.equal(tokens('a\u200f', 'char'), ['a', '\u200f']);
 });
 
@@ -91,7 +92,7 @@ test('emoji are dropped as all symbols are, and leave no parts behind', () => {
 });
 
 test('sentences end as their script ends them', () => {
-  const ends = '.!?…۔؟।॥၊။።፧։。｡！？．។៕܀߹‼⁇⁉᙮᠃';
+  const ends = '.!?…۔؟।॥၊။།።፧։。｡！？．។៕܀߹‼⁇⁉᙮᠃';
   for (const end of ends) {
     const name = `U+${end.codePointAt(0)!.toString(16)}`;
     assert.equal(tokens(`ab cd${end} ef gh${end}`), ['ab', 'cd', END, 'ef', 'gh', END], name);
