@@ -1,24 +1,36 @@
 import { generate } from '../tasks/generate.js';
+import type { SamplingOptions } from '../tasks/sampling.js';
 import { loadLanguageModel } from './model.js';
 
+interface GenerateArguments extends SamplingOptions {
+  prompt: string;
+  tokens: number;
+  json?: boolean;
+}
+
+/** Prints the prompt, as the model reads it, and text that continues it, token by token. */
 export async function generateText(
   path: string,
-  { prompt, tokens, temperature, seed }: { prompt: string; tokens: number; temperature: number; seed: number },
+  { prompt, tokens, json, ...sampling }: GenerateArguments,
 ): Promise<void> {
   const model = await loadLanguageModel(path);
   const { vocabulary } = model;
   const start = vocabulary.encode(prompt);
   const unknown = start.filter((id) => id === vocabulary.unknown).length;
-  if (unknown) process.stderr.write(`${unknown} of the prompt's ${start.length} tokens are not in the vocabulary\n`);
-  let before = [...start];
+  if (unknown) process.stderr.write(`${unknown} of ${start.length} tokens of the prompt are not in the vocabulary\n`);
+  const shownPrompt = vocabulary.decode(start);
+  let before = [...start.slice(-1)];
+  let text = '';
   let left = tokens;
-  for (const id of generate(model, start, { temperature, seed })) {
+  for (const id of generate(model, start, sampling)) {
     // How a token is shown depends on the one before.
-    const shown = left === tokens ? '' : vocabulary.decode(before);
-    process.stdout.write(vocabulary.decode([...before, id]).slice(shown.length));
+    const piece = vocabulary.decode([...before, id]).slice(vocabulary.decode(before).length);
+    // The prompt is printed with the first token: not at all where the options cannot be used.
+    if (!json) process.stdout.write(left === tokens ? shownPrompt + piece : piece);
+    text += piece;
     before = [id];
     if (--left === 0) break;
-    await new Promise(setImmediate); // lets the end of a closed pipe through
+    await new Promise(setImmediate); // so that a signal, or the end of a closed pipe, is seen
   }
-  process.stdout.write('\n');
+  process.stdout.write(json ? `${JSON.stringify({ prompt: shownPrompt, text, tokens })}\n` : '\n');
 }

@@ -3,15 +3,15 @@ import type { IntentPlan, Plan } from '../infer/index.js';
 const ROUNDS = 100;
 const STEPS_A_ROUND = 20;
 
-/** Microseconds. */
+/** Microseconds of one step. */
 export interface StepTimes {
-  /** The LSTM layers alone. */
+  /** Of the LSTM layers alone. */
   lstm: number;
   /** With embedding and softmax head. */
   token: number;
 }
 
-/** Medians of one step of each model; the models take turns. */
+/** Times one step of each model: medians, in microseconds. The models take turns. */
 export function timeSteps(plans: readonly Plan[]): StepTimes[] {
   const steps = plans.flatMap((plan) => {
     const session = plan.session();
@@ -22,14 +22,14 @@ export function timeSteps(plans: readonly Plan[]): StepTimes[] {
   return plans.map((_, i) => ({ lstm: times[2 * i], token: times[2 * i + 1] }));
 }
 
-/** The median of a sentence of ten words, in microseconds. */
+/** Times the classification of a sentence of ten words: the median, in microseconds. */
 export function timeSentence(plan: IntentPlan): number {
   const { tokens } = plan.vocabulary;
   const sentence = Array.from({ length: 10 }, (_, i) => tokens[i % tokens.length]).join(' ');
   return medians([() => plan.classify(sentence)])[0];
 }
 
-/** The steps take turns, so that whatever else the machine does falls on all of them. */
+/** The steps take turns, so that other work of the machine slows all of them alike. */
 function medians(steps: readonly (() => unknown)[]): number[] {
   const times = steps.map(() => [] as number[]);
   for (let round = 0; round < ROUNDS; round++) {

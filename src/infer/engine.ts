@@ -54,11 +54,17 @@ export interface InferenceKernels {
 
 export interface InitOptions {
   simd?: SimdChoice;
-  /** The kernels, compiled by a host that forbids compiling bytes; from kernelBytes(). */
+  /** The kernels of kernelBytes(), compiled elsewhere, for hosts that forbid compiling bytes. */
   module?: WasmModule;
 }
 
-/** The kernels as bytes, for hosts that want to compile them by themselves. */
+/**
+ * The inference kernels as bytes, for hosts that compile them ahead.
+ *
+ * @example
+ * const module = await WebAssembly.compile(kernelBytes()); // at build time
+ * await init({ module });
+ */
 export function kernelBytes(simd: SimdChoice = 'auto'): Bytes {
   return binaryOf(hex, chooseSimd(simd));
 }
@@ -69,8 +75,10 @@ const refused = (cause: unknown) => compileRefused('init({ module })', cause);
 let compiled: WasmModule | undefined;
 
 /**
- * Chooses and compiles the kernels. load() does it where nobody has; called again with options, it sets what later
- * plans run on.
+ * Compiles the kernels. load() calls it where it has not been called; called again with options, it sets the kernels that
+ * later plans run on.
+ *
+ * @throws InputError for options that cannot be used, and where the host does not compile the kernels
  */
 export async function init(options?: InitOptions): Promise<void> {
   if (compiled && !options) return;
@@ -81,7 +89,7 @@ export async function init(options?: InitOptions): Promise<void> {
     });
 }
 
-/** The same at once. Browsers may refuse it on the main thread for large binaries; these are small. */
+/** The same, synchronously. Browsers may reject that on the main thread for large binaries; these are small. */
 export function initSync(options?: InitOptions): void {
   if (compiled && !options) return;
   if (options?.module) {
@@ -98,16 +106,16 @@ export function initSync(options?: InitOptions): void {
 
 const PAGE = 65536;
 
-/** An instance of the kernels with a memory of its own, handed out from one end. A request that fails changes nothing. */
+/** An instance of the kernels with its own memory, handed out from one end. A request that fails changes nothing. */
 export class Engine {
   readonly kernels: InferenceKernels;
   private top: Pointer;
-  /** Where memory that was never used begins. */
+  /** Memory from here on was never used. */
   private clean: Pointer;
   /** Where it must end at the latest: see within(). */
   private most = Number.POSITIVE_INFINITY;
 
-  /** `reserve` bytes are there from the start: growing piece by piece costs more. */
+  /** Reserves some bytes from the start: growing piece by piece costs more. */
   constructor(reserve = 0) {
     if (!compiled) throw new Error('dopant/infer: call init() and wait for it, or initSync(), first');
     this.kernels = new WebAssembly.Instance(compiled).exports as unknown as InferenceKernels;
@@ -134,7 +142,7 @@ export class Engine {
     return at;
   }
 
-  /** Writes numbers of a file as they are, past all that is handed out too. May move every view. */
+  /** Copies the bytes of a view to an address, which may lie past all that is handed out. May move every view. */
   put(at: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
     this.use(at + byteLength);
     new Uint8Array(this.kernels.memory.buffer).set(new Uint8Array(buffer, byteOffset, byteLength), at);

@@ -4,28 +4,27 @@ import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 import { packMatrix, putFloats } from './pack.js';
 
-/** A layer as assembly/step.ts wants it. */
+/** A layer in the form that assembly/step.ts reads. */
 interface Layer {
   ih: Pointer;
   hh: Pointer;
-  h: Pointer; // [H], padded with zeros to whole vectors, as is all that matrices are multiplied with
+  h: Pointer; // [H], padded with zeros to whole vectors, as is everything that a matrix is multiplied with
   c: Pointer;
 }
 
-/** All that a model file holds, packed to run. */
+/** The contents of a model file, packed to run. */
 export interface Network {
   embedding: Pointer;
-  stride: number; // bytes of an embedding, padded
+  stride: number; // bytes per embedding, padded
   layers: readonly Layer[];
-  gates: Pointer; // [4H], for all layers
-  /** Leaves the head's logits there. */
-  head: Pointer;
+  gates: Pointer; // [4H], shared by all layers
+  head: Pointer; // a program that leaves its result in logits
   logits: Pointer;
   /** The largest magnitude of numbers from outside, inputs and states, with which all sums stay finite. */
   limit: number;
 }
 
-/** Throws FileFormatError, saying what is wrong with the file. */
+/** Packs a model file. Throws FileFormatError, saying what is wrong with it. */
 export function packNetwork(engine: Engine, header: Header): Network {
   return blamingTheFile(() => engine.within(header.memory, () => pack(engine, header)));
 }

@@ -5,13 +5,13 @@ import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 import { Instruction } from './instruction.js';
 
-// Turns a matrix, as files hold it, into the instructions of assembly/step.ts. The run-time form is another than the
-// training form: dense matrices in panels, Kronecker factors as their two products want them, sparse matrices in
-// slices or blocks. The loops over weights are in assembly/packing.ts; here is what goes where.
+// Turns a matrix of a file into instructions of assembly/step.ts. The form at run time differs from that of training: dense
+// matrices in panels, Kronecker factors laid out for their two products, sparse matrices in slices or blocks. The loops over
+// weights are in assembly/packing.ts; this file decides what goes where.
 
 /**
- * Nanoseconds that one stored number costs in each layout, padding included; only their ratios count. They were measured
- * by bench/inference.ts, "crossover", at 2600 x 1300.
+ * Nanoseconds per stored number in each layout, padding included; only their ratios matter. Measured by
+ * bench/inference.ts, "crossover", at 2600 x 1300.
  */
 const COST = { dense: 0.064, 1: 0.26, 4: 0.109, 8: 0.074 };
 
@@ -26,7 +26,10 @@ export function putFloats(engine: Engine, at: Pointer, name: string, values: Flo
   source.noteLargest(name, largest);
 }
 
-/** A program that leaves W x, for its input x, in `to`, or adds it to what is there, or to the vector at an address. */
+/**
+ * Packs a matrix W. Returns a program that, for its input x, leaves W x in `to`, adds it to what is there, or, where `add` is
+ * an address, leaves the sum of W x and the vector there.
+ */
 export function packMatrix(
   engine: Engine,
   spec: OperatorSpec,
@@ -52,7 +55,7 @@ class Packer {
     private readonly source: TensorSource,
   ) {}
 
-  /** `from` 0 is the program's input. */
+  /** Emits the instructions of a matrix; `from` 0 is the program's input. */
   emit(spec: OperatorSpec, name: string, from: Pointer, to: Pointer, add: boolean): void {
     switch (spec.type) {
       case 'dense':
@@ -94,7 +97,7 @@ class Packer {
     this.instructions.push(...words);
   }
 
-  /** Where M rows of bytes in panels of four go, and where to put them to be packed in place: see assembly/packing.ts. */
+  /** Memory for M rows in panels of four, and where in it to put the rows to pack them in place; see assembly/packing.ts. */
   private panels(M: number, row: number, width: 8 | 16): { at: Pointer; raw: Pointer } {
     const panels = Math.ceil(M / 4);
     const end = panels * 4 * Math.ceil(row / width) * width;
@@ -178,7 +181,7 @@ class Packer {
     return formed;
   }
 
-  /** Sparse, or dense where so much would have to be stored that dense is cheaper. */
+  /** Packs a sparse matrix, as a dense one where that is cheaper. */
   private sparse(
     { shape: [M, N], nonzeros, block = 1 }: Extract<OperatorSpec, { type: 'sparse' }>,
     name: string,
@@ -188,12 +191,12 @@ class Packer {
   ): void {
     const { engine } = this;
     const { kernels } = engine;
-    // The gates of a unit have no kernel of their own: every row is for itself.
+    // Blocks of the gates of a unit have no kernel of their own: their rows are packed one by one.
     const size = block === 'gates' ? 1 : block;
     const stored = this.source.unseenCsr(name, M, nonzeros, block);
     const { values, columns, starts } = block === 'gates' ? gatesApart(stored) : stored;
     const rows = M / size;
-    const longest = Math.min(N, columns.length); // no row holds more
+    const longest = Math.min(N, columns.length); // no row has more entries
     /** The file's arrays past all that is handed out, checked, and the order of their rows. */
     const stage = () => {
       const at = engine.scratch(4 * (values.length + columns.length + 2 * starts.length + longest + 1));
@@ -282,7 +285,7 @@ function halves(factors: readonly Factor[]): [Factor[], Factor[]] {
   return pairs.reduce((best, pair) => (cost(pair) < cost(best) ? pair : best));
 }
 
-/** Rows for blocks across the gates: a quarter of the rows for each gate, all four alike but for the values. */
+/** Blocks across the gates as single rows: a quarter of them for each gate, alike but for their values. */
 function gatesApart({ values, columns, starts }: ReturnType<TensorSource['unseenCsr']>) {
   const n = columns.length;
   const units = starts.length - 1;

@@ -16,15 +16,15 @@ export class Plan {
   readonly layers: number;
   private readonly engine: Engine;
   private readonly network: Network;
-  private readonly input: Float32Array; // [H], for vectors from outside
+  private readonly input: Float32Array; // [H], for input vectors of callers
   private readonly inputAt: Pointer;
   private readonly output: Float32Array; // [H], h of the last layer
   private readonly logits: Float32Array; // [V]
-  /** h and c of every layer, those of the session that ran last. */
+  /** h and c of every layer, of the session that ran last. */
   private readonly state: Float32Array[];
   private active: Session | undefined;
 
-  /** Throws FileFormatError for bytes that are no language model, saying what is wrong. */
+  /** Throws FileFormatError for bytes that are not a language model, saying what is wrong. */
   constructor(bytes: Uint8Array) {
     const header = readLanguageModelHeader(bytes);
     const { hidden: H, layers } = header.config;
@@ -36,7 +36,7 @@ export class Plan {
     this.network = packNetwork(engine, header);
     this.inputAt = engine.alloc(4 * H);
 
-    // Nothing is handed out from here on, so views stay where they are.
+    // No memory is requested from here on, so views stay valid.
     const { layers: packed, logits } = this.network;
     this.input = engine.floats(this.inputAt, H);
     this.output = engine.floats(packed[layers - 1].h, H);
@@ -121,7 +121,7 @@ export class Plan {
     }
   }
 
-  /** Puts a session's state where the kernels work, and the one that is there back. */
+  /** Loads a session's state into the kernels' memory, after storing the one that is there. */
   private activate(session: Session): void {
     if (this.active === session) return;
     if (session.plan !== this)
@@ -144,7 +144,7 @@ export class Plan {
     }
   }
 
-  /** Makes `saved` of a session the truth, to be read or changed. */
+  /** Brings `saved` of a session up to date, to be read or changed. */
   release(session: Session): void {
     if (this.active !== session) return;
     this.store();
