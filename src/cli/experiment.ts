@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Command, Option } from 'commander';
 import packageJson from '../../package.json';
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import { makeFolder } from '../io/files.js';
+import { show } from '../values.js';
 import { basesOf, type Cell, independentParts, type Run, runsOf, type Settings } from './experiment/grid.js';
 import { namingFile, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
@@ -26,10 +27,10 @@ export interface ExperimentArguments {
   json?: boolean;
 }
 
-/** Options of `dopant train` that the runner gives by itself. */
-const RESERVED = ['seed', 'checkpoint', 'resume', 'out', 'json', 'checkpoint-every', 'records', 'report'];
+/** Options of `dopant train` that the runner decides. */
+const RESERVED = ['seed', 'checkpoint', 'resume', 'out', 'json', 'checkpoint-every', 'records', 'report', 'threads'];
 
-/** Runs what the grid asks for and the folder does not have yet. `train` says which options there are. */
+/** Runs those runs of the grid that the folder does not have yet; `train` has the options that are settings. */
 export async function experiment(file: string, args: ExperimentArguments, train: Command): Promise<void> {
   const signals = new StopSignals();
   try {
@@ -142,15 +143,13 @@ async function checkCell(
     return { cost: checked.at(-1)!.cost, inputs: checked.flatMap(({ inputs }) => inputs), lines };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    throw new InputError(`${file}: cell '${cell.label}': ${error.message}`, { cause: error });
+    throw new InputError(`${file}: cell ${show(cell.label)}: ${error.message}`, { cause: error });
   }
 }
 
 function partOf<T>(list: readonly T[], only: string): T[] {
   const [, k, n] = /^(\d+)\/(\d+)$/.exec(only)?.map(Number) ?? [];
-  if (!(k >= 1 && k <= n)) {
-    throw new InputError(`--only: '${only}' was given; K/N is wanted, the K-th of N parts, such as 1/4`);
-  }
+  if (!(k >= 1 && k <= n)) throw invalid('--only', only, 'K/N, the K-th of N parts, such as 1/4');
   return list.filter((_, i) => i % n === k - 1);
 }
 
@@ -164,20 +163,14 @@ function givenOf(settings: Run['settings'], options: readonly Option[]): Given {
     const option = options.find(({ long }) => long === `--${name}`);
     if (!option || (RESERVED.includes(name) && name !== 'seed')) {
       const known = options.flatMap(({ long }) => (long ? [long.slice(2)] : []));
-      throw new InputError(
-        `'${name}' is no setting; known are ${known.filter((flag) => !RESERVED.includes(flag)).join(', ')}`,
-      );
+      throw invalid('setting', name, `one of ${known.filter((flag) => !RESERVED.includes(flag)).join(', ')}`);
     }
-    if (option.isBoolean()) {
-      if (typeof value !== 'boolean')
-        throw new InputError(`${name}: ${JSON.stringify(value)} was given; true is wanted`);
-      given[option.attributeName()] = value;
-      continue;
-    }
-    try {
+    if (!option.isBoolean()) {
       given[option.attributeName()] = option.parseArg ? option.parseArg(String(value), undefined) : String(value);
-    } catch (cause) {
-      throw new InputError(`${name}: ${JSON.stringify(value)} was given. ${(cause as Error).message}`, { cause });
+    } else if (typeof value === 'boolean') {
+      given[option.attributeName()] = value;
+    } else {
+      throw invalid(option.long!, value, 'true or false');
     }
   }
   return given;

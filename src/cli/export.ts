@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import { initSync, loadSync, type Plan } from '../infer/index.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { decodeLanguageModel, encodeLanguageModel } from '../io/model-file.js';
@@ -17,12 +17,14 @@ interface ExportArguments {
   out: string;
   head: 'f32' | 'int8';
   data?: string;
-  split: 'valid' | 'test';
+  split?: 'valid' | 'test';
   json?: boolean;
 }
 
 /** Writes a model for deployment. With a text, measures what that changes: dopant/infer runs the model before and after. */
-export async function exportModel(path: string, { out, head, data, split, json }: ExportArguments): Promise<void> {
+export async function exportModel(path: string, given: ExportArguments): Promise<void> {
+  const { out, head, data, split = 'test', json } = given;
+  if (given.split !== undefined && data === undefined) throw invalid('--split', split, 'only with --data');
   if (head === 'int8' && data === undefined) {
     throw new InputError("--data: got nothing; expected a text, such as 'sotu', to measure what --head int8 changes");
   }

@@ -1,29 +1,26 @@
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json';
 import { METHODS, STRUCTURE_SHARE } from '../operators/methods.js';
+import { number, numberFrom, oneOf, type Parser, path, whole } from './parsers.js';
 
-const number = (text: string) => {
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (Number.isNaN(value)) throw new InvalidArgumentError('A number is wanted.');
-  return value;
-};
-
-const whole = (least: number) => (text: string) => {
-  const value = number(text);
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new InvalidArgumentError(`A whole number of at least ${least} is wanted.`);
-  }
-  return value;
-};
+/** An option whose value is made by a parser, or is the text itself. */
+function option(flags: string, description: string, parse?: Parser<unknown>): Option {
+  const made = new Option(flags, description);
+  return parse ? made.argParser((text) => parse(text, made.long!)) : made;
+}
 
 const data = () =>
-  new Option(
+  option(
     '--data <path>',
-    "text file, folder of .txt files, folder with ptb.{train,valid,test}.txt, or 'sotu', the State of the Union addresses",
+    "text file, folder of .txt files, folder with ptb.{train,valid,test}.txt, or 'sotu' (the State of the Union addresses)",
+    path,
   );
-const json = () => new Option('--json', 'print one JSON object as the last line of stdout');
+const json = () => option('--json', 'print the result as one JSON object on the last line of stdout');
 
-/** What a task sets where nothing is said, in words. */
+/** A model of fewer words than one beside `<unk>` and `<eos>`, or of fewer than two characters, can say nothing. */
+const SMALLEST_VOCABULARY = 3;
+
+/** The defaults of a task, in words. */
 interface DefaultTexts {
   hidden: string;
   layers: string;
@@ -35,150 +32,177 @@ interface DefaultTexts {
   freeRate: string;
 }
 
-/** The options of every training; those of the task itself stand before them. */
+/** The options of every training, after those of the task. */
 function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
   return command
-    .addOption(new Option('--hidden <n>', `units of a layer (default: ${defaults.hidden})`).argParser(whole(1)))
-    .addOption(new Option('--layers <n>', `LSTM layers (default: ${defaults.layers})`).argParser(whole(1)))
-    .addOption(new Option('--method <name>', `one of ${METHODS.join(', ')} (default: doped-kron)`))
+    .addOption(option('--hidden <n>', `units per layer (default: ${defaults.hidden})`, whole(1)))
+    .addOption(option('--layers <n>', `LSTM layers (default: ${defaults.layers})`, whole(1)))
     .addOption(
-      new Option(
-        '--compression <factor>',
-        `parameters of the dense LSTM matrices over those kept (default: ${defaults.compression})`,
-      ).argParser(number),
-    )
-    .addOption(
-      new Option(
-        '--block <n>',
-        'prune the dopants in blocks of 1, 4 or 8 consecutive rows: larger ones run faster; or of the four gates of a unit (default: 1)',
-      ).choices(['1', '4', '8', 'gates']),
-    )
-    .addOption(
-      new Option('--from <model>', 'start from a trained model, its matrices split as the method asks; its sizes hold'),
-    )
-    .addOption(
-      new Option(
-        '--distill <weight[,temperature]>',
-        'share of the loss that is the distance from the probabilities of a teacher, the model of --from',
+      option(
+        '--method <name>',
+        `how the LSTM matrices are compressed: ${METHODS.join(', ')} (default: doped-kron)`,
+        oneOf(METHODS),
       ),
     )
-    .addOption(new Option('--cmr <p>', 'co-matrix row dropout of both matrices (default: 0)').argParser(number))
-    .addOption(new Option('--optimizer <name>', 'sgd or adam (default: adam)'))
-    .addOption(new Option('--lr <x>', `learning rate (default: ${defaults.lr})`).argParser(number))
-    .addOption(new Option('--dropout <p>', `dropout between layers (default: ${defaults.dropout})`).argParser(number))
-    .addOption(new Option('--batch <n>', `sequences side by side (default: ${defaults.batch})`).argParser(whole(1)))
-    .addOption(new Option('--epochs <n>', `passes over the text (default: ${defaults.epochs})`).argParser(whole(1)))
-    .addOption(new Option('--seed <n>', 'the same seed gives the same model (default: 1)').argParser(whole(0)))
     .addOption(
-      new Option('--threads <n>', 'that share the work; the model is the same, bit by bit (default: 1)').argParser(
+      option(
+        '--compression <factor>',
+        `parameters of the dense LSTM matrices divided by those kept (default: ${defaults.compression})`,
+        number,
+      ),
+    )
+    .addOption(
+      option(
+        '--block <n>',
+        'prune the dopants in blocks of 1, 4 or 8 consecutive rows (larger blocks run faster), or of the four gates of a unit: gates (default: 1)',
+        oneOf(['1', '4', '8', 'gates']),
+      ),
+    )
+    .addOption(
+      option(
+        '--from <model>',
+        'start from this trained model: its matrices are decomposed for --method, its sizes are kept',
+        path,
+      ),
+    )
+    .addOption(
+      option(
+        '--distill <weight[,temperature]>',
+        'learn from the probabilities of a teacher, too, with this weight in the loss',
+      ),
+    )
+    .addOption(
+      option('--cmr <p>', 'rate of co-matrix row dropout (CMR) for structure and dopants (default: 0)', number),
+    )
+    .addOption(option('--optimizer <name>', 'sgd or adam (default: adam)', oneOf(['sgd', 'adam'])))
+    .addOption(option('--lr <x>', `learning rate (default: ${defaults.lr})`, number))
+    .addOption(option('--dropout <p>', `dropout rate between layers (default: ${defaults.dropout})`, number))
+    .addOption(option('--batch <n>', `sequences per batch (default: ${defaults.batch})`, whole(1)))
+    .addOption(option('--epochs <n>', `passes over the training data (default: ${defaults.epochs})`, whole(1)))
+    .addOption(option('--seed <n>', 'the same seed gives the same model (default: 1)', whole(0)))
+    .addOption(
+      option(
+        '--threads <n>',
+        'threads that share the work; any number gives the same model, bit by bit (default: 1)',
         whole(1),
       ),
     )
-    .addOption(new Option('--checkpoint <dir>', 'write checkpoints here, to go on from after any stop'))
     .addOption(
-      new Option(
+      option('--checkpoint <dir>', 'write checkpoints to this folder, from which the run can be resumed', path),
+    )
+    .addOption(
+      option(
         '--resume <dir>',
-        'continue the run whose checkpoint is here, with its settings; --data, --out and --threads may be others',
+        'resume the run whose checkpoint is in this folder, with its settings; --data, --out and --threads may be others',
+        path,
       ),
     )
-    .addOption(new Option('--out <file>', 'the model (default: model.safetensors)'))
+    .addOption(option('--out <file>', 'model file to write (default: model.safetensors)', path))
     .addOption(json())
     .optionsGroup('Fine tuning:')
     .addOption(
-      new Option(
+      option(
         '--kron <shapes>',
-        'Kronecker factors, two or more, as 40x10,20x20 (default: the fewest parameters in two, or in three where two take over half of the budget)',
+        'two or more Kronecker factors, such as 40x10,20x20 (default: two with the fewest parameters, or three where two would take over half of the budget)',
       ),
     )
-    .addOption(new Option('--clip <x>', 'largest norm of the gradient, 0 for none (default: 5)').argParser(number))
+    .addOption(option('--clip <x>', 'largest norm of the gradient; 0 disables clipping (default: 5)', number))
     .addOption(
-      new Option('--schedule <name>', 'learning rate: constant, cosine (default of adam) or decay (default of sgd)'),
+      option(
+        '--schedule <name>',
+        'learning rate over time: constant, cosine or decay (default: cosine with adam, decay with sgd)',
+        oneOf(['constant', 'cosine', 'decay']),
+      ),
     )
     .addOption(
-      new Option('--decay <after,by>', 'decay: epochs at the full rate, then the divisor an epoch (default: 4,1.5)'),
+      option(
+        '--decay <after,by>',
+        'for --schedule decay: epochs at the full rate, then the divisor per epoch (default: 4,1.5)',
+      ),
     )
     .addOption(
-      new Option('--anneal <start,end>', 'shares of training between which the dopants are pruned (default: 0.1,0.6)'),
+      option('--anneal <start,end>', 'when pruning starts and ends, as shares of the training (default: 0.1,0.6)'),
     )
-    .addOption(new Option('--prune-every <n>', 'steps between two prunings (default: 20)').argParser(whole(1)))
-    .addOption(new Option('--threshold <scope>', 'prune by one threshold, global, or one a matrix (default: global)'))
+    .addOption(option('--prune-every <n>', 'steps between two prunings (default: 20)', whole(1)))
     .addOption(
-      new Option(
+      option(
+        '--threshold <scope>',
+        'pruning threshold: one for all matrices (global), or one for each (matrix) (default: global)',
+        oneOf(['global', 'matrix']),
+      ),
+    )
+    .addOption(
+      option(
         '--final-sparsity <s>',
-        'sparsity of the dopants in the end (default: what --compression asks)',
-      ).argParser(number),
-    )
-    .addOption(
-      new Option(
-        '--free-rate <scale,power>',
-        `free weights learn at min(1, scale density^-power) of the rate (default: ${defaults.freeRate})`,
+        'sparsity of the dopants at the end (default: what --compression leaves them)',
+        number,
       ),
     )
     .addOption(
-      new Option(
+      option(
+        '--free-rate <scale,power>',
+        `free weights learn at min(1, scale * density^-power) times the learning rate (default: ${defaults.freeRate})`,
+      ),
+    )
+    .addOption(
+      option(
         '--structure-share <q>',
-        `of the variance that a doped matrix starts with, what its structure has (default: ${STRUCTURE_SHARE})`,
-      ).argParser(number),
+        `share of a doped matrix's initial variance that its structure gets (default: ${STRUCTURE_SHARE})`,
+        number,
+      ),
     )
-    .addOption(new Option('--cmr-rates <s,m>', 'co-matrix row dropout of the structure and of the dopants'))
-    .addOption(new Option('--cmr-hold', 'hold each CMR mask over the sequence instead of one step'))
+    .addOption(option('--cmr-rates <s,m>', 'separate CMR rates for structure and dopants, instead of --cmr'))
+    .addOption(option('--cmr-hold', 'keep each CMR mask for a whole sequence instead of one step'))
+    .addOption(option('--cmr-until <share>', 'share of the training after which CMR is off (default: 1)', number))
     .addOption(
-      new Option('--cmr-until <share>', 'share of training after which CMR is off (default: 1)').argParser(number),
-    )
-    .addOption(
-      new Option(
+      option(
         '--alternate <n>',
-        'block coordinate descent: train structure and dopants in turn, n steps each',
-      ).argParser(whole(0)),
+        'block coordinate descent: train structure and dopants in turn, n steps each; 0 trains both together (default: 0)',
+        whole(0),
+      ),
     )
-    .addOption(new Option('--teacher <model>', 'learn from this model instead of that of --from'))
+    .addOption(option('--teacher <model>', 'teacher for --distill (default: the model of --from)', path))
     .optionsGroup('Output:')
-    .addOption(
-      new Option('--checkpoint-every <seconds>', 'time between two checkpoints (default: 60)').argParser(number),
-    )
-    .addOption(new Option('--records <file>', 'write the training records as JSON: loss, perplexity, sparsity, CMA'))
-    .addOption(new Option('--report <file>', 'write the curves of the training as an HTML page'));
+    .addOption(option('--checkpoint-every <seconds>', 'time between two checkpoints (default: 60)', numberFrom(0)))
+    .addOption(option('--records <file>', 'write the training records (loss, perplexity, sparsity, CMA) as JSON', path))
+    .addOption(option('--report <file>', 'write the training curves as an HTML page', path));
 }
 
-/** The commands and their options; each action loads its command's code when it runs. */
+/** The commands and their options; each action loads the code of its command when it runs. */
 export function createProgram(): Command {
   const program = new Command('dopant')
-    .description('Compressed LSTMs: a small structured matrix plus a few free entries, the dopants.')
+    .description(
+      'Trains, compresses and runs LSTMs whose matrices are small structured ones plus a few free entries, the dopants.',
+    )
     .version(packageJson.version)
-    .showHelpAfterError('(--help tells the options)')
+    .showHelpAfterError('(--help lists the options)')
     .exitOverride();
 
   const train = program.command('train').description('train a model');
 
   const lm = train
     .command('lm')
-    .description('train a language model on text, its LSTM compressed')
+    .description('train a language model with a compressed LSTM on text')
     .addOption(data())
+    .addOption(option('--level <level>', 'word or char: what tokens are (default: word)', oneOf(['word', 'char'])))
     .addOption(
-      new Option('--level <level>', 'tokens are words or characters (default: word)').choices(['word', 'char']),
-    )
-    .addOption(
-      new Option(
+      option(
         '--rule <name>',
         'how words are found: in prose; in lines, where a line break ends a sentence too; in tokens, text already tokenised, with spaces between and a sentence per line (default: tokens for ptb.*.txt, lines for text without sentence ends, otherwise prose)',
-      ).choices(['prose', 'lines', 'tokens']),
+        oneOf(['prose', 'lines', 'tokens']),
+      ),
     )
     .addOption(
-      new Option(
+      option(
         '--vocab <n>',
         'most frequent tokens kept (default: 10000 words; 256 characters, or more where over 1 % would be unknown)',
-      ).argParser(whole(2)),
-    )
-    .addOption(
-      new Option('--bptt <n>', 'steps of backpropagation through time (default: 20 words, 32 characters)').argParser(
-        whole(1),
+        whole(SMALLEST_VOCABULARY),
       ),
     )
     .addOption(
-      new Option('--max-tokens <n>', 'train on about so many tokens, taken from all over the corpus').argParser(
-        whole(1),
-      ),
-    );
+      option('--bptt <n>', 'steps of backpropagation through time (default: 20 words, 32 characters)', whole(1)),
+    )
+    .addOption(option('--max-tokens <n>', 'train on about this many tokens, sampled from the whole corpus', whole(1)));
   addTrainingOptions(lm, {
     hidden: '200',
     layers: '2',
@@ -196,28 +220,31 @@ Examples:
   $ dopant train lm --data sotu --vocab 5000 --max-tokens 300000 --out doped.safetensors
   $ dopant train lm --data book.txt --level char --method dense --out dense.safetensors
   $ dopant train lm --data book.txt --from dense.safetensors --distill 0.5 --out doped.safetensors
-  $ dopant train lm --data sotu --checkpoint run1     (Ctrl-C stops; then:)
+  $ dopant train lm --data sotu --checkpoint run1     (Ctrl-C stops it; to continue:)
   $ dopant train lm --resume run1`,
     )
     .action(async (options, command: Command) => (await import('./train.js')).trainLm(options, command));
 
   const intent = train
     .command('intent')
-    .description('train a model that tells what a sentence wants, its bidirectional LSTM compressed')
+    .description('train a model that classifies the intent of a sentence with a compressed bidirectional LSTM')
     .addOption(
-      new Option(
+      option(
         '--data <path>',
-        'folder with the folders train, valid and perhaps test, each with seq.in, a sentence a line, and label, its intent',
+        'folder with the folders train, valid and optionally test, each with the files seq.in (one sentence per line) and label (its intent)',
+        path,
       ),
     )
     .addOption(
-      new Option('--vocab <n>', 'most frequent words kept (default: all seen at least twice, 10000 at most)').argParser(
-        whole(2),
+      option(
+        '--vocab <n>',
+        'most frequent words kept (default: all that occur twice or more, at most 10000)',
+        whole(SMALLEST_VOCABULARY),
       ),
     )
-    .addOption(new Option('--embedding <n>', 'numbers that stand for a word (default: 64)').argParser(whole(1)));
+    .addOption(option('--embedding <n>', 'size of the word embeddings (default: 64)', whole(1)));
   addTrainingOptions(intent, {
-    hidden: '64, in each direction',
+    hidden: '64 per direction',
     layers: '1',
     compression: '10',
     lr: 'adam 0.006; sgd 0.5',
@@ -231,21 +258,22 @@ Examples:
       `
 Examples:
   $ dopant train intent --data atis --out intents.safetensors
-  $ dopant train intent --data snips --method dense --checkpoint run1     (Ctrl-C stops; then:)
+  $ dopant train intent --data snips --method dense --checkpoint run1     (Ctrl-C stops it; to continue:)
   $ dopant train intent --resume run1`,
     )
     .action(async (options, command: Command) => (await import('./train.js')).trainIntent(options, command));
 
   program
     .command('eval')
-    .description('perplexity of a language model on text, accuracy of an intent model on labelled sentences')
+    .description('measure the perplexity of a language model, or the accuracy of an intent model')
     .argument('<model>', 'model file')
-    .addOption(new Option('--data <path>', 'as for the training of the model').makeOptionMandatory())
+    .addOption(option('--data <path>', 'data in the form that the model was trained on', path).makeOptionMandatory())
     .addOption(
-      new Option('--split <name>', 'part of the data (default: test, or valid where there is no test folder)').choices([
-        'valid',
-        'test',
-      ]),
+      option(
+        '--split <name>',
+        'valid or test (default: test, or valid where there is no test folder)',
+        oneOf(['valid', 'test']),
+      ),
     )
     .addOption(json())
     .addHelpText('after', '\nExample:\n  $ dopant eval model.safetensors --data sotu --split valid')
@@ -253,7 +281,7 @@ Examples:
 
   program
     .command('predict')
-    .description('what a sentence wants, by an intent model')
+    .description('classify the intent of a sentence')
     .argument('<model>', 'model file')
     .argument('<text>', 'the sentence')
     .addOption(json())
@@ -262,25 +290,33 @@ Examples:
 
   program
     .command('generate')
-    .description('text from a model')
+    .description('generate text')
     .argument('<model>', 'model file')
-    .addOption(new Option('--prompt <text>', 'text to go on from').default(''))
-    .addOption(new Option('--tokens <n>', 'tokens to write').argParser(whole(1)).default(100))
+    .addOption(option('--prompt <text>', 'text to continue').default(''))
+    .addOption(option('--tokens <n>', 'tokens to generate', whole(1)).default(100))
     .addOption(
-      new Option('--temperature <x>', '0: always the likeliest; 1: as the model says').argParser(number).default(0.8),
+      option(
+        '--temperature <x>',
+        '0 picks the likeliest token; 1 samples from the probabilities of the model',
+        number,
+      ).default(0.8),
     )
-    .addOption(new Option('--seed <n>', 'the same seed gives the same text').argParser(whole(0)).default(1))
+    .addOption(option('--seed <n>', 'the same seed gives the same text', whole(0)).default(1))
     .addHelpText('after', '\nExample:\n  $ dopant generate model.safetensors --prompt "the union of" --tokens 50')
     .action(async (model, options) => (await import('./generate.js')).generateText(model, options));
 
   program
     .command('export')
-    .description('write a model as it will be deployed, and measure what that costs')
+    .description('write a model for deployment, and measure what that changes')
     .argument('<model>', 'model file')
-    .addOption(new Option('--head <type>', 'weights of the softmax head').choices(['f32', 'int8']).default('int8'))
-    .addOption(new Option('--out <file>', 'the exported model').makeOptionMandatory())
+    .addOption(
+      option('--head <type>', 'weights of the softmax head: f32 or int8', oneOf(['f32', 'int8'])).default('int8'),
+    )
+    .addOption(option('--out <file>', 'model file to write', path).makeOptionMandatory())
     .addOption(data())
-    .addOption(new Option('--split <name>', 'part of the corpus').choices(['valid', 'test']).default('test'))
+    .addOption(
+      option('--split <name>', 'part of --data to measure on: valid or test (default: test)', oneOf(['valid', 'test'])),
+    )
     .addOption(json())
     .addHelpText(
       'after',
@@ -290,7 +326,7 @@ Examples:
 
   program
     .command('inspect')
-    .description('what a model file holds, and how far it is compressed')
+    .description('print the contents of a model file, and how far it is compressed')
     .argument('<model>', 'model file')
     .addOption(json())
     .addHelpText('after', '\nExample:\n  $ dopant inspect model.safetensors')
@@ -298,32 +334,32 @@ Examples:
 
   program
     .command('experiment')
-    .description('train a grid of models: methods, compressions, seeds; tuned, resumable, side by side')
+    .description('train a grid of models (methods, compressions, seeds), with tuning, in parallel, resumable')
     .argument('<grid>', 'JSON file')
-    .addOption(new Option('--out <dir>', "records of the runs (default: 'records' beside the file)"))
-    .addOption(new Option('--only <k/n>', 'the k-th of n parts; records of all parts together are those of the whole'))
-    .addOption(new Option('--jobs <n>', 'runs side by side (default: one a core)').argParser(whole(1)))
-    .addOption(new Option('--dry-run', 'tell what would be run, and how much work it is'))
+    .addOption(option('--out <dir>', "folder for the records of the runs (default: 'records' beside the file)", path))
+    .addOption(option('--only <k/n>', 'run only the k-th of n parts; the records of all parts make up the whole'))
+    .addOption(option('--jobs <n>', 'parallel runs (default: one per core)', whole(1)))
+    .addOption(option('--dry-run', 'print the runs and their work, and run nothing'))
     .addOption(json())
     .addHelpText(
       'after',
       `
 The grid:
   {
-    "task": "lm",                                options are those of dopant train, by their names there:
+    "task": "lm",                                settings are the options of dopant train:
     "settings": {"data": "sotu", "level": "word", "max-tokens": 300000, "hidden": 160, "epochs": 6},
-    "tune": {"lr": [0.003, 0.006]},              tried with the first seed; the best on the validation split is taken
-    "seeds": [1, 2, 3],                          and run with the others; only then the test split is read
-    "cells": [                                   in this order; a list makes a cell of each value
+    "tune": {"lr": [0.003, 0.006]},              tried with the first seed; the best on the validation split
+    "seeds": [1, 2, 3],                          is run with the others; only then is the test split read
+    "cells": [                                   run in this order; a list stands for one cell per value
       {"method": "dense"},
       {"method": ["pruned", "doped-kron"], "compression": [10, 25]},
       {"method": "small-dense", "compression": 25},
       {"name": "4x1", "method": "doped-kron", "compression": 25, "block": 4, "with": {"dropout": 0.2}}
     ]
   }
-small-dense is a dense model of as many units as the budget allows. A cell may have "tune" and "seeds" of its own.
-A value "@NAME" is the model of the cell of that name, with the same seed. What is finished is not run again, and
-a stop or a kill costs at most a minute of each run: the same command goes on.
+small-dense is a dense model with as many units as the budget allows. A cell may have its own "tune" and "seeds".
+"from": "@NAME" or "teacher": "@NAME" is the model of the cell of that name with the same seed. Finished runs are
+not repeated; after a stop or a kill the same command continues, having lost at most a minute of each run.
 
 Examples:
   $ dopant experiment word.json --dry-run
@@ -333,10 +369,10 @@ Examples:
 
   program
     .command('report')
-    .description('one page of what the runs of experiments came to: tables, curves, patterns')
-    .argument('<folders...>', 'records of dopant experiment')
-    .addOption(new Option('--out <file>', 'the HTML page').makeOptionMandatory())
-    .addOption(new Option('--model <file>', 'draw a doped matrix of this model too'))
+    .description('make one page of the results of experiments: tables, curves, sparsity patterns')
+    .argument('<folders...>', 'folders with records of dopant experiment')
+    .addOption(option('--out <file>', 'HTML page to write', path).makeOptionMandatory())
+    .addOption(option('--model <file>', 'also draw a doped matrix of this model', path))
     .addOption(json())
     .addHelpText('after', '\nExample:\n  $ dopant report records --model doped.safetensors --out report.html')
     .action(async (folders, options) => (await import('./records-report.js')).reportRecords(folders, options));
@@ -344,7 +380,7 @@ Examples:
   program
     .command('demo')
     .description('train a dense and a doped model side by side, and compare them')
-    .addArgument(new Argument('[folder]', 'where the models and the page go').default('models'))
+    .addArgument(new Argument('[folder]', 'folder for the models and the page').default('models'))
     .action(async (folder) => (await import('./demo.js')).demo(folder));
   return program;
 }
@@ -368,15 +404,19 @@ function explain(error: unknown): number {
     for (const problem of error.errors) explain(problem);
     return 1;
   }
-  // Commander has said what was wrong; asking for help or the version is no error.
+  // Commander has printed what is wrong; --help and --version are no errors.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const { name, message, stack } = error as Error;
+  const { name, message, stack, cause } = error as Error;
   // By name: an error from another thread has lost its class.
   const known = ['InputError', 'FileFormatError', 'TrainingError', 'Interrupted'].includes(name);
-  // What the machine refuses, such as a full disk, has a code or is memory; the rest is a mistake of ours, and wants
-  // its stack.
-  const refused = (error as { cause?: { code?: string } }).cause?.code !== undefined;
+  // What the system refuses, such as a full disk, has a code such as ENOSPC; the rest is a mistake of ours and needs its
+  // stack.
+  const refused = [error, cause].some((one) =>
+    /^E[A-Z0-9]+$/.test((one as NodeJS.ErrnoException | undefined)?.code ?? ''),
+  );
   const expected = known || refused || message.startsWith('out of memory');
-  process.stderr.write(`dopant: ${expected ? message : stack}\n`);
+  // One line, whatever names are in it.
+  const line = message.replace(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1));
+  process.stderr.write(`dopant: ${expected ? line : stack}\n`);
   return name === 'InputError' ? 2 : 1;
 }

@@ -22,6 +22,7 @@ import {
 const folder = makeFolder();
 const path = (name: string) => join(folder, name);
 const SMALL = 'train lm --data text.txt --max-tokens 500 --hidden 8 --compression 5 --batch 4 --bptt 8 --epochs 1';
+const DENSE = SMALL.replace('--compression 5', '--method dense');
 const CHECKPOINT = 'checkpoint.safetensors';
 
 const WORDS = makeText(300);
@@ -79,12 +80,16 @@ test('a trained model to start from or to learn from', async () => {
     ['level', 'char', 'word'],
     ['vocab', 5, '\\d+'],
   ]) {
-    const message = new RegExp(`--${option}: ${given} was given, but the model of --from has ${there}`);
+    const message = new RegExp(`--${option}: got "?${given}"?; expected ${there}, as in the model of --from`);
     await refuse(2, message, `${line} --from good.safetensors --${option} ${given}`);
   }
-  await refuse(2, /--distill wants a teacher: /, `${line} --distill 0.5`);
-  await refuse(2, /--teacher goes with --distill/, `${line} --teacher good.safetensors`);
-  await refuse(2, /--distill: 'x' was given/, `${line} --from good.safetensors --distill x`);
+  await refuse(2, /--distill: got "0.5"; expected a teacher: /, `${line} --distill 0.5`);
+  await refuse(
+    2,
+    /--teacher: got "good.safetensors"; expected only with --distill/,
+    `${line} --teacher good.safetensors`,
+  );
+  await refuse(2, /--distill: got "x"; expected a decimal number/, `${line} --from good.safetensors --distill x`);
   await refuse(2, /^dopant: distill weight: got 2;/, `${line} --from good.safetensors --distill 2`);
   await refuse(2, /^dopant: distill temperature: got 0;/, `${line} --teacher good.safetensors --distill 0.5,0`);
 });
@@ -137,14 +142,6 @@ test('a compression that is none', async () => {
   for (const value of ['0.99', '0', '-5']) {
     await refuse(2, new RegExp(`compression: got ${value}; expected a number >= 1`), compression(value));
   }
-  await refuse(2, /compression: got Infinity/, compression('Infinity'));
-  for (const value of ['NaN', 'much', '5x']) {
-    await refuse(
-      2,
-      new RegExp(`'--compression <factor>' argument '${value}' is invalid. A number`),
-      compression(value),
-    );
-  }
 });
 
 test('an impossible compression names the nearest possible one, which is accepted', async () => {
@@ -169,18 +166,17 @@ test('an impossible compression names the nearest possible one, which is accepte
 });
 
 test('choices that there are not', async () => {
-  await refuse(2, /method: got "magic"; expected one of dense, pruned/, `${SMALL} --method magic`);
-  await refuse(2, /optimizer: got "magic"; expected 'sgd' or 'adam'/, `${SMALL} --optimizer magic`);
-  await refuse(2, /schedule: got "magic"; expected 'constant', 'cosine' or 'decay'/, `${SMALL} --schedule magic`);
-  await refuse(2, /'--level <level>' argument 'magic' is invalid. .*word, char/, `${SMALL} --level magic`);
+  await refuse(2, /--method: got "magic"; expected one of dense, pruned, kron/, `${SMALL} --method magic`);
+  await refuse(2, /--optimizer: got "magic"; expected sgd or adam/, `${SMALL} --optimizer magic`);
+  await refuse(2, /--schedule: got "magic"; expected one of constant, cosine, decay/, `${SMALL} --schedule magic`);
+  await refuse(2, /--level: got "magic"; expected word or char/, `${SMALL} --level magic`);
   await refuse(
     2,
-    /'--split <name>' argument 'train' is invalid/,
+    /--split: got "train"; expected valid or test/,
     'eval good.safetensors --data text.txt --split train',
   );
-  await refuse(2, /annealing threshold: got "magic"; expected 'global' or 'matrix'/, `${SMALL} --threshold magic`);
-  // Whether or not the method has any use for it.
-  await refuse(2, /threshold: got "magic"/, `${SMALL} --method dense --threshold magic`);
+  await refuse(2, /--threshold: got "magic"; expected global or matrix/, `${SMALL} --threshold magic`);
+  await refuse(2, /--block: got "2"; expected one of 1, 4, 8, gates/, `${SMALL} --block 2`);
   await refuse(2, /unknown command 'magic'/, 'magic');
   await refuse(2, /unknown command 'magic'/, 'train magic');
   await refuse(2, /unknown option '--magic'/, `${SMALL} --magic`);
@@ -189,38 +185,34 @@ test('choices that there are not', async () => {
 
 test('numbers out of range', async () => {
   for (const [option, message] of [
-    ['--hidden 0', /'--hidden <n>' argument '0' is invalid. A whole number of at least 1/],
+    ['--hidden 0', /--hidden: got "0"; expected a whole number >= 1/],
     ['--hidden 100000', /hidden: got 100000; .* from 1 to 65536/],
     ['--layers 65', /layers: got 65; .* from 1 to 64/],
-    ['--vocab 1', /'--vocab <n>' argument '1' is invalid. A whole number of at least 2/],
-    ['--seed 1e300', /'--seed <n>' argument '1e300'/],
+    ['--vocab 2', /--vocab: got "2"; expected a whole number >= 3/],
+    ['--checkpoint-every -5', /--checkpoint-every: got "-5"; expected a number >= 0/],
     ['--dropout 1', /dropout: 1 was given; .* below 1/],
     ['--cmr 1', /cmr structure: got 1; expected a number >= 0 and < 1/],
-    ['--cmr 0.1 --cmr-rates 0.1,0.1', /--cmr and --cmr-rates/],
-    ['--cmr-rates 0.1', /--cmr-rates: '0.1' was given; two numbers/],
+    ['--cmr-rates 0.1', /--cmr-rates: got "0.1"; expected structure and dopants as decimal numbers/],
     ['--lr 0', /lr: got 0; expected a number > 0/],
     ['--clip -1', /clip: got -1; expected a number >= 0 \(0 disables clipping\)/],
     ['--decay 4,0', /schedule: got decay after 4 epochs by 0; .* > 0/],
-    ['--decay 4,1.5 --schedule cosine', /--decay goes with --schedule decay, not cosine/],
     ['--anneal 0.6,0.1', /annealing: got start 0.6 and end 0.1/],
     ['--anneal 0,1', /annealing: got start 0 and end 1/],
     ['--final-sparsity 1.1', /final sparsity: got 1.1/],
-    ['--free-rate 1,Infinity', /free rate power: got Infinity/],
-    ['--kron 8x4', /--kron: '8x4' was given; two shapes/],
+    ['--kron 8x4', /--kron: got "8x4"; expected two or more shapes/],
     ['--kron 8x4,4x3', /kron: got 8x4 and 4x3, which make 32 x 12; expected factors of 32 x 8/],
-    ['--kron 8x4,4x2 --method lmf', /kron: .* method 'lmf' has no Kronecker factors/],
   ] as const) {
     await refuse(2, message, `${SMALL} ${option}`);
   }
   const generate = 'generate good.safetensors';
   await refuse(2, /temperature: got -1; expected a number >= 0/, `${generate} --temperature -1`);
-  await refuse(2, /'--tokens <n>' argument '0'/, `${generate} --tokens 0`);
+  await refuse(2, /--tokens: got "0"; expected a whole number >= 1/, `${generate} --tokens 0`);
 });
 
 test('arguments that are missing, or too many', async () => {
   await refuse(2, /Usage: dopant/, '');
   await refuse(2, /Usage: dopant train/, 'train');
-  await refuse(2, /--data is missing/, 'train lm');
+  await refuse(2, /--data: got nothing; expected a text file, a folder, or 'sotu'; or --resume/, 'train lm');
   await refuse(2, /option '--data <path>' argument missing/, 'train lm --data');
   await refuse(2, /required option '--data <path>' not specified/, 'eval good.safetensors');
   for (const command of ['eval --data text.txt', 'generate', 'inspect']) {
@@ -251,7 +243,7 @@ test('a model file that is none', async () => {
 });
 
 test('a model too large for the memory', async () => {
-  await refuse(1, /out of memory: .* Use a smaller model, batch or bptt/, `${SMALL} --method dense --hidden 20000`);
+  await refuse(1, /out of memory: .* Use a smaller model, batch or bptt/, `${DENSE} --hidden 20000`);
 });
 
 test('the program itself ends with the same codes and words', async () => {
@@ -357,7 +349,7 @@ diskTest('a full disk: the older model stays, nothing half-written beside it', (
 
 diskTest('a disk too full for a checkpoint: the one before stays, and the training continues to its end', async () => {
   // All its checkpoints are of one size: there is room for one and a half.
-  const line = `${SMALL} --hidden 16 --seed 4 --method dense`;
+  const line = `${DENSE} --hidden 16 --seed 4`;
   await succeed(folder, `${line} --out whole.safetensors --checkpoint whole`);
   const size = Math.ceil((1.5 * readFileSync(path(`whole/${CHECKPOINT}`)).length) / 1024);
   const { status, stdout, stderr } = onDisk(

@@ -9,7 +9,7 @@ import { decodeCheckpoint } from '../../src/io/checkpoint.js';
 import { type Inventory, takeInventory } from '../../src/io/inventory.js';
 import { decodeLanguageModel } from '../../src/io/model-file.js';
 import { decodeSafetensors } from '../../src/io/safetensors.js';
-import { METHODS } from '../../src/operators/methods.js';
+import { METHODS, type Method } from '../../src/operators/methods.js';
 import {
   defaultOptions,
   Evaluation,
@@ -88,9 +88,11 @@ test('train prints one object of the promised form, and tells on stderr what it 
   assert.match(announced, `text.txt: ${tokens.train.length} training tokens, vocabulary ${vocabulary.size}`);
 });
 
+const by = (method: Method) => `--method ${method} ${method === 'dense' ? '' : '--compression 4'}`;
+
 for (const method of METHODS) {
   test(`${method} learns what follows what: less perplexity than the frequencies of the words give`, async () => {
-    const line = `${SMALL} --method ${method} --compression 4 --epochs 10 --lr 0.05 --dropout 0 --out learned.safetensors`;
+    const line = `${SMALL} ${by(method)} --epochs 10 --lr 0.05 --dropout 0 --out learned.safetensors`;
     const result = await json<TrainResult>(folder, line);
     for (const split of ['valid', 'test'] as const) {
       const perplexity = result[split]?.perplexity ?? Number.NaN;
@@ -164,7 +166,7 @@ test('inspect counts what the file holds, and that comes to the compression repo
 for (const method of METHODS) {
   test(`--method ${method} trains a model that is read again`, async () => {
     const out = `${method}.safetensors`;
-    const result = await json<TrainResult>(folder, `${SMALL} --method ${method} --compression 4 --out ${out}`);
+    const result = await json<TrainResult>(folder, `${SMALL} ${by(method)} --out ${out}`);
     assert.is(result.method, method);
     assert.is(result.out, out);
     if (method === 'dense') assert.equal(result.compression, { parameters: 1, bytes: 1 });
@@ -248,6 +250,9 @@ test('--kron gives the factors their shapes by hand', async () => {
   }
 });
 
+/** What a checkpoint notes of files: it can be resumed from anywhere. */
+const FILES = { data: path('text.txt'), out: path('noted.safetensors') };
+
 /** What a run notes in its checkpoint of the options that it was given. */
 async function noted(line: string): Promise<{ options: LanguageModelOptions; run: object }> {
   rmSync(path('noted'), { recursive: true, force: true });
@@ -263,7 +268,7 @@ test('every option of the training reaches it', async () => {
       '--anneal 0.2,0.5 --prune-every 7 --threshold matrix --final-sparsity 0.75 --free-rate 0.5,0.25 --cmr-hold ' +
       '--cmr-until 0.5 --alternate 3 --structure-share 0.25',
   );
-  assert.equal(run, { data: 'text.txt', level: 'char', vocab: 20, maxTokens: 900, out: 'noted.safetensors' });
+  assert.equal(run, { ...FILES, level: 'char', vocab: 20, maxTokens: 900 });
   assert.equal(options, {
     hidden: 12,
     layers: 1,
@@ -300,7 +305,7 @@ test('what is not given has the defaults of the level and the optimiser', async 
   const given = '--epochs 1 --hidden 64 --max-tokens 1500';
   const { options, run } = await noted(given);
   assert.equal(options, { ...defaultOptions('word'), ...few });
-  assert.equal(run, { data: 'text.txt', level: 'word', maxTokens: 1500, out: 'noted.safetensors' });
+  assert.equal(run, { ...FILES, level: 'word', maxTokens: 1500 });
   const small = { ...few, method: 'kron' };
   assert.equal((await noted(`${given} --method kron --level char`)).options, { ...defaultOptions('char'), ...small });
   assert.equal((await noted(`${given} --method kron --optimizer sgd`)).options, {

@@ -207,19 +207,36 @@ test('what is wrong is refused before anything starts, with its place', async ()
     [
       { ...grid, cells: [{ method: 'dense', with: { hiden: 3 } }] },
       '',
-      /cell 'dense': 'hiden' is no setting; known are data/,
+      /cell "dense": setting: got "hiden"; expected one of data, /,
     ],
-    [{ ...grid, cells: [{ method: 'dense', with: { out: 'x' } }] }, '', /'out' is no setting/],
-    [{ ...grid, cells: [{ method: 'dense', with: { hidden: 2.5 } }] }, '', /hidden: 2.5 was given.*whole number/],
-    [{ ...grid, cells: [{ method: 'dense', with: { level: 'line' } }] }, '', /level: "line" was given.*word, char/],
-    [{ ...grid, cells: [{ method: 'lmf', compression: 1000 }] }, '', /cell 'lmf 1000x': compression.*nearest possible/],
-    [{ ...grid, cells: [{ method: 'doped' }] }, '', /method: got "doped"; expected one of/],
+    [{ ...grid, cells: [{ method: 'dense', with: { out: 'x' } }] }, '', /setting: got "out"; /],
+    [
+      { ...grid, cells: [{ method: 'dense', with: { hidden: 2.5 } }] },
+      '',
+      /--hidden: got "2.5"; expected a whole number/,
+    ],
+    [
+      { ...grid, cells: [{ method: 'dense', with: { level: 'line' } }] },
+      '',
+      /--level: got "line"; expected word or char/,
+    ],
+    [{ ...grid, cells: [{ method: 'lmf', compression: 1000 }] }, '', /cell "lmf 1000x": compression.*nearest possible/],
+    [{ ...grid, cells: [{ method: 'doped' }] }, '', /--method: got "doped"; expected one of/],
     [{ ...grid, settings: { ...settings, data: 'none.txt' } }, '', /--data: got 'none.txt', which does not exist/],
     [{ ...grid, settings: { ...settings, vocab: 99999 } }, '', /vocab: got 99999; expected at most/],
     [{ ...grid, settings: { ...settings, batch: 999 } }, '', /the training text: got \d+ tokens, fewer than one batch/],
-    [{ ...grid, tune: { lr: [0.1, -1] } }, '', /cell 'dense': lr: got -1; expected a number > 0/],
-    [{ ...grid, task: 'speech' }, '', /task: 'speech' was given; it must be one of lm, intent/],
-    [grid, '--only 3/2', /--only: '3\/2' was given; K\/N is wanted/],
+    [{ ...grid, tune: { lr: [0.1, -1] } }, '', /cell "dense": lr: got -1; expected a number > 0/],
+    [{ ...grid, task: 'constructor' }, '', /task: got "constructor"; expected one of lm, intent/],
+    [{ ...grid, task: '__proto__' }, '', /task: got "__proto__"; expected one of lm, intent/],
+    [{ ...grid, settings: { ...settings, threads: 2 } }, '', /setting: got "threads"; /],
+    [
+      { ...grid, cells: [{ method: 'dense', with: { anneal: '0,0.5' } }] },
+      '',
+      /--anneal: got "0,0.5"; expected only with/,
+    ],
+    [{ extends: 3, cells: [] }, '', /extends: got 3; expected the path/],
+    [{ ...grid, task: 'speech' }, '', /task: got "speech"; expected one of lm, intent/],
+    [grid, '--only 3/2', /--only: got "3\/2"; expected K\/N/],
     [{ extends: 'bad.json', cells: [] }, '', /it extends itself/],
   ];
   for (const [value, flags, message] of cases) {
@@ -238,7 +255,7 @@ test('a damaged record is told by name', async () => {
   writeFileSync(path('damaged', name), '{"name": 1');
   const { code, stderr } = await dopantHere(folder, 'experiment grid.json --out damaged');
   assert.is(code, 1);
-  assert.match(stderr, new RegExp(`${name}.*it is no JSON.*delete it to have it run again`));
+  assert.match(stderr, new RegExp(`${name}.*it is not JSON.*delete the file to repeat the run`));
 });
 
 test('a grid may extend another: all but its cells', async () => {
@@ -271,8 +288,8 @@ test('the report of a folder: a page, and the same in short', async () => {
 });
 
 test('the report draws a doped matrix of a model, and says what it cannot', async () => {
-  const train = 'train lm --data text.txt --hidden 8 --batch 4 --bptt 8 --epochs 1 --compression 5';
-  await succeed(folder, `${train} --out doped.safetensors`);
+  const train = 'train lm --data text.txt --hidden 8 --batch 4 --bptt 8 --epochs 1';
+  await succeed(folder, `${train} --compression 5 --out doped.safetensors`);
   await succeed(folder, `${train} --method dense --out dense.safetensors`);
   await succeed(folder, 'report whole --model doped.safetensors --out page.html');
   const page = readFileSync(path('page.html'), 'utf8');

@@ -149,7 +149,7 @@ function spoiled(name: string, file: string, text?: string): string {
 }
 
 test('data that will not do are refused by name', async () => {
-  await refuse(2, /--data is missing: a folder with the folders train, valid/, 'train intent');
+  await refuse(2, /--data: got nothing; expected a folder with the folders train, valid/, 'train intent');
   await refuse(
     2,
     /--data: got 'nowhere', which does not exist; expected a folder with/,
@@ -221,7 +221,7 @@ test('models and checkpoints of the other task are refused by name', async () =>
     'export model.safetensors --head f32 --out x',
   );
   await refuse(1, /task: got "lm"; expected "intent"/, 'train intent --resume lm');
-  await refuse(2, /--embedding does not go with --resume/, 'train intent --resume run --embedding 4');
+  await refuse(2, /--embedding: got 4; expected only without --resume/, 'train intent --resume run --embedding 4');
 });
 
 test.run();

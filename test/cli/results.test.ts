@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { thinOut } from '../../src/cli/experiment/record.js';
 import { languageModelTask } from '../../src/cli/language-model.js';
-import { startLm } from '../../src/cli/train.js';
+import { startLm } from '../../src/cli/start.js';
 import { runTraining, type TrainResult } from '../../src/cli/training.js';
 import { TrainingError } from '../../src/errors.js';
 import type { TrainRecord } from '../../src/train/records.js';

@@ -7,8 +7,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { languageModelTask } from '../../src/cli/language-model.js';
 import { startBars, startJobs, startProgress } from '../../src/cli/progress.js';
+import { startLm } from '../../src/cli/start.js';
 import { Interrupted, StopSignals, stoppable } from '../../src/cli/stopping.js';
-import { startLm } from '../../src/cli/train.js';
 import {
   type Outcome,
   resumeTraining,

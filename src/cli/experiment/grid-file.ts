@@ -1,29 +1,29 @@
 import { dirname, join } from 'node:path';
-import { InputError } from '../../errors.js';
-import { readFileBytes } from '../../io/files.js';
+import { InputError, invalid } from '../../errors.js';
+import { isObject } from '../../values.js';
 import { type Grid, parseGrid } from './grid.js';
+import { readJson } from './json-file.js';
 
-/** The grid of a file. Errors in what it says are told with its name. */
+/** The grid of a file. Throws InputError, with the file's name, for one that is no grid. */
 export async function readGrid(file: string): Promise<Grid> {
-  const value = await readJson(file);
+  const value = await readFields(file);
   return namingFile(file, () => parseGrid(value));
 }
 
 /** A file that extends another has all of its fields but the cells, and its own before them. */
-async function readJson(file: string, within: readonly string[] = []): Promise<unknown> {
-  const text = new TextDecoder().decode(await readFileBytes(file));
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new InputError(`${file}: it is no JSON (${(cause as Error).message})`, { cause });
-  }
-  const { extends: other, ...own } = (value ?? {}) as Record<string, unknown>;
-  if (typeof other !== 'string') return value;
+async function readFields(file: string, within: readonly string[] = []): Promise<unknown> {
+  const value = await readJson(file).catch((error: Error) => {
+    if (error instanceof InputError) throw error;
+    throw new InputError(`${file}: it is not JSON (${error.message})`, { cause: error });
+  });
+  if (!isObject(value) || !Object.hasOwn(value, 'extends')) return value;
+  const { extends: other, ...own } = value;
+  if (typeof other !== 'string' || other === '') throw namedFile(file, invalid('extends', other, 'the path of a grid'));
   if (within.includes(file)) throw new InputError(`${file}: it extends itself, by way of ${within.join(', ')}`);
-  const { cells: _, ...inherited } = (await readJson(join(dirname(file), other), [...within, file])) as object & {
-    cells?: unknown;
-  };
+  const path = join(dirname(file), other);
+  const base = await readFields(path, [...within, file]);
+  if (!isObject(base)) throw namedFile(path, invalid('the file', base, 'an object'));
+  const { cells: _, ...inherited } = base;
   return { ...inherited, ...own };
 }
 
@@ -32,6 +32,8 @@ export function namingFile<T>(file: string, read: () => T): T {
     return read();
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    throw new InputError(`${file}: ${error.message}`, { cause: error });
+    throw namedFile(file, error);
   }
 }
+
+const namedFile = (file: string, error: InputError) => new InputError(`${file}: ${error.message}`, { cause: error });

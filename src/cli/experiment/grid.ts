@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { InputError } from '../../errors.js';
-import { isObject } from '../../values.js';
+import { invalid } from '../../errors.js';
+import { isObject, show } from '../../values.js';
 import { byQuality, type RunRecord } from './record.js';
 
-// A grid as its file describes it, and the runs that it comes to. A cell is a method at a compression, with whatever
-// else sets it apart: it is tuned with its first seed, then run with the others at what was chosen.
+// A grid as its file describes it, and its runs. A cell is a method at a compression, with whatever else sets it apart: it is
+// tuned with its first seed, then run with the others at what was chosen.
 
 /** Options of `dopant train` by their names there, without the dashes. */
 export type Settings = Record<string, string | number | boolean>;
@@ -50,16 +50,22 @@ export interface CellRuns {
 const SMALL_DENSE = 'small-dense';
 
 const AXES = ['method', 'compression', 'block', 'cmr'] as const;
+/** Cells of a grid, combinations in a cell, seeds: no more can be meant. */
+const MOST = 1000;
+
+/** Settings that may be the model of another cell. */
+const MODELS = ['from', 'teacher'];
+
 const GRID_FIELDS = ['task', 'settings', 'tune', 'seeds', 'cells'];
 const CELL_FIELDS = [...AXES, 'name', 'with', 'tune', 'seeds'];
 
-/** Throws InputError, which names the field, for anything that is no grid. */
+/** Throws an InputError that names the field for anything that is no grid. */
 export function parseGrid(value: unknown): Grid {
   const grid = fields(value, 'the file', GRID_FIELDS);
   const task = grid.task ?? 'lm';
-  if (typeof task !== 'string') throw wrong('task', task, "the name of a task, such as 'lm'");
+  if (typeof task !== 'string') throw invalid('task', task, "the name of a task, such as 'lm'");
   if (!Array.isArray(grid.cells) || grid.cells.length === 0) {
-    throw wrong('cells', grid.cells, 'a list with at least one object, such as [{"method": "dense"}]');
+    throw invalid('cells', grid.cells, 'a list with at least one object, such as [{"method": "dense"}]');
   }
   const common = {
     settings: checkSettings(grid.settings ?? {}, 'settings'),
@@ -67,9 +73,10 @@ export function parseGrid(value: unknown): Grid {
     seeds: checkSeeds(grid.seeds ?? [1], 'seeds'),
   };
   const cells = grid.cells.flatMap((cell, i) => parseCell(cell, `cells[${i}]`, common));
+  if (cells.length > MOST) throw invalid('cells', cells.length, `at most ${MOST}`);
   const labels = new Set<string>();
   for (const { label } of cells) {
-    if (labels.has(label)) throw new InputError(`cells: two are called '${label}'; give one of them a "name"`);
+    if (labels.has(label)) throw invalid('cells', label, 'different names; give one of the two cells a "name"');
     labels.add(label);
   }
   checkBases(cells);
@@ -86,7 +93,7 @@ function parseCell(value: unknown, where: string, common: Common): Cell[] {
   const cell = fields(value, where, CELL_FIELDS);
   const { name } = cell;
   if (name !== undefined && (typeof name !== 'string' || !/^[\w .+-]{1,60}$/.test(name))) {
-    throw wrong(`${where}.name`, name, 'a short name of letters, digits, spaces and . + - _');
+    throw invalid(`${where}.name`, name, 'a short name of letters, digits, spaces and . + - _');
   }
   const own = checkSettings(cell.with ?? {}, `${where}.with`);
   const tune = cell.tune === undefined ? common.tune : checkTune(cell.tune, `${where}.tune`);
@@ -96,19 +103,29 @@ function parseCell(value: unknown, where: string, common: Common): Cell[] {
   );
   axes.method ??= [own.method ?? common.settings.method ?? 'doped-kron'];
   // What a cell settles is not tuned.
-  const candidates = product(Object.fromEntries(Object.entries(tune).filter(([key]) => !(key in own || key in axes))));
-  return product(axes).map((point) => {
+  const twice = Object.keys(own).find((key) => AXES.some((axis) => axis === key && cell[axis] !== undefined));
+  if (twice !== undefined) throw invalid(`${where}.with`, twice, 'only settings that the cell does not give itself');
+  const settled = (key: string) => Object.hasOwn(own, key) || Object.hasOwn(axes, key);
+  const useless = Object.keys(cell.tune ?? {}).find(settled);
+  if (useless !== undefined) throw invalid(`${where}.tune`, useless, 'only settings that the cell leaves open');
+  const tuned = Object.entries(tune).filter(([key]) => !settled(key));
+  const candidates = product(Object.fromEntries(tuned), `${where}.tune`);
+  const points = product(axes, where);
+  if (axes.method.every((method) => method === 'dense') && settled('compression')) {
+    throw invalid(`${where}: compression`, axes.compression ?? own.compression, 'none with the method dense');
+  }
+  return points.map((point) => {
     const settings: Settings = { ...common.settings, ...own, ...point };
     for (const key of Object.keys(candidates[0])) delete settings[key];
-    if (settings.seed !== undefined) throw wrong(`${where}: seed`, settings.seed, 'a list of them in "seeds"');
+    if (settings.seed !== undefined) throw invalid(`${where}: seed`, settings.seed, 'a list "seeds" instead');
     const method = String(settings.method);
     const dense = method === 'dense';
     if (dense) delete settings.compression;
     else settings.compression ??= 25;
     const compression = dense ? 1 : Number(settings.compression);
-    const told = AXES.filter((axis) => axis !== 'method' && settings[axis] !== undefined);
+    const given = AXES.filter((axis) => axis !== 'method' && settings[axis] !== undefined);
     // A name says it all but for what the cell has several of.
-    const parts = told.filter((axis) => axis in axes && (name === undefined || axes[axis].length > 1));
+    const parts = given.filter((axis) => axis in axes && (name === undefined || axes[axis].length > 1));
     const texts = parts.map((axis) => (axis === 'compression' ? `${settings[axis]}x` : `${axis} ${settings[axis]}`));
     const several = name !== undefined && axes.method.length > 1;
     const label = [name ?? method, ...(several ? [method] : []), ...texts].join(' ');
@@ -120,9 +137,11 @@ function parseCell(value: unknown, where: string, common: Common): Cell[] {
 /** A dense LSTM has parameters as the square of its units. */
 function shrink(settings: Settings, where: string): number {
   const { hidden, compression } = settings;
-  if (typeof hidden !== 'number' || !(Number(compression) >= 1)) {
-    throw new InputError(
-      `${where}: ${SMALL_DENSE} makes a number of units from "hidden" and "compression"; ${JSON.stringify(hidden)} and ${JSON.stringify(compression)} were given`,
+  if (typeof hidden !== 'number' || !Number.isInteger(hidden) || hidden < 1 || !(Number(compression) >= 1)) {
+    throw invalid(
+      `${where}: ${SMALL_DENSE}`,
+      [hidden, compression],
+      'a whole number for "hidden" and a number >= 1 for "compression", which together give its units',
     );
   }
   settings.method = 'dense';
@@ -133,18 +152,20 @@ function shrink(settings: Settings, where: string): number {
 }
 
 /** Every combination of the values, the last key's changing fastest. */
-function product(lists: Record<string, Settings[string][]>): Settings[] {
+function product(lists: Record<string, Settings[string][]>, where: string): Settings[] {
+  const count = Object.values(lists).reduce((product, { length }) => product * length, 1);
+  if (count > MOST) throw invalid(where, count, `at most ${MOST} combinations`);
   return Object.entries(lists).reduce<Settings[]>(
     (done, [key, values]) => done.flatMap((settings) => values.map((value) => ({ ...settings, [key]: value }))),
     [{}],
   );
 }
 
+const isReference = (value: unknown) => typeof value === 'string' && value.startsWith('@');
+
 /** Labels of the cells whose models a cell wants. */
 export function basesOf({ settings }: Cell): string[] {
-  return Object.values(settings).flatMap((value) =>
-    typeof value === 'string' && value.startsWith('@') ? [value.slice(1)] : [],
-  );
+  return [...new Set(MODELS.flatMap((key) => (isReference(settings[key]) ? [String(settings[key]).slice(1)] : [])))];
 }
 
 function checkBases(cells: readonly Cell[]): void {
@@ -152,9 +173,11 @@ function checkBases(cells: readonly Cell[]): void {
   for (const cell of cells) {
     for (const label of basesOf(cell)) {
       if (before.has(label)) continue;
-      const known = [...before].join(', ') || 'none';
-      throw new InputError(
-        `cell '${cell.label}': @${label} is no cell that comes before it in the file; those are: ${known}`,
+      const known = [...before].map((name) => `@${name}`).join(', ');
+      throw invalid(
+        `cell ${show(cell.label)}`,
+        `@${label}`,
+        known ? `a cell before it: ${known}` : 'a cell before it; there is none',
       );
     }
     before.add(cell.label);
@@ -180,9 +203,32 @@ export function independentParts({ cells }: Grid): Cell[][] {
 
 /** The runs of a cell; `records` has those that are finished, by name. */
 export function runsOf(grid: Grid, cell: Cell, records: ReadonlyMap<string, RunRecord>): CellRuns {
+  return findRuns(grid, cell, records, new Map());
+}
+
+/** The same; `known` has those of the cells seen so far, of which several others may start. */
+function findRuns(
+  grid: Grid,
+  cell: Cell,
+  records: ReadonlyMap<string, RunRecord>,
+  known: Map<string, CellRuns>,
+): CellRuns {
+  const before = known.get(cell.label);
+  if (before) return before;
+  const runs = makeRuns(grid, cell, records, (base) => findRuns(grid, base, records, known));
+  known.set(cell.label, runs);
+  return runs;
+}
+
+function makeRuns(
+  grid: Grid,
+  cell: Cell,
+  records: ReadonlyMap<string, RunRecord>,
+  runsOfBase: (cell: Cell) => CellRuns,
+): CellRuns {
   const bases = basesOf(cell).map((label) => {
     const base = grid.cells.find((other) => other.label === label)!;
-    return { label, final: runsOf(grid, base, records).final };
+    return { label, final: runsOfBase(base).final };
   });
   if (bases.some(({ final }) => final.length === 0)) return { tuning: [], final: [] };
   const run = (candidate: Settings, seed: number): Run => {
@@ -228,20 +274,16 @@ function makeRun(task: string, cell: Cell, settings: Settings, found: Map<string
     `s${seed}`,
     hash,
   ];
-  const name = parts.filter((part) => part !== undefined && part !== false).join('-');
+  const name = parts
+    .flatMap((part) => (part === undefined || part === false ? [] : String(part).slice(0, 24)))
+    .join('-');
   return { name: name.replaceAll(/[^\w.+-]/g, '_'), cell, settings: named, bases };
 }
 
-function wrong(field: string, given: unknown, wanted: string): InputError {
-  const shown = given === undefined ? 'nothing' : JSON.stringify(given);
-  return new InputError(`${field}: ${shown} was given; ${wanted} is wanted`);
-}
-
 function fields(value: unknown, where: string, known: readonly string[]): Record<string, unknown> {
-  if (!isObject(value)) throw wrong(where, value, 'an object');
+  if (!isObject(value)) throw invalid(where, value, 'an object');
   const other = Object.keys(value).find((key) => !known.includes(key));
-  if (other !== undefined)
-    throw new InputError(`${where}: there is no field '${other}'; known are ${known.join(', ')}`);
+  if (other !== undefined) throw invalid(where, other, `only the fields ${known.join(', ')}`);
   return value;
 }
 
@@ -249,29 +291,39 @@ const isSetting = (value: unknown): value is Settings[string] =>
   ['string', 'boolean'].includes(typeof value) || Number.isFinite(value);
 
 function checkSettings(value: unknown, where: string): Settings {
-  if (!isObject(value)) throw wrong(where, value, 'an object');
+  if (!isObject(value)) throw invalid(where, value, 'an object');
   for (const [key, setting] of Object.entries(value)) {
-    if (!isSetting(setting)) throw wrong(`${where}: ${key}`, setting, 'a number, a text, or true');
+    if (!isSetting(setting)) throw invalid(`${where}: ${key}`, setting, 'a number, a string, true or false');
+    if (isReference(setting) && !MODELS.includes(key)) {
+      throw invalid(`${where}: ${key}`, setting, `@NAME, the model of a cell, only for ${MODELS.join(' and ')}`);
+    }
   }
   return value as Settings;
 }
 
 function checkList(value: unknown, where: string): Settings[string][] {
   const list = Array.isArray(value) ? value : [value];
-  if (list.length === 0 || !list.every(isSetting)) throw wrong(where, value, 'a value, or a list of values,');
+  const good = list.length > 0 && list.every((one) => isSetting(one) && !isReference(one));
+  if (!good || new Set(list.map(String)).size < list.length) {
+    throw invalid(where, value, 'a number, a string, true or false, or a list of different ones');
+  }
   return list;
 }
 
 function checkTune(value: unknown, where: string): Record<string, Settings[string][]> {
   if (!isObject(value)) {
-    throw wrong(where, value, 'an object of lists, such as {"lr": [0.003, 0.006]},');
+    throw invalid(where, value, 'an object of lists, such as {"lr": [0.003, 0.006]}');
   }
+  const other = ['method', 'compression', 'seed'].find((key) => Object.hasOwn(value, key));
+  if (other !== undefined) throw invalid(where, other, 'only settings that do not tell the cells and their runs apart');
   return Object.fromEntries(Object.entries(value).map(([key, list]) => [key, checkList(list, `${where}.${key}`)]));
 }
 
 function checkSeeds(value: unknown, where: string): number[] {
   const good =
     Array.isArray(value) && value.length > 0 && value.every((seed) => Number.isSafeInteger(seed) && seed >= 0);
-  if (!good || new Set(value).size < value.length) throw wrong(where, value, 'a list of different whole numbers');
+  if (!good || new Set(value).size < value.length || value.length > MOST) {
+    throw invalid(where, value, `a list of different whole numbers >= 0, at most ${MOST} of them`);
+  }
   return value as number[];
 }

@@ -1,10 +1,12 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FileFormatError, InputError } from '../../errors.js';
-import { readFileBytes, writeFileAtomically } from '../../io/files.js';
+import { FileFormatError, InputError, malformed } from '../../errors.js';
+import { explained, writeFileAtomically } from '../../io/files.js';
 import type { TrainRecord } from '../../train/records.js';
 import type { UnknownShares } from '../unknown.js';
+import { checkRecord } from './check-record.js';
 import type { Settings } from './grid.js';
+import { readJson } from './json-file.js';
 
 /** Perplexity of a language model, less is better; accuracy of a classifier, 0 to 1. */
 export interface Quality {
@@ -74,7 +76,7 @@ export const isRecordFile = (name: string) => /^[\w+-][\w.+-]*\.json$/.test(name
 export async function readRecords(folder: string): Promise<Map<string, RunRecord>> {
   const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
-    throw new InputError(`cannot read the folder ${folder}: ${error.message}`, { cause: error });
+    throw explained('read', folder, error);
   });
   const records = new Map<string, RunRecord>();
   for (const entry of entries.sort()) {
@@ -87,21 +89,17 @@ export async function readRecords(folder: string): Promise<Map<string, RunRecord
 
 export async function readRecord(folder: string, name: string): Promise<RunRecord> {
   const path = join(folder, `${name}.json`);
-  const text = new TextDecoder().decode(await readFileBytes(path));
-  let record: RunRecord;
   try {
-    record = JSON.parse(text);
+    const record = await readJson(path);
+    checkRecord(record);
+    if (record.name !== name) throw malformed('name', record.name, `${name}, as the file`);
+    return record;
   } catch (cause) {
-    throw new FileFormatError(`${path}: it is no JSON (${(cause as Error).message}); delete it to have it run again`, {
-      cause,
-    });
+    if (cause instanceof InputError) throw cause;
+    const { message } = cause as Error;
+    const what = cause instanceof SyntaxError ? `it is not JSON (${message})` : message;
+    throw new FileFormatError(`${path}: ${what}; delete the file to repeat the run`, { cause });
   }
-  const { result, failed, curves, settings, tuned } = record ?? {};
-  const whole = record?.name === name && Array.isArray(curves) && Array.isArray(tuned) && typeof settings === 'object';
-  if (!whole || !(result ? typeof result.valid === 'object' : typeof failed === 'string')) {
-    throw new FileFormatError(`${path}: it is no record of dopant experiment called '${name}'`);
-  }
-  return record;
 }
 
 /** One line a field, so that what changed in a record shows. */
@@ -117,10 +115,11 @@ export async function writeRecord(folder: string, record: RunRecord): Promise<vo
 /** Records of each kind that are kept: enough to draw. */
 const KEPT = { step: 40, valid: 40, prune: 24, cma: 8 };
 
-/** Evenly thinned out, the first and the last of a kind kept, in five digits. Records with Infinity, which JSON does not have, are left out. */
+/** Evenly thinned out, the first and the last of a kind kept, in five digits. */
 export function thinOut(records: readonly TrainRecord[]): TrainRecord[] {
   const kept = new Set<TrainRecord>();
   for (const [kind, most] of Object.entries(KEPT)) {
+    // The perplexity of a diverged model may be infinite.
     const all = records.filter((record) => record.kind === kind && allFinite(record));
     const count = Math.min(all.length, most);
     for (let i = 0; i < count; i++) kept.add(all[count === 1 ? 0 : Math.round((i * (all.length - 1)) / (count - 1))]);
@@ -129,8 +128,8 @@ export function thinOut(records: readonly TrainRecord[]): TrainRecord[] {
   return records.filter((record) => kept.has(record)).map((record) => JSON.parse(JSON.stringify(record, short)));
 }
 
-/** Whether all numbers in a value are finite. */
+/** Whether all numbers in a value are finite: JSON has no others. */
 function allFinite(value: unknown): boolean {
-  if (typeof value === 'object' && value !== null) return Object.values(value).every(allFinite);
-  return typeof value !== 'number' || Number.isFinite(value);
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value !== 'object' || value === null || Object.values(value).every(allFinite);
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { InputError, TrainingError } from '../../errors.js';
+import { invalid, TrainingError } from '../../errors.js';
 import { initSync, loadIntentSync, loadSync } from '../../infer/index.js';
 import { readFileBytes } from '../../io/files.js';
 import { decodeIntentModel, decodeLanguageModel } from '../../io/model-file.js';
@@ -15,9 +15,9 @@ import type { Work } from '../../work.js';
 import { encodeExamples, intentTask, unknownOf } from '../intents.js';
 import { encodeTexts, languageModelTask } from '../language-model.js';
 import type { Input } from '../outputs.js';
+import { startIntent, startLm } from '../start.js';
 import { stoppable } from '../stopping.js';
 import { timeSentence, timeSteps } from '../timing.js';
-import { startIntent, startLm } from '../train.js';
 import {
   hasCheckpoint,
   inputsOf,
@@ -163,7 +163,6 @@ function* intentQuality(model: IntentModel, examples: Examples): Work<Quality> {
 }
 
 export function taskOf(name: string): Task {
-  const task = TASKS[name];
-  if (!task) throw new InputError(`task: '${name}' was given; it must be one of ${Object.keys(TASKS).join(', ')}`);
-  return task;
+  if (!Object.hasOwn(TASKS, name)) throw invalid('task', name, `one of ${Object.keys(TASKS).join(', ')}`);
+  return TASKS[name];
 }

@@ -1,0 +1,57 @@
+import { InputError, invalid } from '../errors.js';
+
+/** Makes the value of an option from its text. Throws an InputError that names the option. */
+export type Parser<T> = (text: string, name: string) => T;
+
+const NUMBER = /^-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+
+/** A finite number in decimal, with an exponent or without. */
+export const number: Parser<number> = (text, name) => {
+  const value = NUMBER.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isFinite(value)) throw invalid(name, text, 'a decimal number, such as 25, 0.5 or 1e-3');
+  return value;
+};
+
+export const numberFrom =
+  (least: number): Parser<number> =>
+  (text, name) => {
+    const value = number(text, name);
+    if (value < least) throw invalid(name, text, `a number >= ${least}`);
+    return value;
+  };
+
+/** A whole number in decimal digits. */
+export const whole =
+  (least: number): Parser<number> =>
+  (text, name) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!Number.isSafeInteger(value) || value < least) throw invalid(name, text, `a whole number >= ${least}`);
+    return value;
+  };
+
+export const oneOf =
+  (values: readonly string[]): Parser<string> =>
+  (text, name) => {
+    if (values.includes(text)) return text;
+    throw invalid(name, text, values.length === 2 ? values.join(' or ') : `one of ${values.join(', ')}`);
+  };
+
+/** The name of a file or folder, which a missing variable of a shell is not. */
+export const path: Parser<string> = (text, name) => {
+  if (text === '') throw invalid(name, text, 'a path');
+  return text;
+};
+
+/** The numbers of a text such as 0.1,0.6: one for each of the words that say what they are. */
+export function numbers(text: string, name: string, what: readonly string[]): number[] {
+  const parts = text.split(/, */);
+  try {
+    if (parts.length === what.length) return parts.map((part) => number(part, name));
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+  }
+  throw invalid(name, text, `${what.join(' and ')} as decimal numbers with a comma between them, such as 0.1,0.6`);
+}
+
+/** The flag of an option by the name that its value has. */
+export const flagOf = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
