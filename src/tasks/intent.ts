@@ -1,4 +1,5 @@
 import { Tape } from '../autograd/tape.js';
+import { checkWhole } from '../checks.js';
 import { InputError } from '../errors.js';
 import { exp, log } from '../math.js';
 import { type IntentModelConfig, modelConfig } from '../nn/config.js';
@@ -6,6 +7,7 @@ import { IntentModel } from '../nn/intent-model.js';
 import { Stream, uniform } from '../random.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { OptimizerName } from '../train/optimizers.js';
+import { show } from '../values.js';
 import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
 import { likeliest, softmax } from './softmax.js';
@@ -24,7 +26,7 @@ import {
 
 export interface IntentOptions extends TrainingOptions, IntentModelConfig {}
 
-/** Settings that did well on ATIS and Snips. */
+/** Default options, tuned on ATIS and Snips. */
 export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentOptions {
   const adam = optimizer === 'adam';
   return {
@@ -42,7 +44,7 @@ export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentO
   };
 }
 
-/** Sentences as token numbers, none of them empty, and what each of them wants. */
+/** Sentences as token numbers, none of them empty, and the intent of each. */
 export interface Examples {
   sentences: readonly Int32Array[];
   intents: readonly string[];
@@ -53,15 +55,15 @@ export interface IntentData {
   valid: Examples;
 }
 
-/** The intents that a model trained on these can answer with. */
+/** The labels of a model that is trained on these examples. */
 export function labelsOf({ intents }: Examples): string[] {
   return [...new Set(intents)].sort();
 }
 
-/** Examples whose losses tell how pruning hurts: as many of the validation data. */
+/** Number of validation examples whose loss shows the effect of pruning. */
 const PROBE = 256;
 
-/** Training of an intent model, a step at a time. */
+/** Trains an intent model one step at a time. */
 export class IntentTraining extends Training<IntentModel, IntentOptions> {
   static readonly task = 'intent';
   static readonly sample = defaultIntentOptions();
@@ -80,24 +82,23 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
   ) {
     const { batch } = options;
     const { train, valid } = data;
-    if (!Number.isInteger(batch) || batch < 1) {
-      throw new InputError(`batch: ${batch} was given; it must be a whole number of at least 1`);
-    }
+    checkWhole('batch', batch, 1);
     for (const [name, { sentences, intents }] of Object.entries({ train, valid })) {
       if (sentences.length !== intents.length || sentences.length === 0) {
         throw new InputError(
-          `${name}: ${sentences.length} sentences and ${intents.length} intents; one for each is wanted`,
+          `${name}: got ${sentences.length} sentences and ${intents.length} intents; expected one intent for each sentence, and at least one`,
         );
       }
       for (const [i, sentence] of sentences.entries()) {
-        if (sentence.length === 0)
-          throw new InputError(`${name}: sentence ${i} is empty; Vocabulary.encodeSentence leaves none so`);
+        if (sentence.length === 0) {
+          throw new InputError(`${name}: got no tokens in sentence ${i}; expected at least 1, as of encodeSentence()`);
+        }
         model.vocabulary.check(sentence, `${name} ${i}`);
       }
     }
     const places = placesOf(model.labels);
     const known = valid.intents.flatMap((intent, i) => (places.has(intent) ? [i] : []));
-    if (known.length === 0) throw new InputError('valid: none of its intents is one of train');
+    if (known.length === 0) throw new InputError('valid: got no intent that train has; expected at least one');
     super(model, options, Math.ceil(train.sentences.length / batch), teacher);
     this.targets = Int32Array.from(train.intents, (intent) => places.get(intent) ?? -1);
     this.tokensPerStep = train.sentences.reduce((sum, { length }) => sum + length, 0) / this.pieces;
@@ -117,9 +118,7 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
   ): IntentTraining {
     const labels = labelsOf(data.train);
     if (labels.length < 2) {
-      throw new InputError(
-        `train: all examples are of one intent, '${labels[0]}'; at least 2 are wanted to tell apart`,
-      );
+      throw new InputError(`train: got examples of one intent only, ${show(labels[0])}; expected at least 2 intents`);
     }
     const config = { ...modelConfig(options), embedding: options.embedding };
     const { seed, structureShare } = options;
@@ -143,7 +142,7 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     return IntentTraining.fingerprint(this.data);
   }
 
-  /** The examples of the piece that is next. */
+  /** The examples of the next piece. */
   private get chosen(): Int32Array {
     const { epoch, piece, options, data } = this;
     if (this.order?.epoch !== epoch) {
@@ -179,14 +178,14 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
   }
 
   /**
-   * On examples, with no masks; without a perplexity where the model knows none of their intents. Throws TrainingError
-   * when the perplexity is no finite number.
+   * Returns the quality of the current model on examples, without a perplexity if it knows none of their intents. Throws
+   * TrainingError if the perplexity is not finite.
    */
   quality(examples: Examples): IntentQuality {
     return complete(this.qualityInParts(examples));
   }
 
-  /** The same in parts. */
+  /** quality() in parts. */
   *qualityInParts(examples: Examples): Work<IntentQuality> {
     const { loss, accuracy, exact } = yield* this.unmasked(evaluateIntentsInParts(this.model, examples));
     if (loss === undefined) return { accuracy, exact };
@@ -199,8 +198,8 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
 type IntentQuality = Quality & { accuracy: number; exact: number };
 
 /**
- * Which examples are trained on together, in one pass over them: of about equal length, for little room behind their
- * ends; otherwise by lot, which batch when too.
+ * The batches of one pass over the examples, in random order. The sentences of a batch are of similar length, for little
+ * padding, and otherwise random.
  */
 function shuffledBatches(sentences: readonly Int32Array[], size: number, seed: number, epoch: number): Int32Array[] {
   const n = sentences.length;
@@ -216,10 +215,10 @@ function shuffledBatches(sentences: readonly Int32Array[], size: number, seed: n
   return shuffled(batches, first + n);
 }
 
-/** Sentences at a time, and tokens, the room behind shorter sentences among them. */
+/** Limits of a batch that is classified; padding counts as tokens. */
 const AT_ONCE = { sentences: 64, tokens: 4096 };
 
-/** Probabilities of all labels for each sentence: [sentences, labels]. */
+/** Returns the probabilities of all labels for each sentence: [sentences, labels]. */
 export function classifySentences(
   model: IntentModel,
   sentences: readonly Int32Array[],
@@ -228,7 +227,7 @@ export function classifySentences(
   return complete(classifyInParts(model, sentences), onProgress);
 }
 
-/** The same in parts. */
+/** classifySentences() in parts. */
 function* classifyInParts(model: IntentModel, sentences: readonly Int32Array[]): Work<Float64Array[]> {
   const { runtime, labels } = model;
   const result = new Array<Float64Array>(sentences.length);
@@ -255,17 +254,17 @@ function* classifyInParts(model: IntentModel, sentences: readonly Int32Array[]):
   return result;
 }
 
-/** How good the answers of a model are. */
+/** How well a model classifies examples. */
 export interface IntentEvaluation {
-  /** Mean in nats over the examples whose intent the model knows; left out where there are none. */
+  /** Mean loss in nats over the examples whose intent the model knows; left out if there are none. */
   loss?: number;
-  /** Shares of the examples; 0 where there are none. An intent that the model does not know is answered wrongly. */
+  /** Shares of right answers, 0 if there are no examples. An intent that the model does not know counts as wrong. */
   accuracy: number;
   exact: number;
   examples: number;
 }
 
-/** How good a model's answers to examples are. */
+/** Measures how well a model classifies examples. */
 export function evaluateIntents(
   model: IntentModel,
   examples: Examples,
@@ -274,7 +273,7 @@ export function evaluateIntents(
   return complete(evaluateIntentsInParts(model, examples), onProgress);
 }
 
-/** The same in parts. */
+/** evaluateIntents() in parts. */
 export function* evaluateIntentsInParts(model: IntentModel, { sentences, intents }: Examples): Work<IntentEvaluation> {
   const { labels } = model;
   const places = placesOf(labels);
@@ -301,7 +300,7 @@ export function* evaluateIntentsInParts(model: IntentModel, { sentences, intents
 /** The place of each label, as fast as a list of thousands needs it. */
 const placesOf = (labels: readonly string[]) => new Map(labels.map((label, place) => [label, place]));
 
-/** Whether all that the answer names is wanted. Labels of ATIS such as `atis_flight#atis_airfare` name two intents. */
+/** Whether all intents of the answer are right. Labels of ATIS such as `atis_flight#atis_airfare` name two intents. */
 export function isRight(answer: string, intent: string): boolean {
   const wanted = new Set(intent.split('#'));
   return answer.split('#').every((name) => wanted.has(name));

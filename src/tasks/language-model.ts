@@ -29,8 +29,8 @@ export interface LanguageModelOptions extends TrainingOptions {
 }
 
 /**
- * Settings that did well on the State of the Union addresses (bench/experiments): 64 to 200 units, 60,000 words or 400,000
- * to 4,000,000 characters.
+ * Default options, tuned on the State of the Union addresses (bench/experiments) with 64 to 200 units and 60,000 words or
+ * 400,000 to 4,000,000 characters.
  */
 export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'): LanguageModelOptions {
   const adam = optimizer === 'adam';
@@ -46,19 +46,18 @@ export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'):
     batch: 16,
     bptt: word ? 20 : 32,
     epochs: word ? 6 : 1,
-    // Adam moves every weight by about the learning rate, however small its gradient: that is too much for weights in
-    // such numbers.
+    // Adam moves every weight by about the learning rate, however small its gradient: too much for so many weights.
     freeRate: adam ? { scale: word ? 0.1 : 0.05, power: 1 } : { scale: 1, power: 0 },
   };
 }
 
-/** A text as token numbers, train and valid. */
+/** Training and validation texts as token numbers. */
 export interface EncodedCorpus {
   train: Int32Array;
   valid: Int32Array;
 }
 
-/** Training of a language model, a step at a time. */
+/** Trains a language model one step at a time. */
 export class LanguageModelTraining extends Training<LanguageModel, LanguageModelOptions> {
   static readonly task = 'lm';
   static readonly sample = defaultOptions('word');
@@ -82,7 +81,9 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     const { batch, bptt } = options;
     const streams = new Streams(corpus.train, batch, bptt, 'the training text');
     if (corpus.valid.length < 2)
-      throw new InputError('the validation text has no token to predict; it needs at least 2');
+      throw new InputError(
+        `valid: got ${corpus.valid.length} tokens; expected at least 2, the second of which is predicted`,
+      );
     const { runtime, vocabulary } = model;
     vocabulary.check(corpus.train, 'train');
     vocabulary.check(corpus.valid, 'valid');
@@ -171,12 +172,12 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     }
   }
 
-  /** Perplexity of a text under the model as it is, with no masks. Throws TrainingError when it is no finite number. */
+  /** Returns the perplexity of a text under the current model. Throws TrainingError if it is not finite. */
   perplexity(ids: Int32Array): number {
     return complete(this.perplexityInParts(ids));
   }
 
-  /** The same in parts. */
+  /** perplexity() in parts. */
   *perplexityInParts(ids: Int32Array): Work<number> {
     const { loss } = yield* this.unmasked(this.evaluation.meanLossInParts(ids));
     const perplexity = exp(loss);
@@ -185,12 +186,12 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
   }
 }
 
-/** Streams side by side, and steps at a time: enough that the kernels work on whole batches. */
+/** Parallel streams, and time steps per part: enough for whole batches. */
 export const EVALUATION = { batch: 20, steps: 35 };
 
 /**
- * Forward passes over texts, every token but the first predicted once. A stream starts with no past, so perplexity
- * depends on how many there are: everything that is to be compared is measured with as many.
+ * Measures the loss of a model on texts; every token but the first is predicted once. A stream starts without a past, so
+ * the loss depends on the number of streams: compare only what was measured with the same `batch`.
  */
 export class Evaluation {
   constructor(
@@ -203,24 +204,27 @@ export class Evaluation {
   }
 
   /**
-   * Mean loss in nats over all tokens but the first. The text is cut into `batch` streams side by side, each from a
-   * state of zeros; the last stream may end early, its missing targets do not count.
+   * Returns the mean loss in nats over all tokens but the first. The text is cut into `batch` parallel streams, which start
+   * with a state of zeros; the last one may be shorter, and missing targets do not count.
+   *
+   * @throws InputError for fewer than 2 tokens, or a token that is not in the vocabulary
    */
   meanLoss(ids: Int32Array, onProgress?: (share: number) => void): { loss: number; tokens: number } {
     return complete(this.meanLossInParts(ids), onProgress);
   }
 
-  /** The same in parts. */
+  /** meanLoss() in parts. */
   *meanLossInParts(ids: Int32Array): Work<{ loss: number; tokens: number }> {
     const { model, batch, steps } = this;
     const { runtime } = model;
     const last = ids.length - 1;
-    if (last < 1) throw new InputError(`the text has ${ids.length} tokens; at least 2 are needed to predict one`);
+    if (last < 1)
+      throw new InputError(`ids: got ${ids.length} tokens; expected at least 2, the second of which is predicted`);
     model.vocabulary.check(ids, 'ids');
     const length = Math.ceil(last / batch);
     const n = batch * steps;
     const size = batch * model.config.hidden;
-    // Kept outside of the runtime's memory: between two parts others may use that.
+    // Kept outside the runtime's memory, which others may use between two parts.
     let carried: Float32Array[] = [];
     let sum = 0;
     let tokens = 0;

@@ -1,5 +1,6 @@
 import { Tape, type Tensor } from '../autograd/tape.js';
-import { InputError, TrainingError } from '../errors.js';
+import { checkWhole } from '../checks.js';
+import { InputError, invalid, TrainingError } from '../errors.js';
 import type { ModelConfig } from '../nn/config.js';
 import { checkDistillation, type Distillation, type Taught } from '../nn/loss.js';
 import { type Model, matrixPlans, type PatternOf } from '../nn/model.js';
@@ -18,16 +19,16 @@ import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
 
-/** What every task can be told. */
+/** The options of every task. */
 export interface TrainingOptions extends ModelConfig, TrainerOptions {
   dropout: number;
   batch: number;
   epochs: number;
-  /** Learn from a teacher too. */
+  /** Learn from a teacher's probabilities, too. */
   distillation?: Distillation;
 }
 
-/** What does well whatever the task. */
+/** Defaults that suit every task. */
 export function commonOptions(optimizer: OptimizerName) {
   const schedule: Schedule = optimizer === 'adam' ? { kind: 'cosine' } : { kind: 'decay', after: 4, by: 1.5 };
   return {
@@ -43,45 +44,48 @@ export function commonOptions(optimizer: OptimizerName) {
   };
 }
 
-/** What a training starts with. Models must be in its runtime, and their numbers must mean what the model's do. */
+/** What a training starts with. Models must be in its runtime, with the vocabulary and labels of the model to be trained. */
 export interface TrainingStart {
-  /** What the weights start from, instead of from noise. */
+  /** The model whose weights are the initial ones, instead of noise. */
   from?: Model;
-  /** Whom `distillation` learns from. */
+  /** The model that `distillation` learns from. */
   teacher?: Model;
   /** Which weights of the sparse matrices are alive; all are unless given. */
   patternOf?: PatternOf;
 }
 
-/** How good a model is on a split. What cannot be measured there is left out. */
+/** Quality of a model on a split. What cannot be measured is left out. */
 export interface Quality {
   perplexity?: number;
-  /** Share of the answers that are right, where the task has answers; `exact` asks for all that is right, nothing else. */
+  /**
+   * Shares of right answers, 0 to 1, for tasks with answers. `accuracy` counts an answer whose intents are all right;
+   * `exact` counts only the very label.
+   */
   accuracy?: number;
   exact?: number;
 }
 
-/** The same on a validation split: its perplexity is always measured. */
+/** Quality on a validation split, where the perplexity is always measured. */
 export type ValidQuality = Quality & { perplexity: number };
 
-/** Tells one corpus from another: sizes, and a 32-bit FNV-1a hash of all that is in it. */
+/** Identifies the data of a training: sizes of the splits, and a 32-bit FNV-1a hash of their contents. */
 export interface Fingerprint {
   train: number;
   valid: number;
   hash: number;
 }
 
-/** What a checkpoint must know of a task to take a training up again: the task's class has it. */
+/** The static side of a task's class, which a checkpoint needs to resume a training. */
 export interface TrainingClass<Options extends TrainingOptions, Data, T extends Training> {
   /** The task's name on the command line and in checkpoints. */
   readonly task: string;
-  /** Options of all the types that there must be. */
+  /** Valid options: those in a checkpoint must have the same types. */
   readonly sample: Options;
   create(runtime: Runtime, vocabulary: Vocabulary, options: Options, data: Data, start?: TrainingStart): T;
   fingerprint(data: Data): Fingerprint;
 }
 
-/** An array in memory that the next step depends on. */
+/** An array of floats in memory that the next step depends on. */
 export interface NamedArray {
   name: string;
   at: Pointer;
@@ -89,35 +93,35 @@ export interface NamedArray {
 }
 
 /**
- * Training of a model, a step at a time, so that the caller can show progress, write checkpoints and stop. A task says
- * what a step is trained on, and how good the model is.
+ * Trains a model one step at a time, so that the caller can show progress, write checkpoints and stop. A task defines what
+ * a step is trained on and how the model is evaluated.
+ *
+ * @example while (!training.done) training.step();
  */
 export abstract class Training<M extends Model = Model, Options extends TrainingOptions = TrainingOptions> {
   readonly trainer: Trainer;
-  /** Passes over the data that are over. */
+  /** Completed passes over the data. */
   epoch = 0;
-  /** Pieces of this pass that are over; each is a step. */
+  /** Completed pieces of this pass; each is a step. */
   piece = 0;
   /** Sum and number of the losses since the last step record. */
   lossSum = 0;
   lossCount = 0;
-  /** Passes whose end has been evaluated: all that are over, but for the moment between the two. */
+  /** Completed passes that have been evaluated. */
   private evaluated = 0;
 
   constructor(
     readonly model: M,
     readonly options: Options,
-    /** In one pass over the data. */
+    /** Number of pieces in one pass over the data. */
     readonly pieces: number,
     protected readonly teacher?: M,
   ) {
     const { dropout, epochs, distillation } = options;
     if (!(dropout >= 0 && dropout < 1)) {
-      throw new InputError(`dropout: ${dropout} was given; it must be at least 0 and below 1`);
+      throw invalid('dropout', dropout, 'a number >= 0 and < 1');
     }
-    if (!Number.isInteger(epochs) || epochs < 1) {
-      throw new InputError(`epochs: ${epochs} was given; it must be a whole number of at least 1`);
-    }
+    checkWhole('epochs', epochs, 1);
     if (distillation) checkDistillation(distillation);
     if (!distillation !== !teacher) throw new InputError('distill: a weight and a teacher go together; one is missing');
     const nonzeros = matrixPlans(options, model.architecture).map((plan) => plan.nonzeros);
@@ -125,24 +129,24 @@ export abstract class Training<M extends Model = Model, Options extends Training
   }
 
   abstract readonly task: string;
-  /** Tokens in one step, on the average. */
+  /** Tokens in one step, on average. */
   abstract readonly tokensPerStep: number;
-  /** Of the data it is trained on. */
+  /** The fingerprint of the data that the model is trained on. */
   abstract fingerprint(): Fingerprint;
-  /** Sequences in the piece that is next. */
+  /** Number of sequences in the next piece. */
   protected abstract readonly rows: number;
-  /** Records the forward pass over the piece that is next, and returns its mean loss in nats. */
+  /** Records the forward pass over the next piece on the tape and returns its mean loss in nats. */
   protected abstract forward(tape: Tape): number;
   /** Mean loss on a fixed part of the validation data. */
   protected abstract probe(): number;
-  /** On all the validation data. */
+  /** Evaluates the model on all validation data. */
   protected abstract validate(): Work<ValidQuality>;
-  /** Takes the memory that validate() takes. */
+  /** Takes as much memory as validate(). */
   protected rehearseValidation(): void {}
-  /** What the next step depends on besides parameters and moments. */
+  /** State that the next step depends on, besides parameters and moments. */
   protected *carried(): Generator<NamedArray> {}
 
-  /** What the teacher says of a piece: its logits, made on a tape that remembers nothing. */
+  /** The teacher's logits for a piece, computed on a tape that records nothing. */
   protected taught(forward: (tape: Tape, teacher: M) => Tensor): Taught | undefined {
     const { teacher, model, options } = this;
     if (!teacher || !options.distillation) return undefined;
@@ -153,17 +157,17 @@ export abstract class Training<M extends Model = Model, Options extends Training
     return this.trainer.totalSteps;
   }
 
-  /** Whether all steps and evaluations have been made. */
+  /** Whether all steps and evaluations are done. */
   get done(): boolean {
     return this.trained && !this.evaluationDue;
   }
 
-  /** Whether all steps have been made. */
+  /** Whether all steps are done. */
   get trained(): boolean {
     return this.epoch >= this.options.epochs;
   }
 
-  /** Whether a pass is over and has not been evaluated yet. */
+  /** Whether a completed pass still has to be evaluated. */
   get evaluationDue(): boolean {
     return this.evaluated < this.epoch;
   }
@@ -173,8 +177,11 @@ export abstract class Training<M extends Model = Model, Options extends Training
   }
 
   /**
-   * One step; after the last of an epoch the validation data are evaluated too. Returns the mean loss in nats. Where a
-   * training was stopped in such an evaluation, only that is made up for, and the loss is the last recorded one.
+   * Trains one step and returns its mean loss in nats. After the last step of an epoch, the model is evaluated on the
+   * validation data. If the training was stopped during such an evaluation, only the evaluation is done, and the loss is
+   * the last recorded one.
+   *
+   * @throws TrainingError when a loss, the gradient's norm or the perplexity is not finite
    */
   step(): number {
     const loss = this.evaluationDue ? this.recordedLoss : complete(this.stepInParts());
@@ -186,7 +193,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     return this.records.findLast((record) => record.kind === 'step')?.loss ?? Number.NaN;
   }
 
-  /** One step, without the evaluation after an epoch. After a part that was given up, the next call does the rest. */
+  /** Trains one step in parts, without the evaluation after an epoch. If it is abandoned, the next call does the rest. */
   *stepInParts(): Work<number> {
     const { trainer, epoch } = this;
     yield* trainer.pruneInParts(() => this.probe());
@@ -201,7 +208,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     this.lossCount++;
     this.piece++;
     const epochOver = this.piece === this.pieces;
-    // About a hundred points a curve.
+    // About a hundred points per curve.
     if (epochOver || trainer.stepsDone % Math.max(1, Math.floor(trainer.totalSteps / 100)) === 0) {
       const { sparsity } = trainer;
       const mean = this.lossSum / this.lossCount;
@@ -215,7 +222,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     return loss;
   }
 
-  /** The evaluation at the end of an epoch, where it is due. After a part that was given up, the next call does the rest. */
+  /** Does the evaluation that is due after an epoch, in parts. If it is abandoned, the next call does the rest. */
   *evaluateInParts(): Work<void> {
     if (!this.evaluationDue) return;
     const { trainer, records, epoch } = this;
@@ -226,7 +233,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     this.evaluated = epoch;
   }
 
-  /** Evaluates with no co-matrix masks; between the parts they are as they were. */
+  /** Does the work with no co-matrix masks; between two parts they are as before. */
   protected *unmasked<T>(work: Work<T>): Work<T> {
     try {
       for (;;) {
@@ -239,12 +246,12 @@ export abstract class Training<M extends Model = Model, Options extends Training
     }
   }
 
-  /** Goes through a step that changes nothing, so that the memory of all steps is held from here on: its bytes. */
+  /** Runs a step that changes nothing, so that the memory of all steps is held from here on. Returns its bytes. */
   rehearse(): number {
     return complete(this.rehearseInParts());
   }
 
-  /** The same in parts. */
+  /** rehearse() in parts. */
   *rehearseInParts(): Work<number> {
     const { runtime } = this.model;
     const carried = [...this.carried()].map(({ at, size }) => ({ at, values: runtime.floats(at, size).slice() }));
@@ -262,7 +269,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     return runtime.usage().held;
   }
 
-  /** Every array of floats that the next step depends on, by name. */
+  /** Yields every array of floats that the next step depends on. */
   *arrays(): Generator<NamedArray> {
     for (const [name, parameter] of this.model.parameters()) {
       const { value, size } = parameter;
@@ -274,7 +281,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     yield* this.carried();
   }
 
-  /** The matrices that are pruned, by the names that their weights have in arrays(). */
+  /** The sparse matrices, with the names of their weights in arrays(). */
   sparse(): [string, Sparse][] {
     return this.model
       .matrices()
@@ -282,7 +289,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
       .filter((named): named is [string, Sparse] => named[1] instanceof Sparse);
   }
 
-  /** Takes up a position, once arrays() and the patterns of sparse() are what they were there. */
+  /** Sets the position and the records, after arrays() and the patterns of sparse() have been restored. */
   restore(
     { epoch, piece, steps, lossSum, lossCount }: Record<'epoch' | 'piece' | 'steps' | 'lossSum' | 'lossCount', number>,
     records: readonly TrainRecord[],
@@ -296,10 +303,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     trainer.afterPruning();
   }
 
-  /**
-   * Throws TrainingError when a weight or a moment is no finite number: what holds it could be written, but not read
-   * again.
-   */
+  /** Throws TrainingError if a weight or a moment is not finite: readers reject files with such numbers. */
   checkFinite(): void {
     for (const { name, at, size } of this.arrays()) {
       const bad = this.model.runtime.floats(at, size).find((value) => !Number.isFinite(value));
@@ -315,18 +319,19 @@ export abstract class Training<M extends Model = Model, Options extends Training
   }
 }
 
-/** A model whose weights start from those of a trained one, where there is one. */
+/** Returns the model, with initial weights taken from a trained one if there is one. */
 export function started<M extends Model>(model: M, from: Model | undefined): M {
   if (from) startFrom(model, alike('from', from, model));
   return model;
 }
 
-/** A trained model, seen to be of the same kind and to mean the same by its numbers; sizes may differ. */
+/** Returns a trained model if it has the runtime, kind, vocabulary and labels of `model`; sizes may differ. */
 export function alike<M extends Model>(what: string, trained: Model, model: M): M {
-  if (trained.runtime !== model.runtime) throw new InputError(`${what}: the model stands in another runtime`);
-  if (trained.kind !== model.kind) throw new InputError(`${what}: of kind ${trained.kind}; ${model.kind} is wanted`);
+  if (trained.runtime !== model.runtime)
+    throw new InputError(`${what}: got a model of another runtime; expected the same`);
+  if (trained.kind !== model.kind) throw invalid(what, trained.kind, model.kind);
   if (JSON.stringify(trained.meaning) !== JSON.stringify(model.meaning)) {
-    throw new InputError(`${what}: the model's words or answers are others; their numbers must mean the same`);
+    throw new InputError(`${what}: got a model with another vocabulary or other labels; expected the same ones`);
   }
   return trained as M;
 }

@@ -178,8 +178,8 @@ test('data that will not do are refused by name', async () => {
     /--data: got an empty line 2 in gap\/valid\/label/,
     spoiled('gap', 'valid/label', `book\n\n${'book\n'.repeat(18)}`),
   );
-  await refuse(2, /all examples are of one intent, 'book'/, spoiled('alike', 'train/label', 'book\n'.repeat(60)));
-  await refuse(2, /none of its intents is one of train/, spoiled('strange', 'valid/label', 'sing\n'.repeat(20)));
+  await refuse(2, /examples of one intent only, "book"/, spoiled('alike', 'train/label', 'book\n'.repeat(60)));
+  await refuse(2, /no intent that train has/, spoiled('strange', 'valid/label', 'sing\n'.repeat(20)));
   await refuse(
     2,
     /--split: got "test"; expected valid: untested has no folder test/,

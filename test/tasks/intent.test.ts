@@ -180,24 +180,24 @@ test('a checkpoint is gone on with by its own task, with its own data', () => {
 
 test('options and data that will not do are refused by name', () => {
   const { train, valid } = data;
-  refuses(() => create({ batch: 0 }), InputError, /^batch: 0 was given/);
-  refuses(() => create({ batch: 1.5 }), InputError, /^batch: 1\.5 was given/);
-  refuses(() => create({ epochs: 0 }), InputError, /^epochs: 0 was given/);
-  refuses(() => create({ dropout: 1 }), InputError, /^dropout: 1 was given/);
+  refuses(() => create({ batch: 0 }), InputError, /^batch: got 0; expected/);
+  refuses(() => create({ batch: 1.5 }), InputError, /^batch: got 1\.5; expected/);
+  refuses(() => create({ epochs: 0 }), InputError, /^epochs: got 0; expected/);
+  refuses(() => create({ dropout: 1 }), InputError, /^dropout: got 1; expected/);
   refuses(() => create({ embedding: 0 }), InputError, /^embedding: got 0;/);
   refuses(() => create({ compression: 1e6 }), InputError, /^compression: got 1000000, which leaves/);
-  refuses(() => create({}, { train, valid: { sentences: [], intents: [] } }), InputError, /^valid: 0 sentences/);
+  refuses(() => create({}, { train, valid: { sentences: [], intents: [] } }), InputError, /^valid: got 0 sentences/);
   refuses(
     () => create({}, { train: { ...train, intents: train.intents.slice(1) }, valid }),
     InputError,
-    /^train: 45 sentences and 44/,
+    /^train: got 45 sentences and 44/,
   );
   const alike = { ...train, intents: train.intents.map(() => 'book') };
-  refuses(() => create({}, { train: alike, valid }), InputError, /all examples are of one intent, 'book'/);
+  refuses(() => create({}, { train: alike, valid }), InputError, /examples of one intent only, "book"/);
   const strange = { ...valid, intents: valid.intents.map(() => 'sing') };
-  refuses(() => create({}, { train, valid: strange }), InputError, /none of its intents is one of train/);
+  refuses(() => create({}, { train, valid: strange }), InputError, /no intent that train has/);
   const empty = { ...train, sentences: train.sentences.with(2, new Int32Array()) };
-  refuses(() => create({}, { train: empty, valid }), InputError, /^train: sentence 2 is empty/);
+  refuses(() => create({}, { train: empty, valid }), InputError, /^train: got no tokens in sentence 2/);
   const astray = { ...train, sentences: train.sentences.with(2, Int32Array.of(vocabulary.size)) };
   refuses(() => create({}, { train: astray, valid }), InputError, /^train 2\[0\]: got \d+;/);
 });

@@ -75,9 +75,9 @@ test('models of another vocabulary or runtime, and teachers without a weight, ar
     LanguageModelTraining.create(runtime, vocabulary, tinyOptions(changes), corpus, trained);
   const stranger = model(runtime, {}, buildVocabulary(['bcdefghi'], 'char'));
   const distillation = { weight: 0.5, temperature: 1 };
-  refuses(() => create({}, { from: stranger }), /^from: the model's words or answers are others/);
-  refuses(() => create({ distillation }, { teacher: stranger }), /^teacher: the model's words or answers are others/);
-  refuses(() => create({}, { from: model(new Runtime(), {}) }), /^from: the model stands in another runtime/);
+  refuses(() => create({}, { from: stranger }), /^from: got a model with another vocabulary/);
+  refuses(() => create({ distillation }, { teacher: stranger }), /^teacher: got a model with another vocabulary/);
+  refuses(() => create({}, { from: model(new Runtime(), {}) }), /^from: got a model of another runtime/);
   refuses(() => create({ distillation }, {}), /^distill: /);
   refuses(() => create({}, { teacher: model(runtime, {}) }), /^distill: /);
 });
@@ -126,11 +126,11 @@ test('intents: a model starts from a trained one and learns from it, if their an
 
   const others = examples(['book', 'stop']);
   const create = () => IntentTraining.create(runtime, words, taught, { train: others, valid: others }, trained);
-  refuses(create, /^from: the model's words or answers are others/);
+  refuses(create, /^from: got a model with another vocabulary/);
   const { model: reader } = LanguageModelTraining.create(runtime, vocabulary, tinyOptions(), corpus);
   refuses(
     () => IntentTraining.create(runtime, words, options, data, { from: reader }),
-    /^from: of kind language-model; intent-model is wanted/,
+    /^from: got "language-model"; expected intent-model/,
   );
 });
 
