@@ -9,8 +9,8 @@ export interface Splits<T> {
 
 /** Words or characters that a text must have to be cut: two in each part, so that one of them is predicted. */
 export const FEWEST_UNITS = 6;
-/** The fewest that leave two units in a twentieth. */
-const ENOUGH_UNITS = 40;
+/** Those that a text among others must have: of fewer, the twentieths would be scraps. */
+const ENOUGH_UNITS: Record<Level, number> = { word: 100, char: 500 };
 
 /**
  * Splits a text 18 : 1 : 1. Each cut moves on past the next white space, so that no word is cut. Where that leaves less
@@ -18,24 +18,28 @@ const ENOUGH_UNITS = 40;
  * marks. The parts make up the text again. A text of fewer than six words or characters is all for training.
  */
 export function splitText(text: string, level: Level = 'word'): Splits<string> {
-  return cutAtSpaces(text) ?? cutBetween(text, level, FEWEST_UNITS) ?? { train: text, valid: '', test: '' };
+  return cutAtSpaces(text) ?? cutBetween(text, level) ?? { train: text, valid: '', test: '' };
 }
 
 /**
- * Splits many texts. Each that is long enough is cut by itself, as in splitText. The others go whole: one in twenty for
- * validation and one in twenty for test, at regular distances; more often where there are fewer than twenty texts and
- * none can be cut.
+ * Splits many texts. Each of at least 100 words, or 500 characters at character level, is cut by itself as in splitText.
+ * Shorter ones go whole: one in twenty for validation and one in twenty for test, at regular distances; more often where
+ * there are fewer than twenty texts and all are short. One or two texts are always cut.
  */
 export function splitTexts(texts: readonly string[], level: Level): Splits<string[]> {
-  const cuts = texts.map((text) => cutAtSpaces(text) ?? cutBetween(text, level, ENOUGH_UNITS));
-  const noneCut = !cuts.some(Boolean);
-  const period = noneCut ? Math.min(PERIOD, texts.length) : PERIOD;
+  const isCut = texts.map(
+    (text) => texts.length < 3 || countUnits(text, level, ENOUGH_UNITS[level]) >= ENOUGH_UNITS[level],
+  );
+  const period = isCut.includes(true) ? PERIOD : Math.min(PERIOD, texts.length);
   let whole = 0;
   const splits: Splits<string[]> = { train: [], valid: [], test: [] };
   for (const [i, text] of texts.entries()) {
-    const cut = cuts[i] ?? (noneCut && texts.length < 3 ? splitText(text, level) : undefined);
-    if (!cut) splits[splitOf(whole++, period)].push(text);
-    else for (const split of SPLITS) if (cut[split] !== '') splits[split].push(cut[split]);
+    if (!isCut[i]) {
+      splits[splitOf(whole++, period)].push(text);
+      continue;
+    }
+    const parts = splitText(text, level);
+    for (const split of SPLITS) if (parts[split] !== '') splits[split].push(parts[split]);
   }
   return splits;
 }
@@ -74,17 +78,17 @@ const BEGINNING: Record<Level, RegExp> = {
   char: /(?<!\u200d)(?!\n|\u200d|\p{M}|\p{Emoji_Modifier}|[\u1160-\u11ff])./gsu,
 };
 
-/** The words or characters of a text, roughly as its tokens will be. */
-export function countUnits(text: string, level: Level): number {
+/** The words or characters of a text, roughly as its tokens will be; no more than `most` are counted. */
+export function countUnits(text: string, level: Level, most = Number.POSITIVE_INFINITY): number {
   let units = 0;
-  for (const _ of text.matchAll(BEGINNING[level])) units++;
+  for (const _ of text.matchAll(BEGINNING[level])) if (++units >= most) break;
   return units;
 }
 
-/** Undefined where the text has fewer units than `least`. */
-function cutBetween(text: string, level: Level, least: number): Splits<string> | undefined {
+/** Undefined for a text of too few units. */
+function cutBetween(text: string, level: Level): Splits<string> | undefined {
   const units = countUnits(text, level);
-  if (units < least) return undefined;
+  if (units < FEWEST_UNITS) return undefined;
   const valid = Math.min(Math.floor((units * 18) / 20), units - 4);
   const test = Math.min(Math.floor((units * 19) / 20), units - 2);
   const cuts: number[] = [];

@@ -104,6 +104,13 @@ test('many short texts are split by text, at regular distances', () => {
   }
 });
 
+test('texts of a few dozen words are not cut to scraps', () => {
+  const texts = Array.from({ length: 20 }, (_, i) => `${`message ${i} `.repeat(25)}ends here`);
+  const { train, valid, test } = splitTexts(texts, 'word');
+  assert.equal([train.length, valid, test], [18, [texts[3]], [texts[13]]]);
+  assert.is(splitTexts(texts, 'char').train.length, 18);
+});
+
 test('texts that are long enough are cut each, and short ones among them go whole', () => {
   const long = ['x', 'y'].map((name) => `${name} is a word. `.repeat(100));
   const { train, valid, test } = splitTexts(['a note', long[0], 'another', long[1]], 'word');
