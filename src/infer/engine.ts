@@ -62,7 +62,8 @@ export interface InitOptions {
  * The inference kernels as bytes, for hosts that compile them ahead.
  *
  * @example
- * const module = await WebAssembly.compile(kernelBytes()); // at build time
+ * writeFileSync('dopant.wasm', kernelBytes('plain')); // at build time
+ * import module from './dopant.wasm'; // as workerd compiles it
  * await init({ module });
  */
 export function kernelBytes(simd: SimdChoice = 'auto'): Bytes {
@@ -70,7 +71,7 @@ export function kernelBytes(simd: SimdChoice = 'auto'): Bytes {
 }
 
 const checked = (module: WasmModule) => checkModule(module, ['memory', 'lstm_step', 'csr_check'], 'dopant/infer');
-const refused = (cause: unknown) => compileRefused('init({ module })', cause);
+const refused = (cause: unknown) => (cause instanceof InputError ? cause : compileRefused('init({ module })', cause));
 
 let compiled: WasmModule | undefined;
 
@@ -82,23 +83,18 @@ let compiled: WasmModule | undefined;
  */
 export async function init(options?: InitOptions): Promise<void> {
   if (compiled && !options) return;
-  if (options?.module) compiled = checked(options.module);
-  else
-    compiled = await WebAssembly.compile(kernelBytes(options?.simd)).catch((cause) => {
-      throw refused(cause);
-    });
+  try {
+    compiled = options?.module ? checked(options.module) : await WebAssembly.compile(kernelBytes(options?.simd));
+  } catch (cause) {
+    throw refused(cause);
+  }
 }
 
 /** The same, synchronously. Browsers may reject that on the main thread for large binaries; these are small. */
 export function initSync(options?: InitOptions): void {
   if (compiled && !options) return;
-  if (options?.module) {
-    compiled = checked(options.module);
-    return;
-  }
-  const bytes = kernelBytes(options?.simd);
   try {
-    compiled = new WebAssembly.Module(bytes);
+    compiled = options?.module ? checked(options.module) : new WebAssembly.Module(kernelBytes(options?.simd));
   } catch (cause) {
     throw refused(cause);
   }

@@ -69,4 +69,17 @@ test('where the host forbids compiling, the error names what to allow and what t
   }
 });
 
+test('a host without WebAssembly is named as such by dopant/infer', async () => {
+  const { WebAssembly: own } = globalThis;
+  const says = (error: Error) => error instanceof InputError && /WebAssembly is not defined/.test(error.message);
+  try {
+    Reflect.deleteProperty(globalThis, 'WebAssembly');
+    assert.throws(() => initSync({ simd: 'auto' }), says);
+    const error = await init({ simd: 'auto' }).catch((thrown: Error) => thrown);
+    assert.ok(error && says(error), String(error));
+  } finally {
+    Object.assign(globalThis, { WebAssembly: own });
+  }
+});
+
 test.run();
