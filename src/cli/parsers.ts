@@ -12,13 +12,17 @@ export const number: Parser<number> = (text, name) => {
   return value;
 };
 
-export const numberFrom =
-  (least: number): Parser<number> =>
+/** A number that fits; `expected` says which do. */
+export const numberThat =
+  (fits: (value: number) => boolean, expected: string): Parser<number> =>
   (text, name) => {
     const value = number(text, name);
-    if (value < least) throw invalid(name, text, `a number >= ${least}`);
+    if (!fits(value)) throw invalid(name, text, expected);
     return value;
   };
+
+export const numberFrom = (least: number): Parser<number> =>
+  numberThat((value) => value >= least, `a number >= ${least}`);
 
 /** A whole number in decimal digits. */
 export const whole =

@@ -1,7 +1,7 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json';
 import { METHODS, STRUCTURE_SHARE } from '../operators/methods.js';
-import { number, numberFrom, oneOf, type Parser, path, whole } from './parsers.js';
+import { number, numberFrom, numberThat, oneOf, type Parser, path, whole } from './parsers.js';
 
 /** An option whose value is made by a parser, or is the text itself. */
 function option(flags: string, description: string, parse?: Parser<unknown>): Option {
@@ -284,6 +284,13 @@ Examples:
     .description('classify the intent of a sentence')
     .argument('<model>', 'model file')
     .argument('<text>', 'the sentence')
+    .addOption(
+      option(
+        '--threshold <p>',
+        "answer 'none' where no intent has this probability, from 0 to 1 (default: 0)",
+        numberThat((p) => p >= 0 && p <= 1, 'a number from 0 to 1'),
+      ),
+    )
     .addOption(json())
     .addHelpText('after', '\nExample:\n  $ dopant predict model.safetensors "flights from boston to denver"')
     .action(async (model, text, options) => (await import('./predict.js')).predict(model, text, options));
@@ -297,11 +304,20 @@ Examples:
     .addOption(
       option(
         '--temperature <x>',
-        '0 picks the likeliest token; 1 samples from the probabilities of the model',
-        number,
+        '0 picks the most likely token; 1 samples from the probabilities of the model',
+        numberFrom(0),
       ).default(0.8),
     )
     .addOption(option('--seed <n>', 'the same seed gives the same text', whole(0)).default(1))
+    .addOption(option('--top-k <n>', 'sample from the n most likely tokens only (default: all)', whole(1)))
+    .addOption(
+      option(
+        '--top-p <p>',
+        'sample from the fewest most likely tokens whose probabilities add up to p, above 0 and up to 1 (default: 1)',
+        numberThat((p) => p > 0 && p <= 1, 'a number > 0 and <= 1'),
+      ),
+    )
+    .addOption(json())
     .addHelpText('after', '\nExample:\n  $ dopant generate model.safetensors --prompt "the union of" --tokens 50')
     .action(async (model, options) => (await import('./generate.js')).generateText(model, options));
 

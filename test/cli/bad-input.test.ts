@@ -201,7 +201,18 @@ test('numbers out of range', async () => {
     await refuse(2, message, `${SMALL} ${option}`);
   }
   const generate = 'generate good.safetensors';
-  await refuse(2, /temperature: got -1; expected a number >= 0/, `${generate} --temperature -1`);
+  await refuse(2, /--temperature: got "-1"; expected a number >= 0/, `${generate} --temperature -1`);
+  for (const k of ['0', '-1', '1.5', 'x'])
+    await refuse(2, /--top-k: got ".*"; expected a whole number >= 1/, `${generate} --top-k ${k}`);
+  for (const p of ['0', '-0.1', '1.1'])
+    await refuse(2, /--top-p: got ".*"; expected a number > 0 and <= 1/, `${generate} --top-p ${p}`);
+  for (const p of ['-0.1', '1.1'])
+    await refuse(
+      2,
+      /--threshold: got ".*"; expected a number from 0 to 1/,
+      `predict good.safetensors --threshold ${p}`,
+      'a',
+    );
   await refuse(2, /--tokens: got "0"; expected a whole number >= 1/, `${generate} --tokens 0`);
 });
 

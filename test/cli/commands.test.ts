@@ -353,6 +353,22 @@ test('generate: one seed, one text; at temperature 0 every seed the same', async
   assert.is.not(likeliest, first);
 });
 
+test('generate: --top-k and --top-p leave over the most likely tokens, and --json holds the same text', async () => {
+  const text = async (options: string) => (await succeed(folder, `generate ${MODEL} --tokens 30 ${options}`)).stdout;
+  const likeliest = await text('--temperature 0');
+  for (const options of ['--top-k 1', '--top-p 1e-9']) assert.is(await text(`--temperature 1 ${options}`), likeliest);
+  for (const options of [`--top-k ${vocabulary.size}`, '--top-p 1']) {
+    assert.is(await text(`--temperature 1 ${options}`), await text('--temperature 1'));
+  }
+  const line = `generate ${MODEL} --tokens 12 --top-k 5 --top-p 0.9 --seed 3`;
+  const { stdout } = await succeed(folder, `${line} --prompt`, 'The quick');
+  const { stdout: printed } = await succeed(folder, `${line} --json --prompt`, 'The quick');
+  const { prompt, text: continued, tokens } = JSON.parse(printed);
+  assert.is(prompt, 'the quick');
+  assert.is(`${prompt}${continued}\n`, stdout);
+  assert.is(tokens, 12);
+});
+
 test('generate goes on from the prompt, and tells which of its words mean nothing to it', async () => {
   const { stdout, stderr } = await succeed(folder, `generate ${MODEL} --tokens 5 --prompt`, 'The quick.  brown');
   assert.match(stdout, /^the quick\nbrown[ \n]/);

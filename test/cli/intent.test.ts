@@ -111,6 +111,28 @@ test('predict answers with its confidence, whatever the text', async () => {
   assert.match(stdout, /^ +[\d.]+ % {2}weather\n/);
 });
 
+test('predict answers none where no intent reaches the threshold', async () => {
+  const sentence = 'will it rain in paris';
+  const { stdout } = await succeed(folder, 'predict model.safetensors --json', sentence);
+  const { intent, probabilities } = JSON.parse(stdout) as { intent: string; probabilities: Record<string, number> };
+  const p = probabilities[intent];
+  const above = (p + 1) / 2;
+  for (const [threshold, expected] of [
+    [0, intent],
+    [p, intent],
+    [above, 'none'],
+  ] as const) {
+    const { stdout: said } = await succeed(
+      folder,
+      `predict model.safetensors --threshold ${threshold} --json`,
+      sentence,
+    );
+    assert.equal(JSON.parse(said), { intent: expected, probabilities });
+  }
+  const { stdout: shown } = await succeed(folder, `predict model.safetensors --threshold ${above}`, sentence);
+  assert.match(shown, /^none: no intent has a probability of 0\.\d+ or more\n +[\d.]+ % {2}weather\n/);
+});
+
 test('a run that is killed time and again makes the same model as one that is not', async () => {
   let next = `${SMALL} --out killed.safetensors --records killed.json --checkpoint run`;
   for (let kills = 0; kills < 3; kills++) {

@@ -69,6 +69,43 @@ test('a text that is empty, or all unknown, has an answer with its confidence', 
   }
 });
 
+test('below the threshold the intent is none, and probabilities stay; a label called none means the same', () => {
+  const plan = loadIntentSync(encodeIntentModel(makeIntentModel('doped-kron', 8)));
+  const named = IntentModel.create(
+    new Runtime(),
+    { hidden: 4, layers: 1, embedding: 6, method: 'kron', compression: 2 },
+    vocabulary,
+    ['none', 'some'],
+    1,
+  );
+  const other = loadIntentSync(encodeIntentModel(named));
+  const intents = new Set<string>();
+  for (const text of TEXTS) {
+    for (const { classify } of [plan, other].map((each) => ({ classify: each.classify.bind(each) }))) {
+      const { intent, probabilities } = classify(text);
+      const p = probabilities[intent];
+      intents.add(intent);
+      for (const threshold of [0, p / 2, p]) assert.equal(classify(text, { threshold }), { intent, probabilities });
+      for (const threshold of [p + 1e-9, 1]) {
+        assert.equal(classify(text, { threshold }), { intent: 'none', probabilities });
+      }
+    }
+  }
+  assert.ok(intents.size > 1, 'the texts should differ');
+  for (const threshold of [-0.1, 1.1, Number.NaN, '0.5', null]) {
+    assert.throws(
+      () => plan.classify('the cat', { threshold: threshold as number }),
+      (error: unknown) => error instanceof InputError && error.message.startsWith('threshold: got '),
+    );
+  }
+  for (const text of [null, undefined, 5, ['the cat'], {}]) {
+    assert.throws(
+      () => plan.classify(text as unknown as string),
+      (error: unknown) => error instanceof InputError && error.message.startsWith('text: got '),
+    );
+  }
+});
+
 /** Runs `act` on a host whose memories do not grow beyond so many bytes. */
 function withMemoryLimit(bytes: number, act: () => void): void {
   const { grow } = WebAssembly.Memory.prototype;
