@@ -1,6 +1,8 @@
+import { invalid } from '../errors.js';
 import { generate } from '../tasks/generate.js';
 import type { SamplingOptions } from '../tasks/sampling.js';
 import { loadLanguageModel } from './model.js';
+import { flagOf } from './parsers.js';
 
 interface GenerateArguments extends SamplingOptions {
   prompt: string;
@@ -13,6 +15,10 @@ export async function generateText(
   path: string,
   { prompt, tokens, json, ...sampling }: GenerateArguments,
 ): Promise<void> {
+  const useless = (['topK', 'topP'] as const).find((name) => sampling[name] !== undefined);
+  if (sampling.temperature === 0 && useless) {
+    throw invalid(flagOf(useless), sampling[useless], 'only with a --temperature > 0');
+  }
   const model = await loadLanguageModel(path);
   const { vocabulary } = model;
   const start = vocabulary.encode(prompt);

@@ -107,6 +107,8 @@ test('predict answers with its confidence, whatever the text', async () => {
     assert.ok(Math.abs(Object.values(probabilities).reduce((sum, p) => sum + p, 0) - 1) < 1e-9);
     if (text === 'xyzzy') assert.match(stderr, /1 of 1 words are not in the vocabulary/);
   }
+  const unsure = await succeed(folder, 'predict model.safetensors --threshold 1 --json', 'will it rain in paris');
+  assert.is(JSON.parse(unsure.stdout).intent, 'none');
   const { stdout } = await succeed(folder, 'predict model.safetensors', 'will it rain in paris');
   assert.match(stdout, /^ +[\d.]+ % {2}weather\n/);
 });

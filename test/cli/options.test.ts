@@ -174,6 +174,25 @@ test('options that have no effect beside others are refused', async () => {
   }
 });
 
+test('generate: what is sampled has an effect, or is refused', async () => {
+  const text = async (options: string) => {
+    const { stdout } = await succeed(folder, `generate char --tokens 200 --json ${options}`);
+    return JSON.parse(stdout).text as string;
+  };
+  const plain = await text('--temperature 2');
+  assert.is(await text('--temperature 2 --seed 1 --top-p 1 --top-k 1000'), plain);
+  for (const option of ['--seed 2', '--top-k 2', '--top-p 0.5']) {
+    assert.is.not(await text(`--temperature 2 ${option}`), plain, option);
+    const [name] = option.split(' ');
+    if (name === '--seed') continue;
+    await refuse(
+      new RegExp(`${name}: got .*; expected only with a --temperature > 0`),
+      `generate char --temperature 0 ${option}`,
+    );
+  }
+  assert.is(await text('--temperature 0'), await text('--top-k 1'));
+});
+
 test('a teacher gives the vocabulary and all that follows from it', async () => {
   const line = `${LM.replace('--max-tokens 500', '--max-tokens 2000')} --method dense`;
   await succeed(folder, `${line} --teacher char --distill 0.5 --out taught`);
