@@ -186,7 +186,7 @@ test('the demo stops, and goes on where it was', async () => {
   child.kill('SIGTERM');
   const { code, signal, stderr } = await ended;
   assert.equal([code, signal], [1, null], stderr);
-  assert.match(stderr, /dopant: stopped; the same command goes on\n$/);
+  assert.match(stderr, /dopant: stopped; the same command goes on where it stopped\n$/);
 });
 
 test('signals come through to work that never rests', async () => {
