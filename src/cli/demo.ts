@@ -39,7 +39,8 @@ export async function demo(folder: string): Promise<void> {
   process.stderr.write(
     `Training a dense and a ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
   );
-  const outcomes = await trainAll(folder, files);
+  const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
+  const outcomes = await trainAll(folder, files, checkpoints);
 
   const plans = await Promise.all(outcomes.map(({ result }) => load(result.out)));
   const times = timeSteps(plans);
@@ -55,15 +56,15 @@ export async function demo(folder: string): Promise<void> {
   const subtitle = `Word-level language models, ${SETTINGS.hidden} units, two layers, ${SOURCE.maxTokens} words of the State of the Union addresses, ${SETTINGS.epochs} epochs; ${duration}.`;
   const runs = outcomes.map(({ result, records }) => ({ name: result.method, records }));
   await writeFileAtomically(page, renderReport({ title, subtitle, table, samples, runs }));
+  for (const checkpoint of checkpoints) await rm(checkpoint, { recursive: true });
 
   process.stdout.write(`\n${formatTable(transpose(table))}\n`);
   for (const { name, text } of samples) process.stdout.write(`\n${name}:\n${text.replace(/^/gm, '  ')}\n`);
   process.stdout.write(`\n${duration} in total. Models and curves: ${files.join(', ')}, ${page}\n`);
 }
 
-/** Trains all models side by side. After a stop, the next call resumes the trainings. */
-async function trainAll(folder: string, files: readonly string[]) {
-  const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
+/** Trains all models side by side. While their checkpoints are there, the next call resumes the trainings. */
+async function trainAll(folder: string, files: readonly string[], checkpoints: readonly string[]) {
   const signals = new StopSignals();
   const show = progressBars();
   let release = async () => {};
@@ -86,9 +87,7 @@ async function trainAll(folder: string, files: readonly string[]) {
     const failed = (await Promise.allSettled(ends)).flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
     // A failure says more than a stop that it caused.
     if (failed.length) throw failed.find((error) => !(error instanceof Interrupted)) ?? failed[0];
-    const outcomes = await Promise.all(ends);
-    for (const checkpoint of checkpoints) await rm(checkpoint, { recursive: true });
-    return outcomes;
+    return await Promise.all(ends);
   } finally {
     show.stop();
     signals.close();

@@ -337,7 +337,14 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   failure = await save();
   if (failure !== undefined) watcher.announce(`${failure}; the model is complete without it`);
   const test =
-    testSplit && (await attempt(() => measured(() => stoppable(testSplit.measure(), interrupted, evaluating), out)));
+    testSplit &&
+    (await attempt(async () => {
+      try {
+        return await stoppable(testSplit.measure(), interrupted, evaluating);
+      } catch (error) {
+        throw afterModel(error as Error, out, checkpoint && howToGoOn(training.task, checkpoint));
+      }
+    }));
   // The last epoch ended with an evaluation.
   const { kind, step, epoch, ...valid } = training.records.findLast((record) => record.kind === 'valid')!;
   const { method, compression, parameters } = takeInventory(model);
@@ -357,20 +364,17 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   return { result, records: training.records, places, problems };
 }
 
-/** Measures the test split. Errors say so, and that the model is written. */
-async function measured(measure: () => Promise<Quality>, out: string): Promise<Quality> {
-  try {
-    return await measure();
-  } catch (error) {
-    const told = { cause: error };
-    if (error instanceof Interrupted) {
-      throw new Interrupted(`stopped in the evaluation of the test split; the model is in ${out}`, told);
-    }
-    if (error instanceof TrainingError) {
-      throw new TrainingError(`test: ${error.message}; the model is in ${out}`, told);
-    }
-    throw error;
+/** An error from the evaluation of the test split, which says so, and that the model is written. */
+function afterModel(error: Error, out: string, howToGoOn: string | undefined): Error {
+  const written = `the model is in ${out}`;
+  if (error instanceof Interrupted) {
+    const told = ['stopped in the evaluation of the test split', written, howToGoOn].filter(Boolean);
+    return new Interrupted(told.join('; '), { cause: error });
   }
+  if (error instanceof TrainingError) {
+    return new TrainingError(`test: ${error.message}; ${written}`, { cause: error });
+  }
+  return error;
 }
 
 const howToGoOn = (task: string, checkpoint: string) =>
