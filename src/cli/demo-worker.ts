@@ -11,12 +11,12 @@ import {
   type StepReport,
 } from './training.js';
 
-/** A training of the demo, which runs in a thread of its own. */
+/** One of the demo's trainings, on a thread of its own. */
 export interface DemoJob {
   source: TextSource;
   options: LanguageModelOptions;
   places: RunPlaces & { checkpoint: string };
-  /** A flag; when it is set, the training writes a checkpoint and stops. */
+  /** Set: write a checkpoint and stop. */
   stop: Int32Array;
 }
 
