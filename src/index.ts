@@ -39,6 +39,7 @@ export {
   type Examples,
   evaluateIntents,
   type IntentData,
+  type IntentEvaluation,
   type IntentOptions,
   IntentTraining,
 } from './tasks/intent.js';
@@ -65,3 +66,4 @@ export type { Kernels, Pointer } from './wasm/kernels.js';
 export { kernelBytes, Runtime, type RuntimeOptions } from './wasm/runtime.js';
 export { hasRelaxedSimd, type SimdChoice } from './wasm/simd.js';
 export { whyNoThreads } from './wasm/threads.js';
+export type { Work } from './work.js';

@@ -11,12 +11,12 @@ import {
   type StepReport,
 } from './training.js';
 
-/** One of the demo's trainings, on a thread of its own. */
+/** A training of the demo, which runs in a thread of its own. */
 export interface DemoJob {
   source: TextSource;
   options: LanguageModelOptions;
   places: RunPlaces & { checkpoint: string };
-  /** Set: write a checkpoint and stop. */
+  /** A flag; when it is set, the training writes a checkpoint and stops. */
   stop: Int32Array;
 }
 

@@ -9,23 +9,23 @@ import type { DemoJob, DemoMessage } from './demo-worker.js';
 import { checkOutputs } from './outputs.js';
 import { describeStep, formatDuration, startBars, timeLeft } from './progress.js';
 import { renderReport } from './report.js';
-import { Interrupted, StopSignals } from './stopping.js';
+import { Interrupted, STOPPED, StopSignals } from './stopping.js';
 import { formatTable, resultTable, transpose } from './table.js';
 import { timeSteps } from './timing.js';
 import { claimFolder } from './train.js';
 import type { StepReport } from './training.js';
 
 const COMPRESSION = 25;
-// A size at which both trainings end within a few minutes, side by side on two cores; dropout as the experiments chose it
-// for dense models of this size.
+// Both trainings take a few minutes, side by side on two cores. The experiments chose this dropout for dense models of
+// this size.
 const SOURCE = { data: 'sotu', level: 'word', vocab: 4000, maxTokens: 80_000 } as const;
 const SETTINGS = { hidden: 128, epochs: 4, dropout: 0.1 } as const;
 const METHODS: readonly Method[] = ['dense', 'doped-kron'];
 const PROMPT = 'the people of the united states';
 
 /**
- * Trains a dense and a doped language model side by side, compares them, and leaves both and a page with the curves in
- * the folder.
+ * Trains a dense and a doped language model side by side and compares them. Writes both models, and a page with their
+ * training curves, into the folder.
  */
 export async function demo(folder: string): Promise<void> {
   const files = METHODS.map((method) => join(folder, `${method}.safetensors`));
@@ -39,7 +39,8 @@ export async function demo(folder: string): Promise<void> {
   process.stderr.write(
     `Training a dense and a ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
   );
-  const outcomes = await trainAll(folder, files);
+  const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
+  const outcomes = await trainAll(folder, files, checkpoints);
 
   const plans = await Promise.all(outcomes.map(({ result }) => load(result.out)));
   const times = timeSteps(plans);
@@ -55,15 +56,15 @@ export async function demo(folder: string): Promise<void> {
   const subtitle = `Word-level language models, ${SETTINGS.hidden} units, two layers, ${SOURCE.maxTokens} words of the State of the Union addresses, ${SETTINGS.epochs} epochs; ${duration}.`;
   const runs = outcomes.map(({ result, records }) => ({ name: result.method, records }));
   await writeFileAtomically(page, renderReport({ title, subtitle, table, samples, runs }));
+  for (const checkpoint of checkpoints) await rm(checkpoint, { recursive: true });
 
   process.stdout.write(`\n${formatTable(transpose(table))}\n`);
   for (const { name, text } of samples) process.stdout.write(`\n${name}:\n${text.replace(/^/gm, '  ')}\n`);
-  process.stdout.write(`\n${duration} in all. Models and curves: ${files.join(', ')}, ${page}\n`);
+  process.stdout.write(`\n${duration} in total. Models and curves: ${files.join(', ')}, ${page}\n`);
 }
 
-/** Trains all side by side. After a stop the trainings go on where they were. */
-async function trainAll(folder: string, files: readonly string[]) {
-  const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
+/** Trains all models side by side. While their checkpoints are there, the next call resumes the trainings. */
+async function trainAll(folder: string, files: readonly string[], checkpoints: readonly string[]) {
   const signals = new StopSignals();
   const show = progressBars();
   let release = async () => {};
@@ -82,13 +83,11 @@ async function trainAll(folder: string, files: readonly string[]) {
         throw error;
       }
     });
-    // All are waited for: those still at work write their checkpoints.
+    // Wait for all: those that are still working write their checkpoints.
     const failed = (await Promise.allSettled(ends)).flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
-    // One that stopped because another failed says less than that one.
+    // A failure says more than a stop that it caused.
     if (failed.length) throw failed.find((error) => !(error instanceof Interrupted)) ?? failed[0];
-    const outcomes = await Promise.all(ends);
-    for (const checkpoint of checkpoints) await rm(checkpoint, { recursive: true });
-    return outcomes;
+    return await Promise.all(ends);
   } finally {
     show.stop();
     signals.close();
@@ -103,14 +102,14 @@ function runJob(job: DemoJob, onStep: (report: StepReport) => void) {
     worker.on('message', (message: DemoMessage) => {
       if (message.kind === 'step') onStep(message.report);
       else if (message.kind === 'done') resolve(message.outcome);
-      else reject(new Interrupted('stopped; the same command goes on'));
+      else reject(new Interrupted(STOPPED));
     });
     worker.on('error', reject);
-    worker.on('exit', (code) => reject(new Error(`a training ended early, with code ${code}`)));
+    worker.on('exit', (code) => reject(new Error(`a training thread ended with code ${code}`)));
   });
 }
 
-/** One bar a training on a terminal; elsewhere a line for both every ten seconds. */
+/** One bar per training on a terminal; elsewhere, one line for both every ten seconds. */
 function progressBars(): { update(job: number, report: StepReport): void; stop(): void } {
   const clocks: ((done: number) => string)[] = [];
   const describe = (report: StepReport, job: number) => {

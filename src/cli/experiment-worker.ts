@@ -4,22 +4,22 @@ import { type Given, modelPath, type Outcome, type Tested, taskOf } from './expe
 import { Interrupted, isSet } from './stopping.js';
 import type { StepReport } from './training.js';
 
-/** A run of an experiment, on a thread of its own. */
+/** A run of an experiment, in a thread of its own. */
 export interface ExperimentJob {
   task: string;
   given: Given;
-  /** For the checkpoint and the model. */
+  /** Folder for the checkpoint and the model. */
   folder: string;
   train: boolean;
   test: boolean;
-  /** Set: write a checkpoint and stop. */
+  /** A flag; when it is set, the run writes a checkpoint and stops. */
   stop: Int32Array;
 }
 
 export type ExperimentMessage =
   | { kind: 'step'; report: StepReport }
   | { kind: 'done'; outcome?: Outcome; fileBytes: number; test?: Tested }
-  /** Training cannot go on, which is a result too. */
+  /** Training cannot continue, which is a result too. */
   | { kind: 'failed'; message: string }
   | { kind: 'stopped' };
 

@@ -11,11 +11,11 @@ import { show } from '../values.js';
 import { basesOf, type Cell, independentParts, type Run, runsOf, type Settings } from './experiment/grid.js';
 import { namingFile, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
-import { type Order, Runner, STOPPED, scratchOf } from './experiment/runner.js';
+import { type Order, Runner, scratchOf } from './experiment/runner.js';
 import { measureOf, summarise } from './experiment/summary.js';
 import { type Cost, type Given, modelPath, type Task, taskOf } from './experiment/task.js';
 import { checkDistinct, checkOutputs, type Input, naming, type Output } from './outputs.js';
-import { Interrupted, pause, StopSignals } from './stopping.js';
+import { Interrupted, pause, STOPPED, StopSignals } from './stopping.js';
 import { formatTable } from './table.js';
 import { describeShares, percent } from './unknown.js';
 

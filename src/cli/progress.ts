@@ -9,7 +9,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** Returns a function that stops bars, once. They stop anyway when the process ends: they hide the cursor until then. */
+/** Returns a function that stops bars. They hide the cursor, so they also stop when the process ends in any other way. */
 function stopper(bars: { stop(): void }): () => void {
   const stop = () => {
     process.off('exit', stop);
@@ -19,7 +19,7 @@ function stopper(bars: { stop(): void }): () => void {
   return stop;
 }
 
-/** A bar with time left on a terminal; elsewhere a line every ten seconds. Both on stderr: stdout is for results. */
+/** A bar with the time left on a terminal; elsewhere, a line every ten seconds. Both go to stderr: stdout is for results. */
 export function startProgress(label: string, total: number): Progress {
   return process.stderr.isTTY ? startBar(label, total) : startLines(label, total);
 }
@@ -40,7 +40,7 @@ function startBar(label: string, total: number): Progress {
   return {
     update(done, text) {
       bar.update(done, { text, left: left(done) });
-      // The bar draws itself from a timer, which does not run in a loop without pauses.
+      // The bar's own timer does not fire during a long computation.
       if (Date.now() - drawn < 200) return;
       drawn = Date.now();
       bar.render();
@@ -65,7 +65,7 @@ function startLines(label: string, total: number): Progress {
   };
 }
 
-/** Does work under a bar, until it is over or a signal asks for a stop. Throws Interrupted then. */
+/** Does work and shows its progress. Throws Interrupted if a signal asks for a stop. */
 export async function showing<T>(label: string, text: string, work: Work<T>): Promise<T> {
   const signals = new StopSignals();
   const progress = startProgress(label, 100);
@@ -78,16 +78,16 @@ export async function showing<T>(label: string, text: string, work: Work<T>): Pr
 }
 
 export interface JobsProgress {
-  /** Of the work of all. */
+  /** Work done so far by all jobs. */
   all(done: number): void;
-  /** What one of them does, and how far it is, 0 to 1. */
+  /** What one job does, and its progress from 0 to 1. */
   job(slot: number, name: string, share: number, text: string): void;
   stop(): void;
 }
 
 const JOBS_QUIET_MS = 60_000;
 
-/** A bar for the whole with time left, and one a job; elsewhere a line for the whole every minute. */
+/** A bar for the total with the time left, and one for each job; elsewhere, one line every minute. */
 export function startJobs(jobs: number, total: number): JobsProgress {
   const left = timeLeft(total);
   const latest: string[] = [];
@@ -121,13 +121,13 @@ export function startJobs(jobs: number, total: number): JobsProgress {
   };
 }
 
-/** Bars below one another on the terminal. */
+/** Several bars on the terminal, one below the other. */
 export function startBars(format: string): { bars: MultiBar; stop(): void } {
   const bars = new MultiBar({ format, stream: process.stderr, hideCursor: true, barsize: 20 });
   return { bars, stop: stopper(bars) };
 }
 
-/** From the speed since the first update: what a resumed run had done before does not count. */
+/** The time left, estimated from the speed since the first call: what a resumed run did before does not count. */
 export function timeLeft(total: number): (done: number) => string {
   let first: { done: number; at: number } | undefined;
   return (done) => {

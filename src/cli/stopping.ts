@@ -1,23 +1,26 @@
 import type { Work } from '../work.js';
 
-/** A command has ended because it was asked to. */
+/** A command stopped because a signal asked for it. */
 export class Interrupted extends Error {
   override name = 'Interrupted';
 }
 
-/** Ctrl-C; kill, Slurm and docker; a terminal that closes. */
+/** The message of commands that take up their work when they are run again. */
+export const STOPPED = 'stopped; the same command goes on where it stopped';
+
+/** Sent by Ctrl-C; by kill, Slurm and docker; by a terminal that closes. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const TICK_MS = 100;
 const PATIENCE_TICKS = 10;
 
 /**
- * Notes, until it is closed, that a signal asks the process to stop, so that a command can do so in good order. A second
- * signal ends the process at once. It counts only when the process had a second to act on the first: npm and others
- * repeat a signal, and those that come while the event loop is busy arrive together.
+ * Listens for signals that ask the process to stop, until it is closed. The first one sets a flag, so that a command can
+ * save its work. A later one ends the process at once, but only if the event loop was free for a second in between: npm
+ * and others repeat a signal, and signals that are sent while the event loop is busy arrive together.
  */
 export class StopSignals {
-  /** Not 0 once a stop has been asked for. Other threads can look at it. */
+  /** Not 0 after a stop was requested. Other threads can read it. */
   readonly flag = new Int32Array(new SharedArrayBuffer(4));
   private ticks = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -26,17 +29,17 @@ export class StopSignals {
     for (const signal of SIGNALS) process.on(signal, this.take);
   }
 
-  /** Whether a stop has been asked for. */
+  /** Whether a stop was requested. */
   readonly interrupted = () => isSet(this.flag);
 
-  /** Asks for a stop without a signal. */
+  /** Requests a stop without a signal. */
   request(): void {
     Atomics.store(this.flag, 0, 1);
   }
 
   private readonly take = () => {
     this.request();
-    // Time in which the event loop is busy is one tick.
+    // However long the event loop is busy, that is one tick.
     this.timer ??= setInterval(() => this.ticks++, TICK_MS).unref();
     if (this.ticks >= PATIENCE_TICKS) process.exit(1);
   };
@@ -51,7 +54,7 @@ export function isSet(flag: Int32Array): boolean {
   return Atomics.load(flag, 0) !== 0;
 }
 
-/** Lets signals through. Throws Interrupted, with the message, when one has asked for a stop. */
+/** Lets signals through. Throws Interrupted with the message if a stop was requested. */
 export async function pause(interrupted: () => boolean, message = 'stopped'): Promise<void> {
   await new Promise(setImmediate);
   if (interrupted()) throw new Interrupted(message);
@@ -59,10 +62,7 @@ export async function pause(interrupted: () => boolean, message = 'stopped'): Pr
 
 const PAUSE_EVERY_MS = 50;
 
-/**
- * Does work in parts, and lets signals through before it and now and then. Throws Interrupted when it gives the work up
- * for a stop.
- */
+/** Does work in parts and lets signals through. Abandons the work and throws Interrupted if a stop was requested. */
 export async function stoppable<T>(
   work: Work<T>,
   interrupted: () => boolean,

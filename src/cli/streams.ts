@@ -1,6 +1,6 @@
 /**
- * Keeps a process alive whatever becomes of its stdout and stderr. Progress and messages on a stderr that fails are
- * dropped. A stdout that fails ends the process: with success where its reader has left, as `head` does, otherwise with
+ * Handles errors of stdout and stderr, which would end the process with a stack trace. If stderr fails, progress and messages
+ * are dropped. If stdout fails, the process ends: with success if its reader has closed it, as `head` does, otherwise with
  * one line on stderr and exit code 1. Commands write to stdout last, so nothing is lost.
  */
 export function guardStreams(): void {

@@ -39,7 +39,7 @@ export function trainIntent(given: IntentArguments, command: GivenOn): Promise<v
   return train(intentTask, given, command, startIntent);
 }
 
-/** Those that may stand beside --resume: the others are the checkpoint's. */
+/** Options that --resume accepts; all others are those of the checkpoint. */
 const FREE_WHEN_RESUMING = [
   'resume',
   'data',
@@ -126,14 +126,14 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
   }
 }
 
-/** Keeps other runs out of a folder, which `option` names, until the function that it returns is called. */
+/** Claims a folder, which `option` names, for this run. Returns a function that releases it. */
 export async function claimFolder(option: string, folder: string): Promise<() => Promise<void>> {
   const held = await naming(option, claim(folder));
   if (held) return held.release;
   throw invalid(option, folder, `a folder that no run works in; ${await holderOf(folder)} does`);
 }
 
-/** Shows progress on the terminal, and listens for signals. */
+/** Shows progress on the terminal and listens for signals. */
 class TerminalWatcher {
   readonly signals = new StopSignals();
   readonly interrupted = this.signals.interrupted;

@@ -19,64 +19,64 @@ import { checkOutputs, type Input, type Output } from './outputs.js';
 import { Interrupted, pause, stoppable } from './stopping.js';
 import { describeShares, sharesOf, type Unknown, type UnknownShares } from './unknown.js';
 
-/** What a run reads, besides the options of the training itself. */
+/** The files that a run reads. */
 export interface RunSource {
   data: string;
-  /** Model files: what the weights start from, and whom the run learns from. */
+  /** Model files: the initial weights, and the teacher. */
   from?: string;
   teacher?: string;
-  /** Of the teacher's file, once it has been read. */
+  /** SHA-256 of the teacher's file, once it has been read. */
   teacherHash?: string;
 }
 
-/** What the command line must know of a task. S: what tells the data; D: the data as read; E: as trained on. */
+/** A task as the command line sees it. S: where the data are; D: the data as read; E: the data as trained on. */
 export interface Task<S extends RunSource, D, T extends Training, E> {
   training: TrainingClass<T['options'], E, T>;
-  /** What --data must name, in words. */
+  /** What --data must name, for messages. */
   wanted: string;
-  /** Whether what a checkpoint holds, whose `data` is sound, tells the data. */
+  /** Whether a saved source, whose `data` is a text, has fields of the right types. */
   isSource(source: Record<string, unknown>): boolean;
   read(source: S): Promise<D>;
   /** The files that read() reads, or the folders that it looks for them in. */
   inputs(data: string): Input[];
   vocabulary(data: D, source: S): Vocabulary;
   encode(data: D, source: S, vocabulary: Vocabulary): E;
-  /** What it is trained on, in words. */
+  /** Describes what the model is trained on. */
   describe(training: T, data: D): string;
-  /** What the model cannot know of the data that it is trained on. */
+  /** The shares of tokens and labels that the model does not know. */
   unknown(training: T): { train: Unknown; valid: Unknown };
-  /** The test split, if there is one. Throws InputError, before hours of training, where nothing can be measured on it. */
+  /** The test split, if there is one. Throws InputError, before hours of training, if nothing can be measured on it. */
   test(training: T, data: D): TestSplit | undefined;
 }
 
-/** A split that is measured when training is over. */
+/** A split that is measured after training. */
 export interface TestSplit {
   unknown: Unknown;
   measure(): Work<Quality>;
 }
 
 export interface RunPlaces {
-  /** Folder for checkpoints, which exists and belongs to this run; none are written without it. */
+  /** Folder for checkpoints, which exists and belongs to this run; without it, no checkpoints are written. */
   checkpoint?: string;
   /** Seconds between two checkpoints. */
   checkpointEvery: number;
   out: string;
-  /** Files for the training records and for a page of their curves; not written without them. */
+  /** Files for the training records (JSON) and for a page with their curves (HTML). */
   records?: string;
   report?: string;
-  /** That share the work; their number changes no bit of the result. */
+  /** Number of threads, which changes no bit of the result. */
   threads?: number;
-  /** Leave the test text alone: this run only decides something. */
+  /** Do not read the test split: this run only decides between settings. */
   withoutTest?: boolean;
 }
 
 export interface RunWatcher {
-  /** What is about to be trained, in words. */
+  /** Prints a line. */
   announce(text: string): void;
   step(now: StepReport): void;
-  /** How much of an evaluation is over, from 0 to 1, after so many of all steps. */
+  /** Progress of an evaluation, from 0 to 1, after `done` of `total` steps. */
   evaluating(share: number, done: number, total: number): void;
-  /** Asked between the parts of all work: whether to write a checkpoint and stop. */
+  /** Whether the run should write a checkpoint and stop. Called between two parts of the work. */
   readonly interrupted: () => boolean;
 }
 
@@ -88,14 +88,14 @@ export interface StepReport {
   sparsity: number;
 }
 
-/** What `train` prints with --json. */
+/** The result that `train` prints with --json. */
 export interface TrainResult extends UnknownShares {
   method: string;
   seed: number;
   compression: Inventory['compression'];
   parameters: Inventory['parameters'];
   valid: ValidQuality;
-  /** Left out where the data have no test split, or it was not measured. */
+  /** Left out if the data have no test split, or it was not measured. */
   test?: Quality;
   tokensPerSecond: number;
   seconds: number;
@@ -108,11 +108,11 @@ export interface Outcome {
   result: TrainResult;
   records: TrainRecord[];
   places: RunPlaces;
-  /** What failed after the model was written. */
+  /** Failures after the model was written. */
   problems: Error[];
 }
 
-/** Starts a run and sees it through: train, evaluate, write the model. */
+/** Runs a training from the start: trains, writes the model, evaluates. */
 export async function runTraining<S extends RunSource, D, T extends Training, E>(
   task: Task<S, D, T, E>,
   source: S,
@@ -135,7 +135,7 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
   return finish(task, training, data, { ...source, teacherHash }, places, watcher);
 }
 
-/** The teacher of a run, if it has one. */
+/** Loads the teacher of a run, if it has one. */
 async function loadTeacher(
   { teacher, teacherHash }: RunSource,
   runtime: Runtime,
@@ -143,7 +143,7 @@ async function loadTeacher(
   if (teacher === undefined) return {};
   const loaded = await loadHashedModel(teacher, runtime);
   if (teacherHash !== undefined && loaded.hash !== teacherHash) {
-    throw new InputError(`teacher: ${teacher} is not the file any more that the run began with`);
+    throw new InputError(`--teacher: got ${teacher}, which has changed; expected the file that the run started with`);
   }
   return loaded;
 }
@@ -152,12 +152,12 @@ export async function hasCheckpoint(folder: string): Promise<boolean> {
   return (await find(join(folder, CHECKPOINT_FILE))) !== undefined;
 }
 
-/** What a checkpoint says of its run. Paths in the file are absolute. */
+/** A run as a checkpoint describes it. Paths in the file are absolute. */
 type SavedRun<S extends RunSource> = S & Pick<RunPlaces, 'out' | 'records' | 'report'>;
 
 /**
- * The same for a run that the checkpoint in a folder holds. `moved` says where its data and its teacher are now; `places`
- * may depend on where its results were to go.
+ * Resumes the run whose checkpoint is in a folder. `moved` has new paths of its data and its teacher; `places` chooses the
+ * outputs, given those of the run so far.
  */
 export async function resumeTraining<S extends RunSource, D, T extends Training, E>(
   task: Task<S, D, T, E>,
@@ -175,7 +175,7 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
     return { ...checkpoint, run: checkRun(task, checkpoint.run) };
   });
   if (moved.teacher !== undefined && run.teacher === undefined) {
-    throw invalid('--teacher', moved.teacher, 'no teacher, since the run began without one');
+    throw invalid('--teacher', moved.teacher, 'no teacher, since the run started without one');
   }
   const { data: at = run.data, teacher: teacherAt = run.teacher } = moved;
   const source: S = { ...run, data: at, ...(teacherAt !== undefined && { teacher: teacherAt }) };
@@ -183,7 +183,7 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
   await checkPlaces(task, source, chosen, folder);
   const data = await task.read(source).catch((cause) => {
     if (moved.data !== undefined || !(cause instanceof InputError)) throw cause;
-    throw new InputError(`${cause.message}; --data says where the data are now`, { cause });
+    throw new InputError(`${cause.message}; --data can name another path of the same data`, { cause });
   });
   await ready();
   const encoded = task.encode(data, source, vocabulary);
@@ -194,10 +194,10 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
   return finish(task, training, data, source, chosen, watcher);
 }
 
-/** The fields of a saved run that are paths. */
+/** Fields of a saved run that are paths. */
 const PATHS = ['data', 'from', 'teacher', 'out', 'records', 'report'] as const;
 
-/** A run as a checkpoint holds it, so that it can be resumed from any folder. */
+/** The description of a run for its checkpoint, with absolute paths, so that it can be resumed from any folder. */
 function savedRun<S extends RunSource>(task: Inputs, source: S, { out, records, report }: RunPlaces): SavedRun<S> {
   return mapPaths(task, { ...source, out, records, report }, (path) => resolve(path));
 }
@@ -211,14 +211,14 @@ function checkRun<S extends RunSource>(
     const isWanted = field === 'data' || field === 'out';
     const found = run[field];
     if (found === undefined ? isWanted : typeof found !== 'string' || found === '') {
-      throw malformed(`run.${field}`, found, 'a name');
+      throw malformed(`run.${field}`, found, 'a text');
     }
   }
   if (!task.isSource(run)) throw malformed('run', run, 'what dopant train writes there');
   return mapPaths(task, run as unknown as SavedRun<S>, shorten);
 }
 
-/** Changes the fields of a run that are paths: data may be something else, if it names no file. */
+/** Changes the paths of a run. `data` may also be the name of a data set, which stays as it is. */
 function mapPaths<R extends RunSource>({ inputs }: Inputs, run: R, change: (path: string) => string): R {
   const paths = PATHS.flatMap((field) => {
     const path = (run as Record<string, unknown>)[field];
@@ -230,7 +230,7 @@ function mapPaths<R extends RunSource>({ inputs }: Inputs, run: R, change: (path
   return { ...run, ...Object.fromEntries(paths) };
 }
 
-/** A path in the current folder without that; others as they are. */
+/** Makes a path inside the current folder relative. */
 function shorten(path: string): string {
   const short = relative('', path);
   return short === '' || short.startsWith('..') || isAbsolute(short) ? path : short;
@@ -249,7 +249,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   const { interrupted } = watcher;
   const testSplit = withoutTest ? undefined : task.test(training, data);
   const shares = sharesOf({ ...task.unknown(training), ...(testSplit && { test: testSplit.unknown }) });
-  // Returns why there is no checkpoint: no reason to stop, since the disk may have room later, and that of --out has now.
+  // Returns why it failed, which is no reason to stop: the disk may have room later.
   const save = async (): Promise<string | undefined> => {
     if (checkpoint === undefined) return undefined;
     training.checkFinite();
@@ -266,7 +266,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     try {
       await writeFileAtomically(out, encodeModel(model));
     } catch (error) {
-      // What can be kept is kept.
+      // At least the checkpoint is kept, then.
       await save();
       throw error;
     }
@@ -286,7 +286,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
       const megabytes = Math.ceil((await stoppable(training.rehearseInParts(), interrupted)) / 2 ** 20);
       const { threads } = model.runtime;
       const shared = threads > 1 ? `, shared by ${threads} threads` : '';
-      watcher.announce(`memory: ${megabytes} MB from start to end${shared}`);
+      watcher.announce(`memory: ${megabytes} MB throughout the training${shared}`);
     }
     start = performance.now();
     while (!training.done) {
@@ -298,7 +298,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
         const { sparsity, stepsDone: done } = trainer;
         watcher.step({ done, total: totalSteps, tokensPerSecond: speed(), loss: smooth, sparsity });
       }
-      // At the end of an epoch, only the evaluation shows whether the weights are worth keeping.
+      // After the last step of an epoch, the evaluation decides whether the weights are worth keeping.
       if (!training.evaluationDue && seconds() - saved >= checkpointEvery) {
         const before = failure;
         failure = await save();
@@ -317,14 +317,14 @@ async function finish<S extends RunSource, D, T extends Training, E>(
       told.push(`the model is in ${out}`);
     }
     failure = await save();
-    if (failure !== undefined) told.push(failure, 'at most an older checkpoint is left');
+    if (failure !== undefined) told.push(failure, 'only an older checkpoint may be left');
     else if (checkpoint !== undefined) told.push(howToGoOn(training.task, checkpoint));
     else if (!training.trained) told.push('without --checkpoint nothing was kept');
     throw new Interrupted(told.join('; '), { cause: error });
   }
   const tokensPerSecond = trainer.stepsDone > stepsBefore ? speed() : 0;
   await writeModel();
-  // Whatever fails from here on, the model is there.
+  // Whatever fails from here on, the model is written.
   const problems: Error[] = [];
   const attempt = async <R>(act: () => Promise<R>) => {
     try {
@@ -337,8 +337,15 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   failure = await save();
   if (failure !== undefined) watcher.announce(`${failure}; the model is complete without it`);
   const test =
-    testSplit && (await attempt(() => measured(() => stoppable(testSplit.measure(), interrupted, evaluating), out)));
-  // The last epoch ended with the validation data.
+    testSplit &&
+    (await attempt(async () => {
+      try {
+        return await stoppable(testSplit.measure(), interrupted, evaluating);
+      } catch (error) {
+        throw afterModel(error as Error, out, checkpoint && howToGoOn(training.task, checkpoint));
+      }
+    }));
+  // The last epoch ended with an evaluation.
   const { kind, step, epoch, ...valid } = training.records.findLast((record) => record.kind === 'valid')!;
   const { method, compression, parameters } = takeInventory(model);
   const { seed } = options;
@@ -357,44 +364,42 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   return { result, records: training.records, places, problems };
 }
 
-/** The test split's quality. Errors say what they are about, and that the model is written. */
-async function measured(measure: () => Promise<Quality>, out: string): Promise<Quality> {
-  try {
-    return await measure();
-  } catch (error) {
-    const told = { cause: error };
-    if (error instanceof Interrupted) {
-      throw new Interrupted(`stopped in the evaluation of the test split; the model is in ${out}`, told);
-    }
-    if (error instanceof TrainingError) {
-      throw new TrainingError(`test: ${error.message}; the model is in ${out}`, told);
-    }
-    throw error;
+/** An error from the evaluation of the test split, which says so, and that the model is written. */
+function afterModel(error: Error, out: string, howToGoOn: string | undefined): Error {
+  const written = `the model is in ${out}`;
+  if (error instanceof Interrupted) {
+    const told = ['stopped in the evaluation of the test split', written, howToGoOn].filter(Boolean);
+    return new Interrupted(told.join('; '), { cause: error });
   }
+  if (error instanceof TrainingError) {
+    return new TrainingError(`test: ${error.message}; ${written}`, { cause: error });
+  }
+  return error;
 }
 
 const howToGoOn = (task: string, checkpoint: string) =>
   `go on with: dopant train ${task} --resume ${quoted(checkpoint)}`;
 
-/** As a shell wants an argument. */
+/** Quotes an argument for a shell. */
 const quoted = (text: string) => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/** Milliseconds after which a run begins without the threads that have not started. */
+/** Milliseconds to wait for threads to start. */
 const START_WAIT = 10_000;
 
-/** A runtime whose threads have started; where they cannot, one thread works, and the announcement says why. */
+/** Creates a runtime and waits for its threads. If they cannot start, one thread does the work, and a line says why. */
 async function startRuntime({ threads = 1 }: RunPlaces, watcher: RunWatcher): Promise<Runtime> {
   const runtime = new Runtime({ threads });
   const end = performance.now() + START_WAIT;
   while (!runtime.ready && performance.now() < end && !watcher.interrupted()) {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  if (!runtime.ready) watcher.announce('threads: the others have not started; one does all the work until they do');
-  else if (runtime.threads < threads) watcher.announce(`threads: ${whyNoThreads()}; one does all the work`);
+  if (!runtime.ready)
+    watcher.announce('threads: the others have not started; one thread does all the work until they do');
+  else if (runtime.threads < threads) watcher.announce(`threads: ${whyNoThreads()}; one thread does all the work`);
   return runtime;
 }
 
-/** How the LSTM's matrices are made, in words; those of one shape are made alike. */
+/** Describes the structure of the LSTM's matrices; those of one shape are alike. */
 function describeMatrices({ model: { architecture }, options }: Training): string {
   const counts = new Map<string, number>();
   for (const plan of matrixPlans(options, architecture)) {
@@ -404,7 +409,10 @@ function describeMatrices({ model: { architecture }, options }: Training): strin
   return `${[...counts].map(([words, n]) => `${n} LSTM matrices of ${words} each`).join(', ')}`;
 }
 
-/** A checkpoint is written over only by the run that it was taken up for, that in the folder `resumed`. */
+/**
+ * Checks all outputs of a run before it starts. Only a run that was resumed from a checkpoint, in the folder `resumed`, may
+ * overwrite it.
+ */
 async function checkPlaces(
   task: Inputs,
   source: RunSource,
@@ -426,17 +434,17 @@ async function checkPlaces(
   await checkOutputs(outputs, inputs);
 }
 
-/** What a task reads of what --data names. */
+/** The part of a task that knows the files of its data. */
 interface Inputs {
   inputs(data: string): Input[];
 }
 
-/** What a run reads. */
+/** All files that a run reads. */
 export function inputsOf({ inputs }: Inputs, { data, from, teacher }: RunSource): Input[] {
   return [...inputs(data), ...named({ from, teacher })];
 }
 
-/** Files with the options that name them. */
+/** Files, with the options that name them. */
 function named(paths: Record<string, string | undefined>): Output[] {
   return Object.entries(paths).flatMap(([name, path]) => (path === undefined ? [] : [{ option: `--${name}`, path }]));
 }

@@ -1,8 +1,8 @@
 import { InputError, invalid } from '../errors.js';
 
 /**
- * Throws InputError, naming the place, where `values` does not have n numbers, or one of those in [start, end) is larger
- * in magnitude than the limit or not a number.
+ * Throws InputError where `values` does not have n numbers, or one of those in [start, end) is not a number or larger in
+ * magnitude than the limit.
  */
 export function checkNumbers(
   name: string,
@@ -25,12 +25,12 @@ export function checkNumbers(
   }
 }
 
-/** Throws InputError for what is no string. */
+/** Throws InputError for anything but a string. */
 export function checkText(name: string, text: string): void {
   if (typeof text !== 'string') throw invalid(name, text, 'a string');
 }
 
-/** Throws InputError for what is no integer of at least `least`. */
+/** Throws InputError for anything but an integer >= `least`. */
 export function checkInteger(name: string, n: number, least: number): void {
   if (!(Number.isInteger(n) && n >= least)) throw invalid(name, n, `an integer >= ${least}`);
 }

@@ -172,7 +172,9 @@ export class Engine {
     try {
       memory.grow(Math.ceil(missing / PAGE));
     } catch (cause) {
-      throw new InputError(`model: needs ${bytes} bytes of memory to run, more than this host gives`, { cause });
+      throw new InputError(`memory: got a request for ${bytes} bytes; expected no more than this host gives`, {
+        cause,
+      });
     }
   }
 

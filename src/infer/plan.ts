@@ -9,7 +9,7 @@ import { Session } from './session.js';
 
 const LARGEST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
 
-/** A language model, packed to run: immutable, and shared by any number of sessions. */
+/** A language model, packed to run. Any number of sessions share a plan. */
 export class Plan {
   readonly vocabulary: Vocabulary;
   readonly hidden: number;
@@ -59,7 +59,7 @@ export class Plan {
     return new Session(this);
   }
 
-  // What follows is for sessions.
+  // Sessions call these.
 
   /** See Session.step. */
   step(session: Session, x: ArrayLike<number>): Float32Array {
@@ -67,7 +67,7 @@ export class Plan {
     this.activate(session);
     if (x instanceof Float32Array && x.length === H) {
       this.input.set(x);
-      // NaN is not below either.
+      // Not `>`, which NaN would pass.
       if (!(this.engine.kernels.f32_largest(this.inputAt, H) <= limit)) checkNumbers('x', x, H, limit);
     } else {
       checkNumbers('x', x, H, limit);
@@ -77,7 +77,13 @@ export class Plan {
     return this.output;
   }
 
-  /** Reads a token; see Session.next. */
+  /** See Session.next. */
+  next(session: Session, token: number): Float32Array {
+    this.read(session, token);
+    return this.predict(session);
+  }
+
+  /** Reads a token. */
   read(session: Session, token: number): void {
     if (!(Number.isInteger(token) && token >= 0 && token < this.vocabulary.size)) {
       throw invalid('token', token, `an integer from 0 to ${this.vocabulary.size - 1}`);
@@ -87,7 +93,7 @@ export class Plan {
     this.runLayers(embedding + token * stride);
   }
 
-  /** The logits of what comes after all that a session read, [V], overwritten by the next. */
+  /** The logits of the next token, [V], given everything that a session has read; overwritten by the next call. */
   predict(session: Session): Float32Array {
     this.activate(session);
     const { layers, head } = this.network;
@@ -101,7 +107,7 @@ export class Plan {
     return session.saved.every((value) => value === 0);
   }
 
-  /** Throws InputError for what cannot be the state of a session. */
+  /** Throws InputError for anything that cannot be the state of a session. */
   checkState(state: ArrayLike<number>): void {
     const { hidden: H, layers, limit } = this;
     const n = 2 * layers * H;

@@ -13,7 +13,7 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   signal?: { readonly aborted: boolean; readonly reason?: unknown } | null;
 }
 
-/** A token that generate() drew, and the text it adds to what was before. */
+/** A token that generate() drew, and the text that it adds. */
 export interface GeneratedToken {
   token: number;
   text: string;
@@ -25,13 +25,13 @@ export interface Suggestion extends GeneratedToken {
 }
 
 /**
- * One conversation with a model: the model's plan and a state of its own. All calls but generate() are synchronous;
+ * One text that a model reads and continues: the model's plan and a state. All calls except generate() are synchronous;
  * step() and next() allocate nothing.
  */
 export class Session {
   /** h and c of every layer, [layers, 2, H]; stale while the plan works on this session. */
   readonly saved: Float32Array;
-  /** The token that was read last, -1 where it is not known: how a token is shown depends on the one before. */
+  /** The token that was read last, or -1 where that is unknown: how a token is shown depends on the one before. */
   private last = -1;
 
   constructor(readonly plan: Plan) {
@@ -49,7 +49,7 @@ export class Session {
   }
 
   /**
-   * Steps over a whole sequence of input vectors, [T,H], one after another, and returns h of the last layer after each, [T,H].
+   * Steps over a sequence of input vectors, [T,H]. Returns h of the last layer after each of them, [T,H].
    *
    * @throws InputError as step() does, before the first step
    */
@@ -64,21 +64,22 @@ export class Session {
   }
 
   /**
-   * Reads a token. Returns the logits of what comes next, [V], given all that was read: a view that the plan's next step
+   * Reads a token. Returns the logits of the next one, [V], given everything that was read: a view that the plan's next step
    * overwrites, whichever session's.
    *
-   * @throws InputError for a number that is no token's
+   * @throws InputError for anything but the number of a token
    */
   next(token: number): Float32Array {
-    this.readToken(token);
-    return this.plan.predict(this);
+    const logits = this.plan.next(this, token);
+    this.last = token;
+    return logits;
   }
 
   /**
-   * Reads text, for next(), suggest() or generate() to go on from. A session that is new or was reset reads the token first
-   * that every text starts with.
+   * Reads text, which next(), suggest() and generate() then continue. A session that is new, or was reset, first reads the
+   * token that every text starts with.
    *
-   * @throws InputError for what is no string
+   * @throws InputError for anything but a string
    */
   read(text: string): void {
     checkText('text', text);
@@ -87,11 +88,11 @@ export class Session {
   }
 
   /**
-   * The k tokens that are most likely to come next, the most likely first, without `<unk>`; fewer where the vocabulary has no
-   * more. A session that is new or was reset suggests how a text starts. The state stays as it is. Probabilities are the
-   * model's own, over the whole vocabulary.
+   * Returns the k most likely next tokens, the most likely first, without `<unk>`, or all where the vocabulary has fewer. A
+   * session that is new, or was reset, suggests how a text starts. The state does not change. Probabilities are the model's,
+   * over the whole vocabulary.
    *
-   * @throws InputError for a k that is not an integer of at least 1
+   * @throws InputError for a k that is not an integer >= 1
    * @example
    * session.read('the cat');
    * session.suggest(3); // [{ token: 7, text: 'sat', probability: 0.41 }, ...]
@@ -120,7 +121,7 @@ export class Session {
     this.last = -1;
   }
 
-  /** A copy of the state, [layers, 2, H], to be kept and set again later, in this session or another of the same model. */
+  /** A copy of the state, [layers, 2, H], which can be set later in this session, or in another of the same model. */
   get state(): Float32Array {
     this.plan.release(this);
     return this.saved.slice();
@@ -135,11 +136,10 @@ export class Session {
   }
 
   /**
-   * Reads the prompt, as read() does, and then draws tokens that go on from it, one after another. Each is read before it is
-   * yielded, so that the session can be used, or generate() called again, to go on from there. `<unk>` is never drawn.
+   * Reads the prompt, as read() does, and yields tokens that continue it. A token is read before it is yielded, so that after
+   * the loop suggest(), or generate() with an empty prompt, continues from there. `<unk>` is never drawn.
    *
-   * About every 8 ms, while the prompt is read too, the event loop gets its turn: a page repaints, and the signal can be
-   * aborted.
+   * The event loop gets a turn about every 8 ms, also while the prompt is read: a page can repaint, and the signal be aborted.
    *
    * @throws InputError, at the first token, for options out of range
    * @example
@@ -167,7 +167,7 @@ export class Session {
     }
     for (let n = 0; n < maxTokens; n++) {
       await pause();
-      // No pause from here on: another session would overwrite the logits.
+      // No pause between the logits and the draw: another session could overwrite them.
       const token = draw(plan.predict(this));
       const before = this.last < 0 ? [] : [this.last];
       const text = vocabulary.decode([...before, token]).slice(vocabulary.decode(before).length);
@@ -181,7 +181,7 @@ export class Session {
     this.last = token;
   }
 
-  /** Has a session that is new read what every text starts with. Returns whether it is. */
+  /** Makes a new session read the token that every text starts with. Returns whether the session was new. */
   private begin(): boolean {
     const { plan } = this;
     const isNew = plan.isNew(this);

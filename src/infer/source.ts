@@ -2,20 +2,21 @@ import { FileFormatError, InputError, invalid } from '../errors.js';
 import { type ByteSource, bytesOf } from '../io/bytes.js';
 
 /**
- * Where a model comes from: its bytes, the URL of its file, in Node the path of its file, or a Blob, File or Response.
+ * Where a model comes from: its bytes, the URL of its file, in Node the path of its file, or a Blob, File, Request or Response.
  *
- * In Node every string is a path, also 'C:\models\m.safetensors', but those that begin with http:, https:, data:, blob:
- * or file:/ are URLs. Elsewhere every string is a URL, and a relative one is resolved as fetch() does.
+ * In Node, strings that begin with http:, https:, data:, blob: or file:/ are URLs; all others are paths, such as
+ * 'C:\models\m.safetensors'. Elsewhere every string is a URL, and fetch() resolves a relative one.
  */
 export type ModelSource = ByteSource | string | { readonly href: string } | Body;
 
-/** A Blob, File or Response. */
+/** A Blob, File, Request or Response. */
 interface Body {
   arrayBuffer(): Promise<ArrayBufferLike>;
 }
 
-/** What messages use of a Body. */
+/** What distinguishes and names a Body. */
 interface Described {
+  method?: string;
   ok?: boolean;
   status?: number;
   statusText?: string;
@@ -23,19 +24,21 @@ interface Described {
   name?: string;
 }
 
-/** What a source holds, and what messages call it: nothing where only bytes are given. */
+/** The bytes of a source, and its name in messages; empty where the source is bytes. */
 export interface Loaded {
   name: string;
   bytes: Uint8Array;
 }
 
-/** Throws InputError, naming the source, where it cannot be read. */
+/** Reads a source. Throws InputError, naming the source, where that fails. */
 export async function readSource(source: ModelSource | PromiseLike<ModelSource>): Promise<Loaded> {
   const given = await source;
   const bytes = bytesOf(given);
   if (bytes) return { name: '', bytes };
-  const { href, arrayBuffer, url, name } = Object(given) as Partial<{ href: string } & Body & Described>;
-  if (typeof arrayBuffer === 'function') return readBody(url || name || 'source', async () => given as Body);
+  const { href, arrayBuffer, url, name, method } = Object(given) as Partial<{ href: string } & Body & Described>;
+  if (typeof arrayBuffer === 'function') {
+    return readBody(url || name || 'source', async () => (method ? fetch(given as Request) : (given as Body)));
+  }
   const isString = typeof given === 'string';
   const place = isString ? given : href;
   if (typeof place !== 'string') throw invalid('source', given, 'bytes, a URL, a path, a Blob or a Response');
@@ -47,7 +50,7 @@ export async function readSource(source: ModelSource | PromiseLike<ModelSource>)
   return readBody(shown, () => fetch(place));
 }
 
-/** Runs `read`; what it throws of a file or of its size names the source. */
+/** Runs `read`; its FileFormatErrors and InputErrors name the source. */
 export function naming<T>(name: string, read: () => T): T {
   try {
     return read();
@@ -85,8 +88,8 @@ async function readFile(path: string, isUrl: boolean, files: FileReader): Promis
 }
 
 /**
- * Node's module for files; undefined on hosts without. It is asked for by name at run time, so that no bundler looks for
- * it, and only once a file is to be read: the edge runtime of Next.js throws where it is touched.
+ * Node's module for files; undefined on other hosts. It is requested by name at run time, so that no bundler looks for it, and
+ * only to read a file: in the edge runtime of Next.js, the mere access throws.
  */
 function fileSystem(path: string): FileReader | undefined {
   interface Process {
@@ -109,7 +112,7 @@ const REASONS: Record<string, string> = { ENOENT: 'there is no such file', EISDI
 
 function unreadable(name: string, error: unknown): InputError {
   const { code = '', message, cause } = Object(error) as Error & { code?: string; cause?: Error & { code?: string } };
-  // fetch() tells only its cause what failed.
+  // The message of fetch() is the same for every failure.
   const detail = cause ? ` (${cause.code ?? cause.message})` : '';
   return new InputError(`cannot load ${name}: ${REASONS[code] ?? message + detail}`, { cause: error });
 }

@@ -1,14 +1,14 @@
-/** Milliseconds of work after which others get their turn: half of a frame. */
+/** Milliseconds of work between two turns of the event loop: half a frame. */
 const SLICE = 8;
 
 /**
- * A function to be called between pieces of work. Where 8 ms have passed since the event loop last had its turn, it returns
- * a promise of the next turn, so that a page repaints, timers fire and messages arrive; otherwise undefined.
+ * Returns a function to call between pieces of work. If 8 ms have passed since the last turn of the event loop, it returns a
+ * promise of the next turn, in which a page repaints, timers fire and messages arrive; otherwise undefined.
  */
 export function eventLoopTurns(): () => Promise<void> | undefined {
   let start = Date.now();
   return () => {
-    // A clock may be set back.
+    // The clock may be set back.
     if (Math.abs(Date.now() - start) < SLICE) return undefined;
     return nextTurn().then(() => {
       start = Date.now();
@@ -17,8 +17,8 @@ export function eventLoopTurns(): () => Promise<void> | undefined {
 }
 
 /**
- * Resolves in a task of its own: promises alone would keep the event loop waiting. Timers come last, since browsers hold
- * them back, for a second in a hidden page.
+ * Resolves in a new task: a promise alone would not let the event loop go on. Timers are the last resort, since browsers delay
+ * them, in a hidden page by a second.
  */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
@@ -34,7 +34,7 @@ function nextTurn(): Promise<void> {
     } else if (typeof setTimeout === 'function') {
       setTimeout(resolve);
     } else {
-      resolve(); // an AudioWorklet has no tasks that a script can wait for
+      resolve(); // in an AudioWorklet there is no task to wait for
     }
   });
 }

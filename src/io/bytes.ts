@@ -4,9 +4,8 @@ import { invalid } from '../errors.js';
 export type ByteSource = ArrayBufferLike | ArrayBufferView;
 
 /**
- * The bytes of a buffer or of a view of one; undefined for anything else. Those of another realm are bytes too: with jsdom
- * or in a vm, files come as Uint8Arrays of another constructor. Memory that others may change meanwhile, shared or
- * resizable, is copied.
+ * Returns the bytes of a buffer or of a view of one, undefined for anything else. Buffers of another realm count: with jsdom or
+ * in a vm, a file is a Uint8Array of another constructor. Shared and resizable memory is copied, since others may change it.
  */
 export function bytesOf(value: unknown): Uint8Array | undefined {
   const tag = tagOf(value);
@@ -19,7 +18,7 @@ export function bytesOf(value: unknown): Uint8Array | undefined {
   return mayChange ? new Uint8Array(bytes) : bytes;
 }
 
-/** The same. Throws InputError for what is not bytes. */
+/** The same. Throws InputError for anything else. */
 export function toBytes(value: ByteSource): Uint8Array {
   const bytes = bytesOf(value);
   if (!bytes) throw invalid('bytes', value, 'an ArrayBuffer or a view of one, such as a Uint8Array');

@@ -15,10 +15,10 @@ import { asObject, blamingTheFile, checkConfig, checkFormat, parseField } from '
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
-// A checkpoint is a safetensors file with all that a training's next step depends on: `value.NAME` and the optimiser's
-// moments of every parameter; `mask.NAME` of every sparse matrix, or `columns.NAME` and `starts.NAME` once it is
-// compressed; the carried LSTM state; and in the metadata the options, the vocabulary, the position, the records so far.
-// The random generator counts from the position and has no state of its own.
+// A checkpoint is a safetensors file with everything that the next step of a training depends on: `value.NAME` and the
+// optimiser's moments of every parameter; `mask.NAME` of every sparse matrix, or `columns.NAME` and `starts.NAME` if it is
+// compressed; the carried LSTM state; and in the metadata the options, the vocabulary, the position and the records so
+// far. The random generator counts from the position and has no state of its own.
 
 const FORMAT = 'dopant-checkpoint';
 const VERSION = '2';
@@ -31,7 +31,7 @@ interface Position {
   lossCount: number;
 }
 
-/** `run` is the caller's: whatever else is needed to take the training up again, as JSON. */
+/** Encodes a checkpoint of a training. `run` is stored as JSON: whatever else the caller needs to resume the training. */
 export function encodeCheckpoint(training: Training, run: unknown): Uint8Array {
   const { task, model, options, trainer, epoch, piece, lossSum, lossCount, records } = training;
   const tensors = new Map<string, NamedTensor>();
@@ -66,11 +66,11 @@ export interface Checkpoint<Options, Data, T> {
   options: Options;
   vocabulary: Vocabulary;
   run: unknown;
-  /** The training as it was, with the teacher that it had, if any. Throws InputError when the data are others. */
+  /** Resumes the training, with its teacher if it had one. Throws InputError if the data differ. */
   resume(runtime: Runtime, data: Data, teacher?: Model): T;
 }
 
-/** Throws FileFormatError for a file that is no checkpoint of this task, or a damaged one. */
+/** Decodes a checkpoint of a task. Throws FileFormatError for other files and damaged ones. */
 export function decodeCheckpoint<Options extends TrainingOptions, Data, T extends Training>(
   bytes: ByteSource,
   training: TrainingClass<Options, Data, T>,
@@ -103,7 +103,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
       const copies: [Pointer, Float32Array][] = [];
       for (const { name, at, size } of resumed.arrays()) {
         const data = source.floats(name, [size]);
-        // The parts of a parameter are called value.NAME and MOMENT.NAME.
+        // Arrays of a parameter are called value.NAME and MOMENT.NAME.
         checkPruned(name, data, masks.get(name.slice(name.indexOf('.') + 1)));
         copies.push([at, data]);
       }
@@ -133,19 +133,19 @@ function readPattern(
   return { blocks: { starts, columns: new Uint32Array(source.integers(`columns.${name}`, [starts[groups]])) } };
 }
 
-/** The mask of a matrix that has one, with the matrix's name. */
+/** The mask of a matrix, if it has one, with the name of the matrix. */
 function maskOf(name: string, sparse: Sparse): [string, Uint8Array][] {
   const pattern = sparse.pattern();
   return 'mask' in pattern ? [[name, pattern.mask]] : [];
 }
 
-/** What has been pruned is 0, and so are its moments: products take the whole matrix. */
+/** Pruned weights must be 0, since products use the whole matrix, and so must their moments. */
 function checkPruned(name: string, data: Float32Array, mask: Uint8Array | undefined): void {
   const bad = mask?.findIndex((alive, i) => !alive && data[i] !== 0) ?? -1;
   if (bad >= 0) throw malformed(`tensor '${name}'`, data[bad], `0 at place ${bad}, which the mask says is pruned`);
 }
 
-/** A position must be one that this training comes to. */
+/** The position must be one that this training reaches. */
 function checkPlace({ epoch, piece, steps }: Position, { pieces, totalSteps, options }: Training): void {
   if (piece < pieces && steps === epoch * pieces + piece && steps <= totalSteps) return;
   throw new FileFormatError(
@@ -166,7 +166,7 @@ function checkPosition(value: unknown): Position {
   return position;
 }
 
-/** The types alone: what range they must be in, those who use them check. */
+/** Checks types only: the code that uses an option checks its range. */
 function checkOptions<Options extends TrainingOptions>(value: unknown, sample: Options): Options {
   const config = checkConfig(value);
   checkTypes(value, sample, 'options');
@@ -175,7 +175,7 @@ function checkOptions<Options extends TrainingOptions>(value: unknown, sample: O
   return { ...(value as Options), ...config };
 }
 
-/** How JSON writes what is beyond its numbers, such as the perplexity of a model that pruning has ruined. */
+/** A number that may be infinite, which JSON writes as null, such as the perplexity of a model that pruning has ruined. */
 const MAYBE_INFINITE = Number.POSITIVE_INFINITY;
 
 /** A record of every kind. */
@@ -209,8 +209,8 @@ function checkRecords(value: unknown): TrainRecord[] {
 }
 
 /**
- * A value from JSON must have all that the sample has, of the same types; of a list, every element all that the
- * sample's first has. A number must be finite; null becomes Infinity where the sample is that.
+ * Checks that a value from JSON has all fields of the sample, with the same types. The first element of a list is the sample
+ * for all its elements. Numbers must be finite; null becomes Infinity if the sample is Infinity.
  */
 function checkTypes(value: unknown, sample: unknown, name: string): void {
   if (Array.isArray(sample)) {

@@ -1,4 +1,4 @@
-/** What bytes that are not a safetensors file seem to be, for error messages. */
+/** Says what bytes that are not a safetensors file seem to be, for error messages. */
 export function describe(bytes: Uint8Array): string {
   if (bytes.length === 0) return 'an empty file';
   const start = String.fromCharCode(...bytes.subarray(0, 40));

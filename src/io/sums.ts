@@ -4,15 +4,15 @@ import type { OperatorSpec } from '../operators/spec.js';
 import type { Header } from './model-header.js';
 import type { TensorSource } from './tensor-source.js';
 
-// Finite weights may be so large that sums of them are infinite, and the differences of those NaN. What is checked here, once
-// after loading, needs no check in a step.
+// Finite weights may be so large that sums of them are infinite, and differences of those NaN. They are checked once, after
+// loading, so that a step needs no check.
 
 /** Half of the largest float: neither rounding nor a second such sum takes a sum from here to infinity. */
 const LARGEST_SUM = 1.7e38;
 
 /**
- * Throws FileFormatError where a sum of a model's forward pass might be infinite, by the largest weight of each tensor.
- * Returns the largest magnitude that inputs and states from outside may have.
+ * Bounds the sums of a model's forward pass by the largest weight of each tensor. Returns the largest magnitude that inputs and
+ * states from outside may have. Throws FileFormatError where a sum might be infinite.
  */
 export function checkSums(
   { layers, hidden: H, head }: Architecture,
@@ -39,7 +39,7 @@ export function checkSums(
   return limit;
 }
 
-/** No element of W x, nor of what is computed on the way, is larger than this times the largest of x. */
+/** Bounds a matrix W: no element of W x, nor any intermediate result, is larger than this times the largest of x. */
 function gainOf(spec: OperatorSpec, name: string, source: TensorSource): number {
   switch (spec.type) {
     case 'dense':

@@ -5,15 +5,15 @@ import { largestFirst } from './softmax.js';
 
 /** How tokens are drawn. */
 export interface SamplingOptions {
-  /** Divides the logits: 0 always takes the most likely token, 1 draws from the model's own distribution. */
+  /** Divides the logits: 0 always takes the most likely token, 1 draws from the model's distribution. */
   temperature: number;
   /** An integer from 0 to 2^53 - 1; the same seed gives the same tokens. */
   seed: number;
-  /** Draws from this many of the most likely tokens only, at least 1; by default from all. */
+  /** Draws from this many of the most likely tokens only: an integer >= 1; all by default. */
   topK?: number;
   /**
-   * Draws from the fewest most likely tokens whose probabilities add up to this share of all, after temperature and topK;
-   * above 0, and 1, the default, is all.
+   * Draws from the fewest most likely tokens whose probabilities, after temperature and topK, add up to this share: a number > 0
+   * and <= 1, the default.
    */
   topP?: number;
 }
@@ -43,7 +43,7 @@ export function sampler(
       weights[i] = i === never ? 0 : exp((logits[i] - logits[best]) / temperature);
     }
     if (topK < weights.length || topP < 1) keepLargest(weights, topK, topP);
-    return place(weights, u * sum(weights)) ?? best;
+    return indexAt(weights, u * sum(weights)) ?? best;
   };
 }
 
@@ -64,7 +64,7 @@ function sum(weights: Float64Array): number {
   return total;
 }
 
-/** Sets all weights to 0 but the largest: at most topK of them, and of those the first that add up to the share topP. */
+/** Sets all but the largest weights to 0; keeps at most topK, and of those the fewest that add up to the share topP. */
 function keepLargest(weights: Float64Array, topK: number, topP: number): void {
   let ranked: Iterable<number> = largestFirst(weights);
   let total: number;
@@ -93,8 +93,8 @@ function keepLargest(weights: Float64Array, topK: number, topP: number): void {
   }
 }
 
-/** The place at which the running sum of the weights passes u; undefined where rounding keeps it below. */
-function place(weights: Float64Array, u: number): number | undefined {
+/** The index at which the running sum of the weights exceeds u; undefined where rounding keeps it below. */
+function indexAt(weights: Float64Array, u: number): number | undefined {
   for (let i = 0; i < weights.length; i++) {
     u -= weights[i];
     if (u < 0) return i;

@@ -1,6 +1,6 @@
 import { exp } from '../math.js';
 
-/** exp(x) / sum of exp(x) */
+/** Returns exp(x) / sum(exp(x)). */
 export function softmax(logits: ArrayLike<number>): Float64Array {
   const result = Float64Array.from(logits);
   const largest = result.reduce((most, x) => Math.max(most, x), Number.NEGATIVE_INFINITY);
@@ -12,7 +12,7 @@ export function softmax(logits: ArrayLike<number>): Float64Array {
   return result.map((x) => x / sum);
 }
 
-/** The place of the largest, the first of equal ones. */
+/** Returns the index of the largest number, the first of equal ones. */
 export function likeliest(probabilities: ArrayLike<number>): number {
   let best = 0;
   for (let i = 1; i < probabilities.length; i++) if (probabilities[i] > probabilities[best]) best = i;
@@ -20,14 +20,14 @@ export function likeliest(probabilities: ArrayLike<number>): number {
 }
 
 /**
- * The places of n numbers, largest first, equal ones in their order. The first takes O(n), every other O(log n): a heap,
- * so that a few of many need no sort.
+ * Yields the indices of n numbers, those of the largest first, equal ones in order. A heap: the first takes O(n), each further
+ * one O(log n).
  */
 export function* largestFirst(numbers: ArrayLike<number>): Generator<number, void> {
   const n = numbers.length;
   const heap = new Uint32Array(n).map((_, i) => i);
   const isBefore = (a: number, b: number) => numbers[a] > numbers[b] || (numbers[a] === numbers[b] && a < b);
-  /** Moves down what is at `at`, until nothing below comes before it. */
+  /** Moves the entry at `at` down until none below it comes first. */
   const sink = (at: number, size: number) => {
     const moved = heap[at];
     while (2 * at + 1 < size) {

@@ -166,7 +166,7 @@ test('another text than the run began with is refused', async () => {
   const other = /data: got .*; expected .*: the text is not the one that the checkpoint was trained on/;
   await refused('train lm --resume moved', other);
   rmSync(path('text.txt'));
-  await refused('train lm --resume moved', /--data: got 'text\.txt', which does not exist.*--data says where/);
+  await refused('train lm --resume moved', /--data: got 'text\.txt', which does not exist.*--data can name/);
   cpSync(path('kept.txt'), path('text.txt'));
   writeFileSync(path('other.txt'), makeText(4000, 2));
   await refused('train lm --resume moved --data other.txt', other);
@@ -225,7 +225,7 @@ test('a run goes on with the teacher that it had, and with no other', async () =
   await stop('taught', TAUGHT);
   cpSync(path('dense.safetensors'), path('kept.safetensors'));
   cpSync(path('kron.safetensors'), path('dense.safetensors'));
-  await refused('train lm --resume taught', /teacher: dense\.safetensors is not the file any more/);
+  await refused('train lm --resume taught', /--teacher: got dense\.safetensors, which has changed/);
   rmSync(path('dense.safetensors'));
   await refused('train lm --resume taught', /cannot read dense\.safetensors: there is no such file/);
   cpSync(path('kept.safetensors'), path('dense.safetensors'));

@@ -254,6 +254,7 @@ test('a session of another model is rejected', () => {
   const expected = [...busySession(plan).next(1)];
   for (const other of [same, larger]) {
     assert.throws(() => other.step(session, new Float32Array(other.hidden)), isInputError('session: got '));
+    assert.throws(() => other.next(session, 1), isInputError('session: got '));
     assert.throws(() => other.read(session, 1), isInputError('session: got '));
     assert.throws(() => other.predict(session), isInputError('session: got '));
   }

@@ -139,6 +139,7 @@ test('a Blob, a Response, and a promise of one are sources too', async () => {
   const copy = Uint8Array.from(bytes);
   await assertLoads(new Blob([copy]), 'Blob');
   await assertLoads(new Response(copy), 'Response');
+  await assertLoads(new Request(`${address}model`), 'Request');
   await assertLoads(fetch(`${address}model`), 'fetch()');
   await assertLoads(Promise.resolve('model.safetensors'), 'promise of a path');
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { ExperimentJob, ExperimentMessage } from '../experiment-worker.js';
 import { describeStep, startJobs } from '../progress.js';
-import { Interrupted, type StopSignals } from '../stopping.js';
+import { Interrupted, STOPPED, type StopSignals } from '../stopping.js';
 import type { StepReport } from '../training.js';
 import { sharesOf } from '../unknown.js';
 import { claim } from './claim.js';
@@ -39,8 +39,6 @@ export interface Order {
   /** Known better with every record. */
   runs(): CellRuns;
 }
-
-export const STOPPED = 'stopped; the same command goes on';
 
 /** How long to wait for a run that another process works on. */
 const PATIENCE_MS = 3000;
