@@ -3,7 +3,7 @@ import type { Method } from '../operators/methods.js';
 import { flagOf, numbers } from './parsers.js';
 import type { TrainArguments } from './start.js';
 
-/** Throws InputError for an option that changes nothing beside the others: whoever gives it expects something else. */
+/** Throws InputError for an option that has no effect with the others given: its user expects one. */
 export function checkEffects(given: TrainArguments, method: Method): void {
   const doped = method.startsWith('doped-');
   const prunes = doped || method === 'pruned';

@@ -30,7 +30,7 @@ export interface ExperimentArguments {
 /** Options of `dopant train` that the runner decides. */
 const RESERVED = ['seed', 'checkpoint', 'resume', 'out', 'json', 'checkpoint-every', 'records', 'report', 'threads'];
 
-/** Runs those runs of the grid that the folder does not have yet; `train` has the options that are settings. */
+/** Trains the runs of a grid that the folder does not have yet; the options of `train` are the settings of a grid. */
 export async function experiment(file: string, args: ExperimentArguments, train: Command): Promise<void> {
   const signals = new StopSignals();
   try {
@@ -50,8 +50,8 @@ async function runGrid(file: string, args: ExperimentArguments, train: Command, 
   const records = await readRecords(out);
   const plans: CellPlan[] = [];
   const read: Input[] = [{ option: '<grid>', path: file }];
-  const outputs = new Map<string, Output>(); // by path: a cell may come in parts
-  const notes = new Map<string, string>(); // of the data, with the first cell that has them: most have the same
+  const outputs = new Map<string, Output>(); // by path: a cell may be in several parts
+  const notes = new Map<string, string>(); // on the data, with the first cell that they apply to: most cells share theirs
   for (const [rank, cell] of cells.entries()) {
     await pause(signals.interrupted, STOPPED);
     const { cost, inputs, lines } = await checkCell(file, cell, task, given);
@@ -80,7 +80,7 @@ async function runGrid(file: string, args: ExperimentArguments, train: Command, 
   }
   await checkDistinct([...outputs.values()], read);
   await naming('--out', makeFolder(out));
-  // All that is written goes into this folder: one file stands for all.
+  // Everything is written to this folder: one file stands for all.
   await checkOutputs([{ option: '--out', path: join(out, '.trial') }], []);
   showNotes();
   const jobs = args.jobs ?? availableParallelism();
@@ -102,17 +102,17 @@ async function runGrid(file: string, args: ExperimentArguments, train: Command, 
     for (const plan of plans) {
       const bases = basesOf(plan.cell).map((label) => ends.get(label));
       const end = Promise.all(bases).then(() => runner.runCell(plan));
-      // A cell without tuning comes apart into its seeds, all of one label.
+      // A cell without tuning may be split into its seeds, which all have its label.
       ends.set(
         plan.cell.label,
         Promise.all([ends.get(plan.cell.label), end]).then(() => {}),
       );
     }
-    // All are waited for: those still at work write their checkpoints.
+    // Wait for all: those still running write their checkpoints.
     const failed = (await Promise.allSettled(ends.values())).flatMap((end) =>
       end.status === 'rejected' ? [end.reason] : [],
     );
-    // One that stopped because another failed says less than that one.
+    // A run that stopped because another failed says less than the one that failed.
     if (failed.length) throw failed.find((error) => !(error instanceof Interrupted)) ?? failed[0];
     for (const plan of plans) await runner.sweep(plan);
   } finally {
@@ -122,12 +122,12 @@ async function runGrid(file: string, args: ExperimentArguments, train: Command, 
 }
 
 interface CellPlan extends Order {
-  /** Runs in all, and those with a record. */
+  /** The number of runs, and of those that have a record. */
   count: number;
   finished: number;
 }
 
-/** Every candidate's settings must make a training before the first one starts. */
+/** Checks the settings of every candidate before the first one starts. */
 async function checkCell(
   file: string,
   cell: Cell,
@@ -153,7 +153,7 @@ function partOf<T>(list: readonly T[], only: string): T[] {
   return list.filter((_, i) => i % n === k - 1);
 }
 
-/** The options as the command line would give them to `dopant train`. */
+/** The options as Commander would pass them to `dopant train`. */
 function givenOf(settings: Run['settings'], options: readonly Option[]): Given {
   const given: Given = {};
   for (const option of options) {
@@ -203,11 +203,11 @@ function showPlan(plans: readonly CellPlan[], json: boolean | undefined): void {
   ]);
   const columns = ['cell', 'tuned over', 'seeds', 'runs', 'finished', 'weights x tokens a run, 1e9'];
   process.stdout.write(
-    `${formatTable({ columns, rows })}\n${runs} runs, ${done} finished; ${(left / 1e12).toFixed(2)}e12 weights x tokens to go. A training step takes about 6 operations for each.\n`,
+    `${formatTable({ columns, rows })}\n${runs} runs, ${done} finished; ${(left / 1e12).toFixed(2)}e12 weights x tokens left. A training step takes about 6 operations for each.\n`,
   );
 }
 
-/** Axis by axis: the candidates are all their combinations. */
+/** The values of each axis; the candidates are all combinations of them. */
 function tunedOver(candidates: readonly Settings[]): string {
   const values = (key: string) => [...new Set(candidates.map((candidate) => candidate[key]))].join(' ');
   return candidates.length > 1
@@ -251,14 +251,14 @@ function showResults(orders: readonly Order[], records: ReadonlyMap<string, RunR
   process.stdout.write(`${formatTable({ columns, rows })}\nrecords in ${out}\n`);
 }
 
-/** What is running: its version, and the commit where it runs from a checkout. */
+/** The version of this program, and the commit if it runs from a checkout. */
 async function identify(): Promise<RunRecord['dopant']> {
   const { version } = packageJson;
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const git = (...args: string[]) =>
     promisify(execFile)('git', ['-C', root, ...args]).then(({ stdout }) => stdout.trim());
   try {
-    // Above an installed package there may be a checkout of something else.
+    // An installed package may lie within a checkout of something else.
     if (relative(root, await git('rev-parse', '--show-toplevel')) !== '') return { version };
     return { version, commit: await git('describe', '--always', '--abbrev=12', '--dirty', '--exclude=*') };
   } catch {

@@ -9,22 +9,22 @@ export interface Output {
   path: string;
 }
 
-/** A file that a command reads; or a folder, of which it reads the files with such names. */
+/** A file that a command reads, or a folder in which it reads the files whose names match. */
 export interface Input extends Output {
   reads?: (name: string) => boolean;
 }
 
 /**
- * Checks, before any work is done, that each output can be written, and that no two outputs, and no output and input, are
- * the same file, whatever their paths: links of both kinds and names in another case are seen through. Throws InputError
- * with the names of both options.
+ * Checks, before any work is done, that each output can be written, and that it is neither an input nor another output,
+ * whatever their paths: symbolic links, hard links and names in another case are the same file. Throws an InputError that
+ * names both options.
  */
 export async function checkOutputs(outputs: readonly Output[], inputs: readonly Input[]): Promise<void> {
   await checkDistinct(outputs, inputs);
   for (const { option, path } of outputs) await naming(option, checkWritable(path));
 }
 
-/** The same for outputs of which it is known, or does not matter, whether they can be written. */
+/** Checks only that no output is an input or another output. */
 export async function checkDistinct(outputs: readonly Output[], inputs: readonly Input[]): Promise<void> {
   const written = new Map<string, Output>();
   for (const output of outputs) {
@@ -41,7 +41,7 @@ export async function checkDistinct(outputs: readonly Output[], inputs: readonly
       if (output) throw collision(output, input.option);
     }
     for (const { option, path } of outputs) {
-      // A new file, which would be read the next time.
+      // A new file that the next run would read.
       if (input.reads?.(basename(path)) && (await idOf(dirname(path))) === folder) {
         throw invalid(option, path, `a name that ${input.option} does not read in its folder`);
       }
@@ -52,7 +52,7 @@ export async function checkDistinct(outputs: readonly Output[], inputs: readonly
 const collision = ({ option, path }: Output, other: string) =>
   invalid(option, path, `another file than that of ${other}`);
 
-/** What is wrong with a path is told with the option that gave it. */
+/** Adds the name of the option to the error of an attempt. */
 export async function naming<T>(option: string, attempt: Promise<T>): Promise<T> {
   return attempt.catch((error: Error) => {
     const { message, cause } = error;
@@ -60,7 +60,7 @@ export async function naming<T>(option: string, attempt: Promise<T>): Promise<T>
   });
 }
 
-/** The same for two paths of one file, or of one file that is still to be made. */
+/** An identifier that is the same for all paths of a file, even if the file does not exist yet. */
 async function placeOf(path: string): Promise<string> {
   const found = await idOf(path);
   if (found !== undefined) return found;
@@ -69,13 +69,13 @@ async function placeOf(path: string): Promise<string> {
   return join((await idOf(folder)) ?? folder, (await ignoresCase(folder)) ? name.toLowerCase() : name);
 }
 
-/** The same for all paths of a file or folder: its device and number; undefined where there is none. */
+/** The device and number of a file or folder, the same for all its paths; undefined if it does not exist. */
 async function idOf(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined);
   return found && `${found.dev}:${found.ino}`;
 }
 
-/** Whether names that differ in case are the same; what holds for the folder's own name is taken to hold inside. */
+/** Whether a file system ignores the case of names. It is judged by the folder's own name. */
 async function ignoresCase(folder: string): Promise<boolean> {
   const path = await realpath(folder).catch(() => folder);
   const name = basename(path);

@@ -1,11 +1,11 @@
 import { InputError, invalid } from '../errors.js';
 
-/** Makes the value of an option from its text. Throws an InputError that names the option. */
+/** Parses the text of an option. Throws an InputError that names the option. */
 export type Parser<T> = (text: string, name: string) => T;
 
 const NUMBER = /^-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 
-/** A finite number in decimal, with an exponent or without. */
+/** A finite decimal number, with or without an exponent. */
 export const number: Parser<number> = (text, name) => {
   const value = NUMBER.test(text) ? Number(text) : Number.NaN;
   if (!Number.isFinite(value)) throw invalid(name, text, 'a decimal number, such as 25, 0.5 or 1e-3');
@@ -40,13 +40,13 @@ export const oneOf =
     throw invalid(name, text, values.length === 2 ? values.join(' or ') : `one of ${values.join(', ')}`);
   };
 
-/** The name of a file or folder, which a missing variable of a shell is not. */
+/** A path. An empty one comes from an unset shell variable. */
 export const path: Parser<string> = (text, name) => {
   if (text === '') throw invalid(name, text, 'a path');
   return text;
 };
 
-/** The numbers of a text such as 0.1,0.6: one for each of the words that say what they are. */
+/** Several numbers separated by commas, such as 0.1,0.6; `what` names each of them. */
 export function numbers(text: string, name: string, what: readonly string[]): number[] {
   const parts = text.split(/, */);
   try {
@@ -57,5 +57,5 @@ export function numbers(text: string, name: string, what: readonly string[]): nu
   throw invalid(name, text, `${what.join(' and ')} as decimal numbers with a comma between them, such as 0.1,0.6`);
 }
 
-/** The flag of an option by the name that its value has. */
+/** The flag of an option from its camel-case name. */
 export const flagOf = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

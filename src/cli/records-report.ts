@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { invalid } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
 import { isRecordFile, type RunRecord, readRecords } from './experiment/record.js';
 import { type CellSummary, denseOf, type Group, groupRecords, qualityOf } from './experiment/summary.js';
@@ -14,7 +14,7 @@ interface ReportArguments {
   json?: boolean;
 }
 
-/** One page of what the records in the folders say; records of parts of a grid together make the whole. */
+/** Writes one page about the records in the folders; parts of a grid in several folders are taken together. */
 export async function reportRecords(folders: string[], { out, model, json }: ReportArguments): Promise<void> {
   const models = model === undefined ? [] : [{ option: '--model', path: model }];
   await checkOutputs(
@@ -24,12 +24,12 @@ export async function reportRecords(folders: string[], { out, model, json }: Rep
   const records = new Map<string, RunRecord>();
   for (const folder of folders) {
     const found = await readRecords(folder);
-    if (found.size === 0) throw new InputError(`${folder}: there are no records of dopant experiment in it`);
+    if (found.size === 0) throw invalid('<folders...>', folder, 'a folder with records of dopant experiment');
     for (const [name, record] of found) if (!records.get(name)?.final) records.set(name, record);
   }
   const groups = groupRecords(records.values());
   const patterns = model === undefined ? [] : dopedPatterns(await loadModel(model));
-  if (model !== undefined && patterns.length === 0) throw new InputError(`model: ${model} has no doped matrix to draw`);
+  if (model !== undefined && patterns.length === 0) throw invalid('--model', model, 'a model with a doped matrix');
   const runs = [...records.values()];
   const failed = runs.filter(({ failed }) => failed !== undefined).length;
   const versions = [
@@ -72,9 +72,9 @@ function summaryOf(groups: readonly Group[]) {
   };
 }
 
-/** The methods as they are; then what was changed in them, beside what it was changed from. */
+/** A section on the plain methods, then one on their variants beside the methods that they vary. */
 function sectionsOf(group: Group): Section[] {
-  // Of the cells of a method at a compression, the one that is called no more than that.
+  // The label names the method and its compression, and nothing more.
   const named = ({ label, method, runs }: CellSummary) =>
     label.endsWith(method) || label.endsWith(`${method} ${runs[0].compression}x`);
   const isPlain = (cell: CellSummary) =>
@@ -98,7 +98,7 @@ function sectionsOf(group: Group): Section[] {
   return [...sections, sectionOf({ ...group, cells: [...from, ...varied] }, `${group.title}, variants`, false)];
 }
 
-/** The compression that most methods were run at: its curves are shown first. */
+/** The compression with the most runs: its curves are shown first. */
 function commonCompression(cells: readonly CellSummary[]): number {
   const counts = new Map<number, number>();
   for (const { runs, method } of cells) {
@@ -108,7 +108,7 @@ function commonCompression(cells: readonly CellSummary[]): number {
   return most;
 }
 
-/** Of methods as they are, quality over compression is shown, and the curves at one compression. */
+/** For plain methods the section shows quality over compression, and the curves at one compression. */
 function sectionOf(group: Group, name: string, plain: boolean): Section {
   const { cells } = group;
   const common = commonCompression(cells);
@@ -126,7 +126,7 @@ function sectionOf(group: Group, name: string, plain: boolean): Section {
   return {
     name,
     notes: [
-      `All runs: ${commonSettings(group)}.`,
+      `Settings of all runs: ${commonSettings(group)}.`,
       `± is one standard deviation over the seeds. Learning rates were chosen on the validation split with the first seed; the test split was read once, by the final runs. The curves are those of the first seed.`,
     ],
     table: resultsTable(group),

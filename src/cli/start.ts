@@ -16,9 +16,9 @@ import { loadModel } from './model.js';
 import { flagOf, number, numbers } from './parsers.js';
 import type { RunSource } from './training.js';
 
-// What the options of `dopant train` make: the source and the settings of a run.
+// Turns the options of `dopant train` into the source and the settings of a run.
 
-/** The options of every task as Commander gives them; undefined where they were not given. */
+/** The options of every task as Commander passes them; undefined if not given. */
 export interface TrainArguments {
   data?: string;
   hidden?: number;
@@ -78,7 +78,7 @@ export interface Start<S extends RunSource, Options extends TrainingOptions> {
   options: Options;
 }
 
-/** Throws InputError for options that make no run. */
+/** Throws InputError for impossible options. */
 export function startLm(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
   const { level = 'word', rule, vocab, maxTokens, bptt } = given;
   if (rule && level === 'char') throw invalid('--rule', rule, 'only with --level word: characters need no rule');
@@ -116,7 +116,10 @@ function sourceOf({ data, from, teacher, distill }: TrainArguments, wanted: stri
   return { data, ...(from !== undefined && { from }), ...(taught !== undefined && { teacher: taught }) };
 }
 
-/** The options with the sizes of --from and the vocabulary of --from or --teacher, which they must not contradict. */
+/**
+ * Adds the sizes of the model of --from, and the vocabulary of --from or --teacher. Throws InputError if the options
+ * contradict them.
+ */
 export async function likeModels<A extends TrainArguments>(given: A): Promise<A> {
   const { from, teacher } = given;
   const path = from ?? teacher;

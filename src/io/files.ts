@@ -1,15 +1,15 @@
-// Files read and written whole, with errors that a person can act on.
+// Reads and writes whole files, with errors that a person can act on.
 
 import { createHash, randomBytes } from 'node:crypto';
-import type { Stats } from 'node:fs';
+import { existsSync, type Stats } from 'node:fs';
 import { mkdir, open, readdir, readFile, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { InputError } from '../errors.js';
 import { isRunning, thisProcess } from './process.js';
 
 /**
- * Writes a file whole or not at all: whatever fails, an older file of that name is left as it was and no other remains.
- * Throws InputError when the path is at fault, Error when the machine is; the message names the path and the cause.
+ * Writes a file completely or not at all: if anything fails, an older file is left as it was, and no temporary file remains.
+ * Throws InputError if the path is at fault, Error if the machine is; the message names the path and the cause.
  */
 export async function writeFileAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
   try {
@@ -27,9 +27,9 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array | stri
   }
 }
 
-/** Makes a folder and those that it is in, and returns the outermost that was made; undefined where it was there. */
+/** Makes a folder and its parents. Returns the outermost one that was made; undefined if the folder exists. */
 export async function makeFolder(path: string): Promise<string | undefined> {
-  // Node's own recursion blames a missing folder for whatever goes wrong, such as a read-only disk.
+  // Node's recursive mkdir reports a missing folder when the disk is read-only.
   const parent = dirname(path);
   const made = path === '' || parent === path || (await exists(parent)) ? undefined : await makeFolder(parent);
   try {
@@ -48,7 +48,7 @@ const exists = (path: string) =>
     () => false,
   );
 
-/** Throws what writeFileAtomically would throw for this path, and leaves everything as it was. */
+/** Throws the error that writeFileAtomically would throw for this path, and changes nothing. */
 export async function checkWritable(path: string): Promise<void> {
   try {
     const { target, older } = await findTarget(path);
@@ -59,10 +59,10 @@ export async function checkWritable(path: string): Promise<void> {
   }
 }
 
-/** The whole file. Throws InputError, naming the path, when there is no such file or it cannot be read. */
+/** Reads a whole file. Throws an InputError that names the path if it cannot be read or is not a regular file. */
 export async function readFileBytes(path: string): Promise<Uint8Array> {
   try {
-    // To open a pipe or a terminal could take forever.
+    // Opening a pipe or a terminal could block forever.
     checkRegular(await stat(path));
     const { buffer, byteOffset, byteLength } = await readFile(path);
     return new Uint8Array(buffer, byteOffset, byteLength);
@@ -72,8 +72,8 @@ export async function readFileBytes(path: string): Promise<Uint8Array> {
 }
 
 /**
- * Writes a new file beside the target, from where it can be renamed, which is atomic only within a folder. Those that
- * dead processes left of the same target are removed.
+ * Writes a temporary file beside the target, ready to be renamed to it: a rename is atomic only within a file system.
+ * Removes the temporary files of the same target that ended processes left behind.
  */
 export async function writeTemporary(target: string, bytes: Uint8Array | string, mode = 0o666): Promise<string> {
   const { pid, start = '' } = thisProcess;
@@ -84,7 +84,7 @@ export async function writeTemporary(target: string, bytes: Uint8Array | string,
   const file = await open(temporary, 'wx', mode);
   try {
     await file.writeFile(bytes);
-    // Otherwise a power cut soon after the rename could leave the new name on an empty file.
+    // Otherwise a power failure soon after the rename could leave an empty file.
     await file.sync();
     await file.close();
   } catch (error) {
@@ -100,10 +100,10 @@ const hash = (text: string) => createHash('sha256').update(text).digest('hex');
 const HOST = hash(thisProcess.host).slice(0, 8);
 const TEMPORARY = /^(\d+)-(\d*)-([0-9a-f]{8})-[0-9a-f]{8}\.tmp$/;
 
-/** How long a file of another machine must have been untouched to be abandoned. */
+/** A temporary file of another machine is abandoned when it has not changed for so long. */
 const ABANDONED_MS = 3_600_000;
 
-/** Where the name itself just fits, that of the temporary file must fit too. */
+/** Short enough that the name of the temporary file fits wherever the name of the target does. */
 const shortName = (name: string) => (Buffer.byteLength(name) <= 60 ? name : hash(name).slice(0, 40));
 
 async function removeAbandoned(folder: string, prefix: string): Promise<void> {
@@ -118,7 +118,7 @@ async function removeAbandoned(folder: string, prefix: string): Promise<void> {
   }
 }
 
-/** The file that a path leads to, and what is there. Throws InputError for what is no file, or must not be replaced. */
+/** Resolves the links of a path, and finds the file there. Throws InputError for what must not be replaced. */
 async function findTarget(path: string): Promise<{ target: string; older: Stats | undefined }> {
   if (path === '') throw new InputError('the name is empty');
   if (path.endsWith('/') || path.endsWith(sep)) throw new InputError('it names a folder');
@@ -130,9 +130,9 @@ async function findTarget(path: string): Promise<{ target: string; older: Stats 
   });
   if (!older) return { target: path, older };
   checkRegular(older);
-  // A rename asks the folder alone.
+  // A rename does not check the permissions of the file.
   if ((older.mode & 0o222) === 0) throw new InputError('it is read-only');
-  // Followed here because a rename would replace the link itself.
+  // A rename would replace the link itself.
   return { target: await realpath(path), older };
 }
 
@@ -140,7 +140,7 @@ function checkRegular(found: Stats): void {
   if (!found.isFile()) throw new InputError(`it is ${found.isDirectory() ? 'a folder' : 'not a regular file'}`);
 }
 
-/** Only then is a rename sure to outlive a power cut. Not every system can do it. */
+/** Makes a rename survive a power failure, on systems that can synchronise a folder. */
 async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, 'r');
@@ -148,10 +148,14 @@ async function syncFolder(path: string): Promise<void> {
   } catch {}
 }
 
-/** The error for what went wrong with a path: an InputError where the path is at fault. */
+/** Explains the error of a path: an InputError if the path is at fault. */
 export function explained(verb: 'read' | 'write' | 'make', path: string, cause: unknown): Error {
   const { code = '', message } = cause as NodeJS.ErrnoException;
-  const missing = verb === 'read' ? 'there is no such file' : `the folder ${dirname(path)} does not exist`;
+  // In a folder such as /proc no file can be made.
+  const noFolder = existsSync(dirname(path))
+    ? 'no such file can be made'
+    : `the folder ${dirname(path)} does not exist`;
+  const missing = verb === 'read' ? 'there is no such file' : noFolder;
   const faultsOfThePath: Record<string, string> = {
     ENOENT: missing,
     ENOTDIR: `${dirname(path)} is not a folder`,

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** A process among all, also when another later gets its number. */
+/** Identifies a process, even if another one later gets its number. */
 export interface ProcessId {
   host: string;
   pid: number;
-  /** When it started, in the clock ticks of its machine; left out where the system does not tell. */
+  /** When it started, in clock ticks of its machine; undefined if the system does not say. */
   start?: string;
 }
 
@@ -15,12 +15,12 @@ export const thisProcess: Readonly<ProcessId> = {
   start: statusOf(process.pid)?.start,
 };
 
-/** Whether a process still runs; undefined where this machine cannot know. */
+/** Whether a process still runs; undefined if this machine cannot know. */
 export function isRunning({ host, pid, start }: ProcessId): boolean | undefined {
   if (host !== thisProcess.host) return undefined;
   if (!Number.isSafeInteger(pid) || pid <= 0 || !exists(pid)) return false;
   const status = statusOf(pid);
-  // A killed process stays in the list until its parent asks for its exit code.
+  // An ended process stays in the list until its parent asks for its exit code.
   if (status?.ended) return false;
   return status === undefined || start === undefined ? undefined : status.start === start;
 }
@@ -34,7 +34,7 @@ function exists(pid: number): boolean {
   }
 }
 
-/** From /proc/PID/stat, which only Linux has: fields 3 and 22, counted behind the name, which may hold anything. */
+/** Reads fields 3 and 22 of /proc/PID/stat, which only Linux has. They follow the name, which may contain anything. */
 function statusOf(pid: number): { start: string; ended: boolean } | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');

@@ -306,8 +306,11 @@ test('the report draws a doped matrix of a model, and says what it cannot', asyn
   assert.match(dopants.note, new RegExp(`\\b${alive} nonzeros`));
   rmSync(path('page.html'));
   const cases: [string, RegExp][] = [
-    ['report whole --model dense.safetensors --out page.html', /has no doped matrix to draw/],
-    ['report nowhere --out page.html', /nowhere: there are no records/],
+    [
+      'report whole --model dense.safetensors --out page.html',
+      /--model: got "dense.safetensors"; expected a model with a doped matrix/,
+    ],
+    ['report nowhere --out page.html', /<folders...>: got "nowhere"; expected a folder with records/],
     ['report whole --out none/page.html', /--out: cannot write none\/page.html: the folder none does not exist/],
     ['report whole', /required option '--out/],
   ];

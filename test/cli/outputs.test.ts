@@ -167,6 +167,7 @@ const bad: [path: string, message: RegExp][] = [
   ['circle', /its links lead in a circle/],
   ['read-only', /it is read-only/],
   ['/sys/new', /permission denied/],
+  ['/proc/new', /no such file can be made/],
 ];
 
 for (const [name, message] of bad) {

@@ -2,9 +2,9 @@ import { malformed } from '../../errors.js';
 import { isObject } from '../../values.js';
 import type { RunRecord } from './record.js';
 
-// What a record must be, field by field. Fields that are not named here may be of any kind: later versions may have more.
+// The fields of a record and their types. Unknown fields are allowed: later versions may have more.
 
-/** Throws FileFormatError, with where the value is, unless it is of the kind. */
+/** Throws a FileFormatError that names the field unless the value has the right type. */
 type Check = (value: unknown, where: string) => void;
 
 const kind =
@@ -121,7 +121,7 @@ const record = object({
   dopant: object({ version: text, commit: optional(text) }),
 });
 
-/** Throws FileFormatError, with the first field that is not as a run writes it. */
+/** Throws a FileFormatError that names the first wrong field. */
 export function checkRecord(value: unknown): asserts value is RunRecord {
   record(value, '');
   const { result, failed } = value as RunRecord;

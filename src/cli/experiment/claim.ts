@@ -6,13 +6,13 @@ import { explained, makeFolder, writeTemporary } from '../../io/files.js';
 import { isRunning, type ProcessId, thisProcess } from '../../io/process.js';
 import { isObject } from '../../values.js';
 
-// Several processes, on several machines, may work on one folder of records or checkpoints: who works in a folder holds a
-// file there, and touches it as long as it lives.
+// Several processes, on several machines, may use one folder of records or checkpoints. A process that works in a folder
+// keeps a file there, and touches it while it runs.
 
 const BEAT_MS = 30_000;
 const STALE_MS = 10 * BEAT_MS;
 
-/** The name of that file: nobody's own is called so. */
+/** The name of that file, which no user's file has. */
 export const CLAIM_FILE = '.claim';
 
 export interface Claim {
@@ -20,11 +20,11 @@ export interface Claim {
 }
 
 interface Holder extends ProcessId {
-  /** This claim among all. */
+  /** Identifies this claim. */
   owner: string;
 }
 
-/** Claims a folder, which is made if it is not there; undefined when someone else is at work there. */
+/** Claims a folder, which is made if it does not exist. Returns undefined if another process works there. */
 export async function claim(folder: string): Promise<Claim | undefined> {
   const path = join(folder, CLAIM_FILE);
   const mine: Holder = { ...thisProcess, owner: randomUUID() };
@@ -35,7 +35,7 @@ export async function claim(folder: string): Promise<Claim | undefined> {
       throw explained('write', path, cause);
     });
   };
-  // Whoever was here may just have removed the folder.
+  // The last holder may just have removed the folder.
   const won = await attempt().catch((error) => (codeOf(error.cause) === 'ENOENT' ? attempt() : Promise.reject(error)));
   if (!won) return undefined;
   const timer = setInterval(() => {
@@ -53,23 +53,23 @@ export async function claim(folder: string): Promise<Claim | undefined> {
   };
 }
 
-/** Who is at work in a folder, in words. */
+/** The process that works in a folder, in words. */
 export async function holderOf(folder: string): Promise<string> {
   const { holder } = (await read(join(folder, CLAIM_FILE)).catch(() => undefined)) ?? {};
   if (!holder) return 'another process';
   return `process ${holder.pid}${holder.host === thisProcess.host ? '' : ` on ${holder.host}`}`;
 }
 
-/** Creates the file, in the place of one whose process is gone; false where its process works. */
+/** Creates the file, replacing one whose process has ended; false if that process still runs. */
 async function acquire(path: string, text: string): Promise<boolean> {
   while (!(await create(path, text))) {
     const state = await stateOf(path);
     if (state === 'held') return false;
     if (state === 'free') continue;
-    // Of those who find it abandoned, one at a time may remove it: who holds this file, which is claimed by the same rule.
+    // Only the holder of this file, which is claimed in the same way, may remove an abandoned one.
     const guard = `${path}.next`;
     if (await acquire(guard, text)) {
-      // Another may have replaced it meanwhile.
+      // Another process may have replaced it in the meantime.
       if ((await stateOf(path)) === 'abandoned') await rm(path, { force: true });
       await rm(guard, { force: true });
     } else {
@@ -79,14 +79,14 @@ async function acquire(path: string, text: string): Promise<boolean> {
   return true;
 }
 
-/** False where there is such a file. It is whole from the first moment on. */
+/** Creates the file, complete from its first moment on; false if it exists. */
 async function create(path: string, text: string): Promise<boolean> {
   try {
     const temporary = await writeTemporary(path, text);
     try {
       await link(temporary, path).catch(async (error) => {
         if (codeOf(error) === 'EEXIST') throw error;
-        // Some file systems have no links.
+        // Some file systems have no hard links.
         const file = await open(path, 'wx');
         await file.writeFile(text).finally(() => file.close());
       });
@@ -100,7 +100,7 @@ async function create(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** Abandoned: the process is gone, or has been silent for long, or the file names none. */
+/** Abandoned: the process has ended, or has not touched the file for long, or the file names no process. */
 async function stateOf(path: string): Promise<'free' | 'held' | 'abandoned'> {
   const found = await read(path);
   if (!found) return 'free';
@@ -108,7 +108,7 @@ async function stateOf(path: string): Promise<'free' | 'held' | 'abandoned'> {
   return held ? 'held' : 'abandoned';
 }
 
-/** What a claim says and the milliseconds since it was touched; undefined where there is none. */
+/** Reads a claim and its age in milliseconds; undefined if there is none. */
 async function read(path: string): Promise<{ holder: Holder | undefined; age: number } | undefined> {
   try {
     const found = await lstat(path);
@@ -133,7 +133,7 @@ function parse(text: string): Holder | undefined {
   }
 }
 
-/** Removes folders that were made for a claim and are still empty, from the innermost to `outermost`. */
+/** Removes the folders that were made for a claim, from the innermost to `outermost`, as far as they are empty. */
 async function removeEmpty(folder: string, outermost: string): Promise<void> {
   try {
     for (let path = resolve(folder); path.startsWith(resolve(outermost)); path = dirname(path)) await rmdir(path);

@@ -4,13 +4,13 @@ import { isObject } from '../../values.js';
 import { type Grid, parseGrid } from './grid.js';
 import { readJson } from './json-file.js';
 
-/** The grid of a file. Throws InputError, with the file's name, for one that is no grid. */
+/** Reads the grid of a file. Throws an InputError that names the file if it is not a grid. */
 export async function readGrid(file: string): Promise<Grid> {
   const value = await readFields(file);
   return namingFile(file, () => parseGrid(value));
 }
 
-/** A file that extends another has all of its fields but the cells, and its own before them. */
+/** Reads the fields of a file. A file that extends another inherits all of its fields except the cells. */
 async function readFields(file: string, within: readonly string[] = []): Promise<unknown> {
   const value = await readJson(file).catch((error: Error) => {
     if (error instanceof InputError) throw error;

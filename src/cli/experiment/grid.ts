@@ -3,10 +3,10 @@ import { invalid } from '../../errors.js';
 import { isObject, show } from '../../values.js';
 import { byQuality, type RunRecord } from './record.js';
 
-// A grid as its file describes it, and its runs. A cell is a method at a compression, with whatever else sets it apart: it is
-// tuned with its first seed, then run with the others at what was chosen.
+// A grid as its file describes it, and its runs. A cell is a method at a compression, with any other settings of its own. It
+// is tuned with its first seed; then the other seeds run with the chosen settings.
 
-/** Options of `dopant train` by their names there, without the dashes. */
+/** Options of `dopant train` by name, without the dashes. */
 export type Settings = Record<string, string | number | boolean>;
 
 export interface Grid {
@@ -15,22 +15,22 @@ export interface Grid {
 }
 
 export interface Cell {
-  /** Its name in reports, one of a kind in the grid. */
+  /** Its name in reports, unique in the grid. */
   label: string;
   method: string;
-  /** What was asked for; 1 for dense. */
+  /** The requested compression; 1 for dense. */
   compression: number;
-  /** Parameters of the dense LSTM that was asked for over those of the smaller dense one that it is; 1 otherwise. */
+  /** For small-dense, parameters of the dense LSTM of full size divided by those of the smaller one; 1 otherwise. */
   shrunk: number;
-  /** All but what is tuned and the seed. A value @LABEL is the model of another cell. */
+  /** All settings except the tuned ones and the seed. A value @LABEL is the model of another cell. */
   settings: Settings;
-  /** What is tried with the first seed; one entry where nothing is tuned. */
+  /** The settings to try with the first seed; one entry if nothing is tuned. */
   candidates: Settings[];
   seeds: number[];
 }
 
 export interface Run {
-  /** The name of its record: readable, and different for different settings. */
+  /** The name of its record: readable, and unique to its settings. */
   name: string;
   cell: Cell;
   settings: Settings;
@@ -38,19 +38,19 @@ export interface Run {
   bases: Map<string, Run>;
 }
 
-/** The runs of a cell, as far as the records tell which they are. */
+/** The runs of a cell, as far as the records determine them. */
 export interface CellRuns {
-  /** One a candidate; empty as long as a cell whose models it needs is not tuned. */
+  /** One per candidate; empty until the cells whose models it needs are tuned. */
   tuning: Run[];
-  /** One a seed, at the chosen rate; empty as long as that is not known. */
+  /** One per seed, with the chosen settings; empty until they are known. */
   final: Run[];
 }
 
-/** A dense model of fewer units, in the budget of the compression: a method of grids alone. */
+/** A dense model with fewer units, within the budget of the compression: a method that only grids have. */
 const SMALL_DENSE = 'small-dense';
 
 const AXES = ['method', 'compression', 'block', 'cmr'] as const;
-/** Cells of a grid, combinations in a cell, seeds: no more can be meant. */
+/** The most cells of a grid, combinations in a cell, and seeds: more must be a mistake. */
 const MOST = 1000;
 
 /** Settings that may be the model of another cell. */
@@ -102,7 +102,7 @@ function parseCell(value: unknown, where: string, common: Common): Cell[] {
     AXES.filter((axis) => cell[axis] !== undefined).map((axis) => [axis, checkList(cell[axis], `${where}.${axis}`)]),
   );
   axes.method ??= [own.method ?? common.settings.method ?? 'doped-kron'];
-  // What a cell settles is not tuned.
+  // What a cell sets itself is not tuned.
   const twice = Object.keys(own).find((key) => AXES.some((axis) => axis === key && cell[axis] !== undefined));
   if (twice !== undefined) throw invalid(`${where}.with`, twice, 'only settings that the cell does not give itself');
   const settled = (key: string) => Object.hasOwn(own, key) || Object.hasOwn(axes, key);
@@ -124,7 +124,7 @@ function parseCell(value: unknown, where: string, common: Common): Cell[] {
     else settings.compression ??= 25;
     const compression = dense ? 1 : Number(settings.compression);
     const given = AXES.filter((axis) => axis !== 'method' && settings[axis] !== undefined);
-    // A name says it all but for what the cell has several of.
+    // A name needs no more than the axes with several values.
     const parts = given.filter((axis) => axis in axes && (name === undefined || axes[axis].length > 1));
     const texts = parts.map((axis) => (axis === 'compression' ? `${settings[axis]}x` : `${axis} ${settings[axis]}`));
     const several = name !== undefined && axes.method.length > 1;
@@ -134,7 +134,7 @@ function parseCell(value: unknown, where: string, common: Common): Cell[] {
   });
 }
 
-/** A dense LSTM has parameters as the square of its units. */
+/** Makes the settings those of a smaller dense LSTM, whose parameters grow with the square of its units. */
 function shrink(settings: Settings, where: string): number {
   const { hidden, compression } = settings;
   if (typeof hidden !== 'number' || !Number.isInteger(hidden) || hidden < 1 || !(Number(compression) >= 1)) {
@@ -151,7 +151,7 @@ function shrink(settings: Settings, where: string): number {
   return ratio * ratio;
 }
 
-/** Every combination of the values, the last key's changing fastest. */
+/** All combinations of the values; the last key varies fastest. */
 function product(lists: Record<string, Settings[string][]>, where: string): Settings[] {
   const count = Object.values(lists).reduce((product, { length }) => product * length, 1);
   if (count > MOST) throw invalid(where, count, `at most ${MOST} combinations`);
@@ -163,7 +163,7 @@ function product(lists: Record<string, Settings[string][]>, where: string): Sett
 
 const isReference = (value: unknown) => typeof value === 'string' && value.startsWith('@');
 
-/** Labels of the cells whose models a cell wants. */
+/** Labels of the cells whose models a cell needs. */
 export function basesOf({ settings }: Cell): string[] {
   return [...new Set(MODELS.flatMap((key) => (isReference(settings[key]) ? [String(settings[key]).slice(1)] : [])))];
 }
@@ -184,14 +184,14 @@ function checkBases(cells: readonly Cell[]): void {
   }
 }
 
-/** Runs that depend on one another stay together: a part of the grid wants nothing of the others. */
+/** Splits a grid into parts that do not depend on each other. */
 export function independentParts({ cells }: Grid): Cell[][] {
   const parts: Cell[][] = [];
   for (const cell of cells) {
     const wanted = basesOf(cell);
     const joined = parts.filter((part) => part.some(({ label }) => wanted.includes(label)));
     for (const part of joined) parts.splice(parts.indexOf(part), 1);
-    // A cell that neither tunes nor is tuned for comes apart into its seeds.
+    // A cell that is not tuned, and that no other needs, is split into its seeds below.
     parts.push([...joined.flat(), cell]);
   }
   return parts.flatMap((part) => {
@@ -201,12 +201,12 @@ export function independentParts({ cells }: Grid): Cell[][] {
   });
 }
 
-/** The runs of a cell; `records` has those that are finished, by name. */
+/** The runs of a cell; `records` has the finished ones by name. */
 export function runsOf(grid: Grid, cell: Cell, records: ReadonlyMap<string, RunRecord>): CellRuns {
   return findRuns(grid, cell, records, new Map());
 }
 
-/** The same; `known` has those of the cells seen so far, of which several others may start. */
+/** The same; `known` has the runs of the cells seen so far, which several others may need. */
 function findRuns(
   grid: Grid,
   cell: Cell,
@@ -244,7 +244,7 @@ function makeRuns(
   return { tuning, final: cell.seeds.map((seed) => run(cell.candidates[chosen ?? 0], seed)) };
 }
 
-/** The number of the best on the validation split, once all are there; undefined too when all have failed. */
+/** The index of the best record on the validation split; undefined if some are missing, or all have failed. */
 function choose(records: readonly (RunRecord | undefined)[]): number | undefined {
   if (records.includes(undefined)) return undefined;
   const good = records.flatMap((record, i) => (record!.result ? [{ i, ...record!.result.valid }] : []));

@@ -1,8 +1,8 @@
 import { readFileBytes } from '../../io/files.js';
 
 /**
- * What the JSON in a file says. Throws InputError for a file that cannot be read, and SyntaxError for one that is no JSON,
- * or gives a name twice in one object, of which JSON.parse would silently take the last.
+ * Reads a JSON file. Throws InputError if it cannot be read, and SyntaxError if it is not JSON, or has a name twice in one
+ * object: JSON.parse would silently take the last.
  */
 export async function readJson(path: string): Promise<unknown> {
   const text = decode(await readFileBytes(path));
@@ -20,10 +20,10 @@ function decode(bytes: Uint8Array): string {
   }
 }
 
-/** The first name that an object of this JSON has twice, as it stands there. */
+/** The first name that occurs twice in an object of this JSON, in quotes. */
 function firstDuplicate(text: string): string | undefined {
-  const around: (Set<string> | undefined)[] = []; // the names so far of each object around here; a list has none
-  let start = -1; // of the string that this is in
+  const around: (Set<string> | undefined)[] = []; // the names so far in each enclosing object; undefined for a list
+  let start = -1; // of the current string; -1 outside of strings
   let string = '';
   for (const { 0: mark, index } of text.matchAll(/\\.|["{}[\]:]/gs)) {
     if (start >= 0) {

@@ -1,4 +1,4 @@
-/** So many slots for work; who waits longest with the lowest rank gets the next. */
+/** A fixed number of slots; a free slot goes to the lowest rank, and there to who has waited longest. */
 export class Pool {
   private readonly free: number[];
   private readonly waiting: { rank: number; take: (slot: number) => void }[] = [];

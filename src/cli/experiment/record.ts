@@ -8,49 +8,49 @@ import { checkRecord } from './check-record.js';
 import type { Settings } from './grid.js';
 import { readJson } from './json-file.js';
 
-/** Perplexity of a language model, less is better; accuracy of a classifier, 0 to 1. */
+/** The perplexity of a language model (lower is better), or the accuracy of a classifier, from 0 to 1. */
 export interface Quality {
   perplexity?: number;
   accuracy?: number;
-  /** Of answers, the share that names all that is right, nothing else. */
+  /** The share of answers that name every correct label and no other. */
   exact?: number;
 }
 
 export interface RunResult {
   valid: Quality;
-  /** Only of final runs, where there is such a split: it decides nothing. */
+  /** Only for final runs, and where there is a test split: it decides nothing. */
   test?: Quality;
   /** Shares of the splits, from 0 to 1, that the model cannot know; records of earlier versions have none. */
   unknown?: UnknownShares['unknown'];
   unknownLabels?: UnknownShares['unknownLabels'];
   parameters: { lstm: number; total: number };
-  /** Of the LSTM's matrices, against those of the dense model of the grid. */
+  /** Of the LSTM matrices, relative to those of the dense model of the grid. */
   compression: { parameters?: number; bytes: number };
-  /** The whole model file. */
+  /** Size of the model file. */
   fileBytes: number;
 }
 
-/** The better one first. Accuracies of small splits are often the same. */
+/** Sorts the better one first. Accuracies on small splits are often equal; then perplexity decides. */
 export const byQuality = (a: Quality, b: Quality) =>
   (b.accuracy ?? 0) - (a.accuracy ?? 0) || (a.perplexity ?? 0) - (b.perplexity ?? 0);
 
-/** What a finished run leaves. The same settings give the same record, but for `timing` and `dopant`. */
+/** The record of a finished run. The same settings give the same record, except for `timing` and `dopant`. */
 export interface RunRecord {
   name: string;
-  /** The cell that it was run for. */
+  /** The label of the cell that it was run for. */
   cell: string;
   task: string;
   method: string;
   compression: number;
   settings: Settings;
-  /** Names of the settings that were tuned. */
+  /** Names of the tuned settings. */
   tuned: string[];
-  /** Run with what was chosen, or where there was nothing to choose. */
+  /** The run has the chosen settings, or its cell was not tuned. */
   final?: true;
   result?: RunResult;
   /** Why there is no result. */
   failed?: string;
-  /** Thinned out. */
+  /** Thinned out by thinOut(). */
   curves: TrainRecord[];
   timing?: Timing;
   dopant: { version: string; commit?: string };
@@ -59,20 +59,20 @@ export interface RunRecord {
 export interface Timing {
   seconds: number;
   tokensPerSecond: number;
-  /** Microseconds: one step of the LSTM layers, and one token with embedding and head, by dopant/infer. */
+  /** Microseconds in dopant/infer: one step of the LSTM layers, and one token including embedding and head. */
   step?: { lstm: number; token: number };
-  /** The same for a sentence of ten words, where sentences are the input. */
+  /** The same for a sentence of ten words, if the task takes sentences. */
   sentence?: number;
-  /** The seconds are those since it was taken up again. */
+  /** `seconds` counts from the last resumption. */
   resumed?: true;
   node: string;
   cpu: string;
 }
 
-/** Whether a file of a folder of records is one. */
+/** Whether a file in a folder of records is a record. */
 export const isRecordFile = (name: string) => /^[\w+-][\w.+-]*\.json$/.test(name);
 
-/** The records of a folder by name; none where there is no such folder. */
+/** The records in a folder by name; none if the folder does not exist. Throws FileFormatError for a damaged one. */
 export async function readRecords(folder: string): Promise<Map<string, RunRecord>> {
   const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
@@ -102,7 +102,7 @@ export async function readRecord(folder: string, name: string): Promise<RunRecor
   }
 }
 
-/** One line a field, so that what changed in a record shows. */
+/** Writes a record with one line per field, so that a diff shows what changed. */
 export async function writeRecord(folder: string, record: RunRecord): Promise<void> {
   const { curves, timing, dopant, ...facts } = record;
   const rest = { ...facts, timing, dopant };
@@ -112,10 +112,10 @@ export async function writeRecord(folder: string, record: RunRecord): Promise<vo
   await writeFileAtomically(join(folder, `${record.name}.json`), `{\n${lines.join(',\n')}\n}\n`);
 }
 
-/** Records of each kind that are kept: enough to draw. */
+/** The number of points of each kind that are kept: enough to draw the curves. */
 const KEPT = { step: 40, valid: 40, prune: 24, cma: 8 };
 
-/** Evenly thinned out, the first and the last of a kind kept, in five digits. */
+/** Thins the curves out evenly, keeping the first and last point of each kind, with five digits. */
 export function thinOut(records: readonly TrainRecord[]): TrainRecord[] {
   const kept = new Set<TrainRecord>();
   for (const [kind, most] of Object.entries(KEPT)) {

@@ -15,7 +15,7 @@ import { type Given, modelPath, type Tested } from './task.js';
 
 export interface RunnerOptions {
   task: string;
-  /** Where the records are and will be. */
+  /** The folder of the records. */
   folder: string;
   records: Map<string, RunRecord>;
   jobs: number;
@@ -23,20 +23,20 @@ export interface RunnerOptions {
   dopant: RunRecord['dopant'];
   /** A stop makes the runs write their checkpoints; a run that fails asks for one. */
   signals: StopSignals;
-  /** Work in all, and what of it is done. */
+  /** Total work, and how much of it is done. */
   work: { total: number; done: number };
 }
 
-/** What the runner must know of a cell. */
+/** What the runner needs to know about a cell. */
 export interface Order {
   cell: Cell;
-  /** Cells of a lower one come first. */
+  /** Cells with a lower rank run first. */
   rank: number;
   /** Work of one run. */
   work: number;
   /** Other cells start from its models. */
   keepModels: boolean;
-  /** Known better with every record. */
+  /** Depends on the records so far. */
   runs(): CellRuns;
 }
 
@@ -44,7 +44,7 @@ export interface Order {
 const PATIENCE_MS = 3000;
 const LOOK_MS = 100;
 
-/** Trains what a folder of records has not, each run on a thread of its own. */
+/** Trains the runs that a folder has no records of, each on a thread of its own. */
 export class Runner {
   private readonly pool: Pool;
   private readonly show: ReturnType<typeof startJobs>;
@@ -63,7 +63,7 @@ export class Runner {
     this.show.stop();
   }
 
-  /** Tunes with the first seed, then runs the others at what was chosen. */
+  /** Tunes with the first seed, then runs the other seeds with the chosen settings. */
   async runCell(order: Order): Promise<void> {
     const { cell, keepModels, runs } = order;
     try {
@@ -78,13 +78,13 @@ export class Runner {
     if (!keepModels) await this.sweep(order);
   }
 
-  /** Removes what finished runs have left beside their records. */
+  /** Removes the models and checkpoints of finished runs. */
   async sweep({ runs }: Order): Promise<void> {
     const { tuning, final } = runs();
     for (const { name } of [...tuning, ...final]) await rm(this.scratch(name), { recursive: true, force: true });
   }
 
-  /** Sees to it that there is a record of the run, made here or by another process. */
+  /** Returns once there is a record of the run, written here or by another process. */
   private async obtain(order: Order, run: Run, final: boolean): Promise<void> {
     const { folder, records, signals } = this.options;
     const scratch = this.scratch(run.name);
@@ -99,7 +99,7 @@ export class Runner {
       const held = await claim(scratch);
       if (!held) return 'taken';
       try {
-        // Another process may have finished it meanwhile.
+        // Another process may have finished it in the meantime.
         const { record, hasModel, complete } = await look();
         if (complete) return 'complete';
         const made = await this.train(order, run, slot, hasModel ? record : undefined, final);
@@ -125,7 +125,7 @@ export class Runner {
     return record;
   }
 
-  /** Trains, or with a record whose model is still there, only tests. */
+  /** Trains the run; if it has a record, and its model is still there, only evaluates it on the test split. */
   private async train(
     { cell, work }: Order,
     run: Run,
@@ -174,7 +174,7 @@ export class Runner {
       ...head,
       result: {
         ...result,
-        // A dense model of fewer units is compressed too, beside the one of as many as were asked for.
+        // A smaller dense model is compressed, too, relative to the one that the grid asks for.
         compression: { ...(parameters && { parameters: parameters * shrunk }), bytes: bytes * shrunk },
         fileBytes: message.fileBytes,
       },
@@ -214,7 +214,7 @@ function withTest({ unknown, unknownLabels }: RunResult, test: Tested): Partial<
   };
 }
 
-/** The folder of a run's checkpoint and model, beside the records. */
+/** The folder for the checkpoint and the model of a run. */
 export const scratchOf = (folder: string, name: string) => join(folder, '.scratch', name);
 
 type FinalMessage = Exclude<ExperimentMessage, { kind: 'step' }>;

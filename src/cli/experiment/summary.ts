@@ -1,10 +1,10 @@
 import { byQuality, type Quality, type RunRecord } from './record.js';
 
-// What the runs of a cell come to. Cells are compared within a group: the same task on the same data.
+// Summaries of the runs of a cell. Cells are compared within a group: the same task on the same data.
 
 export interface Spread {
   mean: number;
-  /** Standard deviation over the seeds; 0 for one. */
+  /** Standard deviation over the seeds; 0 for a single seed. */
   deviation: number;
   count: number;
 }
@@ -12,21 +12,21 @@ export interface Spread {
 export interface CellSummary {
   label: string;
   method: string;
-  /** Final runs by their seeds. */
+  /** The final runs, ordered by seed. */
   runs: RunRecord[];
-  /** What was tuned, and what was chosen: 'lr 0.006'. */
+  /** The tuned settings with the chosen values, such as 'lr 0.006'. */
   chosen: string;
-  /** Every candidate with its quality on the validation split; undefined where it failed. */
+  /** Each candidate with its quality on the validation split; undefined if it failed. */
   candidates: { settings: string; valid: number | undefined }[];
   valid: Spread;
-  /** Undefined where there is no test split. */
+  /** Undefined if there is no test split. */
   test: Spread | undefined;
   failed: number;
 }
 
 export interface Group {
   title: string;
-  /** What the numbers are. */
+  /** What the numbers measure. */
   measure: 'perplexity' | 'accuracy';
   cells: CellSummary[];
 }
@@ -38,11 +38,11 @@ export function spreadOf(values: readonly number[]): Spread {
   return { mean, deviation: count > 1 ? Math.sqrt(squares / (count - 1)) : 0, count };
 }
 
-/** The quality that counts. */
+/** The measure by which models are compared. */
 export const measureOf = (quality: Quality): Group['measure'] =>
   quality.accuracy === undefined ? 'perplexity' : 'accuracy';
 
-/** Undefined without a final run that has a result. */
+/** Summarises a cell; undefined if it has no final run with a result. */
 export function summarise(records: readonly RunRecord[]): CellSummary | undefined {
   const finals = records
     .filter(({ final, result }) => final && result)
@@ -51,7 +51,7 @@ export function summarise(records: readonly RunRecord[]): CellSummary | undefine
   const [{ cell, method, tuned, result, settings }] = finals;
   const describe = ({ settings }: RunRecord) => tuned.map((name) => `${name} ${settings[name]}`).join(', ');
   const chosen = describe(finals[0]);
-  // Where a grid was tuned further, there are final runs of what it had chosen before.
+  // If a grid was tuned further, there are final runs with the settings chosen earlier.
   const runs = finals.filter((run) => describe(run) === chosen);
   const measure = measureOf(result!.valid);
   const values = (split: 'valid' | 'test') => runs.flatMap((run) => run.result![split]?.[measure] ?? []);
@@ -71,7 +71,7 @@ export function summarise(records: readonly RunRecord[]): CellSummary | undefine
   };
 }
 
-/** The cells of a folder of records, by what can be compared. */
+/** Groups the cells of a folder of records by what can be compared. */
 export function groupRecords(records: Iterable<RunRecord>): Group[] {
   const groups = new Map<string, Map<string, RunRecord[]>>();
   for (const record of records) {
@@ -100,7 +100,7 @@ export function groupRecords(records: Iterable<RunRecord>): Group[] {
   });
 }
 
-/** All that the runs of a cell have in common: not the seed, the values of what is tuned, or the model of the same seed to start from. */
+/** Everything that the runs of a cell share: not the seed, the tuned values, or the model that each seed starts from. */
 function cellKey({ cell, task, settings, tuned }: RunRecord): string {
   const common = Object.entries(settings).filter(
     ([name, value]) => name !== 'seed' && !tuned.includes(name) && !String(value).startsWith('@'),
@@ -108,19 +108,19 @@ function cellKey({ cell, task, settings, tuned }: RunRecord): string {
   return JSON.stringify([task, cell, tuned, common.sort()]);
 }
 
-/** On the test split, or the validation split where there is no other. */
+/** The quality on the test split, or on the validation split if there is no test split. */
 export const qualityOf = ({ test, valid }: CellSummary): Spread => test ?? valid;
 
 const hypotenuse = (a: number, b: number) => Math.sqrt(a * a + b * b);
 
-/** a / b - 1, its deviation by the propagation of relative errors. */
+/** a / b - 1; its deviation follows from the relative errors of both. */
 export function ratioLess1(a: Spread, b: Spread): Spread {
   const ratio = a.mean / b.mean;
   const deviation = ratio * hypotenuse(a.deviation / a.mean, b.deviation / b.mean);
   return { mean: ratio - 1, deviation, count: Math.min(a.count, b.count) };
 }
 
-/** What a cell loses to another: a share of its perplexity, or points of accuracy / 100. */
+/** What a cell loses to another: a share of the perplexity, or a difference of accuracies. */
 export function lossTo(measure: Group['measure'], cell: CellSummary, other: CellSummary): Spread {
   const [a, b] = [qualityOf(cell), qualityOf(other)];
   if (measure === 'perplexity') return ratioLess1(a, b);
@@ -131,6 +131,6 @@ export function lossTo(measure: Group['measure'], cell: CellSummary, other: Cell
   };
 }
 
-/** The dense model as large as was asked for. */
+/** The dense model of full size. */
 export const denseOf = ({ cells }: Group): CellSummary | undefined =>
   cells.find(({ method, runs }) => method === 'dense' && runs[0].settings.from === undefined);

@@ -3,7 +3,7 @@ import { transpose } from '../table.js';
 import type { Timing } from './record.js';
 import { type CellSummary, denseOf, type Group, lossTo, type Spread } from './summary.js';
 
-/** As many digits as the value wants, or as one that it stands beside. */
+/** Formats a value with digits that suit it, or the value that it stands beside. */
 const digits = (measure: Group['measure'], value: number, beside = value) =>
   measure === 'accuracy' ? (100 * value).toFixed(2) : value.toFixed(beside < 20 ? 3 : 2);
 
@@ -14,7 +14,7 @@ const show = (measure: Group['measure'], { mean, deviation, count }: Spread) =>
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
-/** One row a cell; `±` is one standard deviation over the seeds. */
+/** A table with one row per cell; `±` is one standard deviation over the seeds. */
 export function resultsTable(group: Group): Table {
   const { measure, cells } = group;
   const dense = denseOf(group);
@@ -69,7 +69,7 @@ export function resultsTable(group: Group): Table {
   };
 }
 
-/** What every candidate came to on the validation split, with the first seed; undefined where nothing was tuned. */
+/** The quality of each candidate on the validation split with the first seed; undefined if nothing was tuned. */
 export function tuningTable({ measure, cells }: Group): Table | undefined {
   const tuned = cells.filter(({ candidates }) => candidates.length > 1);
   if (tuned.length === 0) return undefined;
@@ -87,11 +87,11 @@ export function tuningTable({ measure, cells }: Group): Table | undefined {
       }),
     ]),
   };
-  // The longer side goes down the page.
+  // The longer side becomes the rows.
   return settings.length > tuned.length ? transpose(table) : table;
 }
 
-/** What all runs of the cells have in common, in words. */
+/** The settings that all runs of the cells share, in words. */
 export function commonSettings({ cells }: Group): string {
   const [first, ...rest] = cells.flatMap(({ runs }) => runs.map(({ settings }) => settings));
   const common = Object.entries(first).filter(

@@ -31,25 +31,25 @@ import {
 import { sharesOf, type Unknown, type UnknownShares, unknownTokens } from '../unknown.js';
 import type { Quality, RunResult, Timing } from './record.js';
 
-/** What an experiment asks of a task. `given` are the options of `dopant train TASK`, as Commander gives them. */
+/** What an experiment needs from a task. `given` holds the options of `dopant train TASK` as Commander passes them. */
 export interface Task {
-  /** Throws InputError for options that make no training; returns what one costs, reads, and cannot know. */
+  /** Throws InputError for impossible options; returns what a training costs, reads, and cannot know. */
   check(given: Given): Promise<{ cost: Cost; inputs: Input[]; shares: UnknownShares }>;
-  /** Trains, or goes on where the folder's checkpoint is, and leaves the model in the folder. */
+  /** Trains, or resumes from the checkpoint in the folder, and writes the model to the folder. */
   train(given: Given, folder: string, watcher: RunWatcher): Promise<Outcome>;
-  /** That model on the test split; undefined where there is none. */
+  /** Evaluates that model on the test split; undefined if there is none. */
   test(given: Given, folder: string, interrupted: () => boolean): Promise<Tested | undefined>;
 }
 
 export type Given = Record<string, unknown>;
 
-/** Numbers in the LSTM's matrices and the output layer, as trained; tokens trained on, all epochs together. */
+/** Trained parameters of the LSTM matrices and the output layer; training tokens of all epochs together. */
 export interface Cost {
   weights: number;
   tokens: number;
 }
 
-/** What a model comes to on the test split. */
+/** The results of a model on the test split. */
 export interface Tested {
   quality: Quality;
   unknown: Unknown;
@@ -61,7 +61,7 @@ export interface Outcome {
   timing: Pick<Timing, 'seconds' | 'tokensPerSecond' | 'step' | 'sentence' | 'resumed'>;
 }
 
-/** A checkpoint this often, in seconds: what a kill may cost. */
+/** Seconds between checkpoints: what a kill may cost. */
 const CHECKPOINT_EVERY = 45;
 
 export const modelPath = (folder: string) => join(folder, 'model.safetensors');
@@ -69,14 +69,14 @@ export const modelPath = (folder: string) => join(folder, 'model.safetensors');
 interface Ways<S extends RunSource, D, T extends Training, E> {
   task: TrainedTask<S, D, T, E>;
   start(given: Given): { source: S; options: T['options'] };
-  /** The test split, to be measured with the model in a file. */
+  /** Evaluates the model of a file on the test split. */
   test(bytes: Uint8Array, data: D): TestSplit | undefined;
   time(bytes: Uint8Array): Pick<Timing, 'step' | 'sentence'>;
 }
 
 function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Ways<S, D, T, E>): Task {
   const { task, start } = ways;
-  // The same data serve most of a grid.
+  // Most cells of a grid use the same data.
   const known = new Map<string, ReturnType<typeof read>>();
   const read = async (source: S) => {
     const data = await task.read(source);
@@ -90,7 +90,7 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       const reading = known.get(key) ?? read(source);
       known.set(key, reading);
       const { data, vocabulary, encoded } = await reading;
-      // The training itself knows best what it takes. The models that it starts with need not be there yet.
+      // The training itself checks its options. The models that it starts from may not exist yet.
       const alone = { ...options, distillation: undefined };
       const training = task.training.create(new Runtime(), vocabulary, alone, encoded);
       const test = task.test(training, data);
