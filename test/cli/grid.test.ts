@@ -174,6 +174,18 @@ test('a model of another cell is that of the same seed, at the rate that was cho
   assert.is(last.settings.from, `@${second.name}`);
 });
 
+test('cells that start from one another take no more time than others', () => {
+  // Without a memory of what is known of a cell, each would look at all before it as often as there are ways to it.
+  const cells = Array.from({ length: 100 }, (_, i) => ({
+    name: `c${i}`,
+    method: 'dense',
+    with: { ...(i > 0 && { from: `@c${i - 1}` }), ...(i > 1 && { teacher: `@c${i - 2}` }) },
+  }));
+  const made = grid(cells);
+  const [run] = runsOf(made, made.cells[99], new Map()).final;
+  assert.equal([...run.bases.keys()], ['from', 'teacher']);
+});
+
 test('parts are all of the grid, none twice, and want nothing of one another', () => {
   const made = grid(
     [
