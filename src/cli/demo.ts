@@ -36,9 +36,6 @@ export async function demo(folder: string): Promise<void> {
     [],
   );
   const start = performance.now();
-  process.stderr.write(
-    `Training a dense and a ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
-  );
   const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
   const outcomes = await trainAll(folder, files, checkpoints);
 
@@ -66,6 +63,9 @@ export async function demo(folder: string): Promise<void> {
 /** Trains all models side by side. While their checkpoints are there, the next call resumes the trainings. */
 async function trainAll(folder: string, files: readonly string[], checkpoints: readonly string[]) {
   const signals = new StopSignals();
+  process.stderr.write(
+    `Training a dense and a ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
+  );
   const show = progressBars();
   let release = async () => {};
   try {
