@@ -283,9 +283,15 @@ test('numbers so large that sums overflow are rejected; the largest that pass gi
       assert.ok(session.next(1).every(Number.isFinite), `scale ${scale}`);
       assert.ok(session.state.every(Number.isFinite), `scale ${scale}`);
       assert.throws(() => session.step(x.fill(plan.limit * 1.01, 2, 3)), isInputError('x[2]: got '));
-      assert.throws(() => {
-        session.state = state.fill(plan.limit * 1.01, 5, 6);
-      }, isInputError('state[5]: got '));
+      // h of either layer.
+      for (const place of [5, 21]) {
+        assert.throws(
+          () => {
+            session.state = state.slice().fill(plan.limit * 1.01, place, place + 1);
+          },
+          isInputError(`state[${place}]: got `),
+        );
+      }
     }
   }
 });
@@ -324,6 +330,29 @@ async function withFastClock<T>(act: () => Promise<T>): Promise<T> {
     Date.now = now;
   }
 }
+
+test('generate() draws at temperature 0.8 with seed 1 where nothing else is asked for', async () => {
+  const plan = makeLivelyPlan();
+  const draw = (options: object) => all(plan.session().generate('the cat', { ...options, maxTokens: 40 }));
+  const expected = await draw({});
+  assert.equal(await draw({ temperature: 0.8, seed: 1 }), expected);
+  for (const other of [{ temperature: 0.7 }, { temperature: 1 }, { seed: 0 }, { seed: 2 }]) {
+    assert.not.equal(await draw(other), expected);
+  }
+});
+
+test('behind a state that was set, what was read before is not known', async () => {
+  const plan = makeLivelyPlan();
+  const options = { temperature: 0, maxTokens: 1 };
+  const session = plan.session();
+  session.read('the cat');
+  const { state } = session;
+  const [expected] = await all(session.generate('', options));
+  session.state = state;
+  const [piece] = await all(session.generate('', options));
+  assert.is(piece.token, expected.token);
+  assert.is(expected.text, ` ${piece.text}`);
+});
 
 test('maxTokens ends the text', async () => {
   const plan = makePlan();
