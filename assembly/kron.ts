@@ -2,11 +2,17 @@
 // and Y[m1,m2] the row of y, Y = B X C^T, dX = B^T dY C, dB = dY C X^T, dC = dY^T B X. C works on all R rows at once
 // (its index runs fastest, so [R,n1,n2] is a matrix of R n1 rows); B works row by row of the batch. Each product is
 // taken in the cheaper order. R, m1, n1, m2, n2 >= 1; R = 1 is a matrix times a vector. `scratch`: what gemm wants for
-// the largest of its calls, see gemm.ts; `temp`: R max(m1 n2, n1 m2) floats.
+// the largest of its calls, see gemm.ts; `temp`: what lies between the two, R m1 n2 floats or R n1 m2, the former for
+// gradients. The caller must know which: src/operators/kronecker.ts.
 //
 // With more than two factors C is a Kronecker product itself: it is formed, small as it is, and its gradient passed on.
 
 import { f32_gemm_nn, f32_gemm_nt, f32_gemm_tn } from './gemm';
+
+/** Multiplications of an order: a b numbers lie between its products. In f64, which no sides overflow. */
+function cost(a: i32, b: i32, c: i32, d: i32): f64 {
+  return <f64>a * <f64>b * (<f64>c + <f64>d);
+}
 
 /** y[R, m1 m2] (+)= x[R, n1 n2] W^T */
 export function f32_kron_mm(
@@ -23,7 +29,7 @@ export function f32_kron_mm(
   temp: usize,
   scratch: usize,
 ): void {
-  if (m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)) {
+  if (cost(m1, n2, n1, m2) <= cost(n1, m2, n2, m1)) {
     // (B X) C^T
     for (let r = 0; r < R; ++r) {
       f32_gemm_nn(
@@ -71,7 +77,7 @@ export function f32_kron_tmm(
   temp: usize,
   scratch: usize,
 ): void {
-  if (n1 * m2 * (m1 + n2) <= m1 * n2 * (m2 + n1)) {
+  if (cost(n1, m2, m1, n2) <= cost(m1, n2, m2, n1)) {
     // (B^T dY) C
     for (let r = 0; r < R; ++r) {
       f32_gemm_tn(

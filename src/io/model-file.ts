@@ -2,7 +2,9 @@ import { IntentModel } from '../nn/intent-model.js';
 import { LanguageModel } from '../nn/language-model.js';
 import { LstmLayer } from '../nn/lstm.js';
 import type { Model, ModelParts } from '../nn/model.js';
+import type { Operator } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
+import { Program, X, Y } from '../operators/program.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { ByteSource } from './bytes.js';
 import {
@@ -92,5 +94,16 @@ function decodeParts(runtime: Runtime, { architecture, spec, source, finish }: H
   };
   finish();
   checkSums(architecture, spec, source);
+  for (const { ih, hh } of parts.layers) for (const operator of [ih, hh]) rehearse(runtime, operator);
+  rehearse(runtime, parts.head.weight);
   return parts;
+}
+
+/** Takes the memory that the product with one vector takes, and gives it back. */
+function rehearse(runtime: Runtime, operator: Operator): void {
+  runtime.scoped(() => {
+    const program = Program.product(runtime, 1);
+    operator.forward(program, X, Y, false);
+    program.place();
+  });
 }

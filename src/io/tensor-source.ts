@@ -83,7 +83,7 @@ export class TensorSource {
   /** Throws FileFormatError where a tensor was not taken. */
   finish(): void {
     const [name] = this.rest.keys();
-    if (name !== undefined) throw new FileFormatError(`tensor '${name}': got one that is not part of this model`);
+    if (name !== undefined) throw malformed('tensors', name, 'none but those of the model');
   }
 }
 

@@ -3,8 +3,8 @@ import { InputError, invalid } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { type BlockSize, checkBlock, rowsOf } from './csr.js';
 import { dense, doped, hmd, kron, lmf } from './factories.js';
-import { bestShape, factorsOf, formedSize, kronSize } from './kron-search.js';
-import { type KronShape, LARGEST_FORMED, LARGEST_SIDE, METHODS, type Method, MOST_FACTORS } from './methods.js';
+import { bestShape, factorsOf, isFormable, kronSize } from './kron-search.js';
+import { type KronShape, LARGEST_SIDE, METHODS, type Method, MOST_FACTORS } from './methods.js';
 import type { Operator } from './operator.js';
 import { type Pattern, Sparse } from './sparse.js';
 
@@ -146,7 +146,7 @@ function kronFactors(M: number, N: number, method: Method, budget: number): Kron
   const two = best(2);
   if (kronSize(two) <= (doped ? budget * KRON_SHARE : budget)) return two;
   const three = best(3);
-  return kronSize(three) < kronSize(two) && formedSize(three) <= LARGEST_FORMED ? three : two;
+  return kronSize(three) < kronSize(two) && isFormable(three) ? three : two;
 }
 
 function checkKronShape(M: number, N: number, shape: KronShape): void {
@@ -160,11 +160,11 @@ function checkKronShape(M: number, N: number, shape: KronShape): void {
     );
   }
   if (factors.length > MOST_FACTORS) throw invalid('kron', factors.length, `at most ${MOST_FACTORS} factors`);
-  if (formedSize(shape) > LARGEST_FORMED) {
+  if (!isFormable(shape)) {
     throw invalid(
       'kron',
       describeFactors(factors, ','),
-      `products of the factors after the first of at most ${LARGEST_FORMED} numbers; put the largest factor first`,
+      'smaller products of the factors after the first; put the largest first',
     );
   }
 }

@@ -3,9 +3,9 @@ import { invalid } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { BlockSize } from './csr.js';
 import { Dense } from './dense.js';
-import { formedSize } from './kron-search.js';
+import { isFormable } from './kron-search.js';
 import { Kronecker } from './kronecker.js';
-import { type KronShape, LARGEST_FORMED, LARGEST_SIDE, MOST_FACTORS } from './methods.js';
+import { type KronShape, LARGEST_SIDE, MOST_FACTORS } from './methods.js';
 import { checkOperator, checkSides, type Operator } from './operator.js';
 import { Product } from './product.js';
 import { type Pattern, Sparse } from './sparse.js';
@@ -41,9 +41,7 @@ function checkKronShape(shape: KronShape): void {
     shape.reduce((product, side, i) => (i % 2 === first ? product * side : product), 1),
   );
   checkSides(M, N);
-  if (formedSize(shape) > LARGEST_FORMED) {
-    throw invalid('shape', shape, `products of all factors but the first of at most ${LARGEST_FORMED} numbers`);
-  }
+  if (!isFormable(shape)) throw invalid('shape', shape, 'smaller products of all factors but the first');
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type KronShape, LARGEST_FORMED } from './methods.js';
+import { type KronShape, mostFormed } from './methods.js';
 
 /**
  * The shape of an M x N matrix's Kronecker factors, `count` >= 2 of them, with the most parameters within the budget, or
@@ -48,7 +48,7 @@ function byMerit(a: KronShape, b: KronShape): number {
   );
 }
 
-const tooLarge = (shape: KronShape) => (formedSize(shape) > LARGEST_FORMED ? 1 : 0);
+const tooLarge = (shape: KronShape) => (isFormable(shape) ? 0 : 1);
 
 /** Orders shapes of one M N as the ratios of their factors' sides do, multiplied, but without rounding. */
 function elongation(shape: KronShape): number {
@@ -81,8 +81,13 @@ export function factorsOf(shape: KronShape): [m: number, n: number][] {
   return Array.from({ length: Math.ceil(shape.length / 2) }, (_, i) => [shape[2 * i], shape[2 * i + 1]]);
 }
 
-/** Numbers that training forms: every product of the factors from the second, third, ... to the last. */
-export function formedSize(shape: KronShape): number {
+/** Whether the numbers that training forms are not too many: every product of the factors from the second, third, ... on. */
+export function isFormable(shape: KronShape): boolean {
+  const [m1, n1, m2, n2] = pairOf(shape);
+  return formedSize(shape) <= mostFormed(m1 * m2, n1 * n2);
+}
+
+function formedSize(shape: KronShape): number {
   let formed = 0;
   let product = 1;
   const [, ...others] = factorsOf(shape);

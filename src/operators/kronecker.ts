@@ -39,18 +39,24 @@ export class Kronecker extends Operator {
   private product(op: Op, program: Program, from: Place, to: Place, accumulate: boolean): void {
     const { B, C } = this;
     const factors = [B.weight.value, this.valueOfC(), B.M, B.N, C.M, C.N];
-    program.add(op, from, to, accumulate, ...factors, this.temp(program), this.scratch(program, 1));
+    const memory = op === Op.Kron ? memoryOf(B.M, B.N, C.M, C.N) : memoryOf(B.N, B.M, C.N, C.M);
+    program.add(op, from, to, accumulate, ...factors, ...this.places(program, memory));
   }
 
   gradient(program: Program, dy: Place, x: Place): void {
     const { B, C } = this;
     const [first, count] = program.partOf(2, 1);
-    const add = (op: Op, other: Pointer, grad: Pointer) => {
-      const memory = [this.temp(program), this.scratch(program, program.rows)];
-      program.add(op, dy, x, true, other, grad, B.M, B.N, C.M, C.N, ...memory);
+    const add = (op: Op, other: Pointer, grad: Pointer, packed: number) => {
+      const places = this.places(program, { temp: B.M * C.N, packed });
+      program.add(op, dy, x, true, other, grad, B.M, B.N, C.M, C.N, ...places);
     };
-    if (first === 0 && count > 0) add(Op.KronGradB, this.valueOfC(), B.weight.grad);
-    if (first + count === 2 && count > 0) this.gradientOfC(program, (grad) => add(Op.KronGradC, B.weight.value, grad));
+    if (first === 0 && count > 0) {
+      add(Op.KronGradB, this.valueOfC(), B.weight.grad, Math.max(packedBytes(C.N, C.M), packedBytes(B.N, C.N)));
+    }
+    if (first + count === 2 && count > 0) {
+      const packed = Math.max(packedBytes(C.N, B.N), packedBytes(C.N, program.rows * B.M));
+      this.gradientOfC(program, (grad) => add(Op.KronGradC, B.weight.value, grad, packed));
+    }
   }
 
   /** C's numbers: where they are, or formed for as long as the program lives. */
@@ -78,17 +84,8 @@ export class Kronecker extends Operator {
     });
   }
 
-  private temp(program: Program): Place {
-    const { B, C } = this;
-    return program.temp(Math.max(B.M * C.N, B.N * C.M));
-  }
-
-  /** The largest packed operand: no side of any of the products is longer than these. */
-  private scratch(program: Program, R: number): Place {
-    const { B, C, runtime } = this;
-    const N = Math.max(C.M, C.N, B.N);
-    const K = Math.max(R * B.M, B.N, C.M, C.N);
-    return program.scratch(runtime.kernels.F32_GEMM_SCRATCH.value + packedBytes(N, K));
+  private places(program: Program, { temp, packed }: Memory): [temp: Place, scratch: Place] {
+    return [program.temp(temp), program.scratch(this.runtime.kernels.F32_GEMM_SCRATCH.value + packed)];
   }
 
   override children() {
@@ -123,4 +120,18 @@ export class Kronecker extends Operator {
     }
     return w;
   }
+}
+
+/** What a product needs: floats of a row that lie between its two steps, and bytes of the larger of their packed operands. */
+interface Memory {
+  temp: number;
+  packed: number;
+}
+
+/** Of (B X) C^T or B (X C^T), whichever assembly/kron.ts chooses. */
+function memoryOf(m1: number, n1: number, m2: number, n2: number): Memory {
+  const c = packedBytes(m2, n2);
+  return m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)
+    ? { temp: m1 * n2, packed: Math.max(packedBytes(n2, n1), c) }
+    : { temp: n1 * m2, packed: Math.max(c, packedBytes(m2, n1)) };
 }

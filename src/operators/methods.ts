@@ -7,8 +7,8 @@ export type KronShape = readonly number[];
 // Larger shapes are neither planned nor read from files, so that what is made can be read.
 export const LARGEST_SIDE = 2 ** 24;
 export const MOST_FACTORS = 16;
-/** Numbers that training may form of the factors of one matrix, see formedSize(): 64 MB. */
-export const LARGEST_FORMED = 2 ** 24;
+/** Numbers that training may form of the factors of an M x N matrix, see formedSize(): 16 MB, and 96 bytes a row and column. */
+export const mostFormed = (M: number, N: number): number => 2 ** 22 + 24 * (M + N);
 
 /**
  * The default share of a doped matrix's initial variance that its structure has; the rest is the dopants'. Chosen by the

@@ -1,7 +1,7 @@
 import { malformed } from '../errors.js';
 import { isObject } from '../values.js';
 import { BLOCK_SIZES, type BlockSize, rowsOf } from './csr.js';
-import { LARGEST_FORMED, LARGEST_SIDE } from './methods.js';
+import { LARGEST_SIDE, mostFormed } from './methods.js';
 
 /** What is needed to make the operator again, besides the numbers: this is what files hold. */
 export type OperatorSpec =
@@ -53,6 +53,7 @@ function formedSize({ C }: KroneckerSpec): number {
 }
 
 const DEEPEST = 16;
+const LARGEST_FREE_RANK = 4096;
 
 /**
  * A spec as read from JSON, checked: its parts fit together, and nothing that is built from it, or allocated for it, makes no
@@ -109,14 +110,17 @@ function checkParts(spec: Record<string, unknown>, name: string, depth: number):
       const nested = isObject(spec.C) && spec.C.type === 'kronecker';
       const C = nested ? (part(spec.C, 'C') as KroneckerSpec) : shape('C');
       const checked: KroneckerSpec = { type: 'kronecker', B: shape('B'), C };
-      const formed = formedSize(checked);
-      if (formed <= LARGEST_FORMED) return checked;
-      throw malformed(`${where}.C`, formed, `factors whose products have at most ${LARGEST_FORMED} numbers`);
+      const [formed, most] = [formedSize(checked), mostFormed(...shapeOf(checked))];
+      if (formed <= most) return checked;
+      throw malformed(`${where}.C`, formed, `factors whose products have at most ${most} numbers`);
     }
     case 'product': {
       const [U, V] = [part(spec.U, 'U'), part(spec.V, 'V')];
       const [columns, rows] = [shapeOf(U)[1], shapeOf(V)[0]];
       if (columns !== rows) throw malformed(`${where}.V`, rows, `${columns} rows, as many as U has columns`);
+      // More than the longer side add nothing but memory for what lies between the factors. Some are for free.
+      const most = LARGEST_FREE_RANK + Math.max(shapeOf(U)[0], shapeOf(V)[1]);
+      if (rows > most) throw malformed(`${where}.V`, rows, `at most ${most} rows`);
       return { type: 'product', U, V };
     }
     case 'vstack':

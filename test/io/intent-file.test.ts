@@ -92,7 +92,7 @@ test('labels and settings that cannot be are refused by name', () => {
     refuses(changed({ config: { ...config, embedding } }), /config\.embedding: got /);
   }
   refuses(changed({ config: { ...config, embedding: 6 } }), /tensor 'embedding'/);
-  refuses(changed({ config: { ...config, layers: 1 } }), /operator 'head'|not part of this model/);
+  refuses(changed({ config: { ...config, layers: 1 } }), /operator 'head'|none but those of the model/);
   refuses(
     changed({ vocabulary: buildVocabulary(['abc'], 'char') }),
     /vocabulary\.level: got "char"; expected word, for an intent model/,

@@ -271,7 +271,7 @@ test('a tensor that is missing, too many, or of another shape or type is refused
     const extra: NamedTensor = { dtype: 'F32', shape: [1], data: Float32Array.of(1) };
     refused(
       changed(bytes, (tensors) => tensors.set('stowaway', extra)),
-      /tensor 'stowaway': got one that is not part of this model/,
+      /tensors: got "stowaway"; expected none but/,
     );
   }
 });
