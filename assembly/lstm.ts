@@ -6,54 +6,39 @@
 // gates[R,4H] in PyTorch's order i, f, g, o; everything else [R,H]. Row-major, no alignment asked.
 
 import { run_program } from './program';
-import { loadPart, madd, sigmoid4, storePart, tanh4 } from './simd';
+import { flush, get, madd, put, sigmoid4, tanh4 } from './simd';
 
 /** gates: a on entry, i, f, g, o on return. Writes c, tanhC = tanh(c) and h. c may be cPrev. */
 export function f32_lstm_cell(gates: usize, cPrev: usize, c: usize, tanhC: usize, h: usize, R: i32, H: i32): void {
   const row = (<usize>H) << 2;
   for (let r = 0; r < R; ++r) {
-    const F = gates + row;
-    const G = F + row;
-    const O = G + row;
+    let n = H;
     let at: usize = 0;
-    for (let j = 0; j < H; j += 4, at += 16) {
-      const n = H - j;
-      if (n >= 4) {
-        const i = sigmoid4(v128.load(gates + at));
-        const f = sigmoid4(v128.load(F + at));
-        const g = tanh4(v128.load(G + at));
-        const o = sigmoid4(v128.load(O + at));
-        v128.store(gates + at, i);
-        v128.store(F + at, f);
-        v128.store(G + at, g);
-        v128.store(O + at, o);
-        const cell = madd(i, g, f32x4.mul(f, v128.load(cPrev + at)));
-        const t = tanh4(cell);
-        v128.store(c + at, cell);
-        v128.store(tanhC + at, t);
-        v128.store(h + at, f32x4.mul(o, t));
-      } else {
-        const i = sigmoid4(loadPart(gates + at, n));
-        const f = sigmoid4(loadPart(F + at, n));
-        const g = tanh4(loadPart(G + at, n));
-        const o = sigmoid4(loadPart(O + at, n));
-        storePart(gates + at, i, n);
-        storePart(F + at, f, n);
-        storePart(G + at, g, n);
-        storePart(O + at, o, n);
-        const cell = madd(i, g, f32x4.mul(f, loadPart(cPrev + at, n)));
-        const t = tanh4(cell);
-        storePart(c + at, cell, n);
-        storePart(tanhC + at, t, n);
-        storePart(h + at, f32x4.mul(o, t), n);
-      }
-    }
+    for (; n >= 4; n -= 4, at += 16) inline.always(cell(gates + at, row, cPrev + at, c + at, tanhC + at, h + at, 4));
+    if (n > 0) inline.always(cell(gates + at, row, cPrev + at, c + at, tanhC + at, h + at, n));
     gates += row << 2;
     cPrev += row;
     c += row;
     tanhC += row;
     h += row;
   }
+}
+
+/** The n <= 4 units from these addresses on. */
+function cell(gates: usize, row: usize, cPrev: usize, c: usize, tanhC: usize, h: usize, n: i32): void {
+  const i = sigmoid4(get(gates, n));
+  const f = sigmoid4(get(gates + row, n));
+  const g = tanh4(get(gates + row * 2, n));
+  const o = sigmoid4(get(gates + row * 3, n));
+  const next = flush(madd(i, g, f32x4.mul(f, get(cPrev, n))));
+  const t = tanh4(next);
+  put(gates, i, n, false);
+  put(gates + row, f, n, false);
+  put(gates + row * 2, g, n, false);
+  put(gates + row * 3, o, n, false);
+  put(c, next, n, false);
+  put(tanhC, t, n, false);
+  put(h, flush(f32x4.mul(o, t)), n, false);
 }
 
 /**
@@ -71,45 +56,21 @@ export function f32_lstm_cell_grad(
   H: i32,
 ): void {
   const row = (<usize>H) << 2;
-  const one = f32x4.splat(1);
   for (let r = 0; r < R; ++r) {
+    let n = H;
     let at: usize = 0;
-    for (let j = 0; j < H; j += 4, at += 16) {
-      const n = H - j;
-      const whole = n >= 4;
-      const pi = gates + at;
-      const pf = pi + row;
-      const pg = pf + row;
-      const po = pg + row;
-      const i = whole ? v128.load(pi) : loadPart(pi, n);
-      const f = whole ? v128.load(pf) : loadPart(pf, n);
-      const g = whole ? v128.load(pg) : loadPart(pg, n);
-      const o = whole ? v128.load(po) : loadPart(po, n);
-      const t = whole ? v128.load(tanhC + at) : loadPart(tanhC + at, n);
-      const c = whole ? v128.load(cPrev + at) : loadPart(cPrev + at, n);
-      const d = whole ? v128.load(dh + at) : loadPart(dh + at, n);
-      const later = whole ? v128.load(dc + at) : loadPart(dc + at, n);
-      const dcell = madd(f32x4.mul(d, o), f32x4.sub(one, f32x4.mul(t, t)), later);
-      const di = f32x4.mul(f32x4.mul(dcell, g), f32x4.mul(i, f32x4.sub(one, i)));
-      const df = f32x4.mul(f32x4.mul(dcell, c), f32x4.mul(f, f32x4.sub(one, f)));
-      const dg = f32x4.mul(f32x4.mul(dcell, i), f32x4.sub(one, f32x4.mul(g, g)));
-      const dO = f32x4.mul(f32x4.mul(d, t), f32x4.mul(o, f32x4.sub(one, o)));
-      const earlier = f32x4.mul(dcell, f);
+    // Two vectors at a time share the arithmetic on addresses.
+    for (; n >= 8; n -= 8, at += 32) {
+      const p = gates + at;
+      const c = cPrev + at;
+      const t = tanhC + at;
+      const d = dh + at;
+      const later = dc + at;
       const to = dgates + at;
-      if (whole) {
-        v128.store(to, di);
-        v128.store(to + row, df);
-        v128.store(to + row * 2, dg);
-        v128.store(to + row * 3, dO);
-        v128.store(dc + at, earlier);
-      } else {
-        storePart(to, di, n);
-        storePart(to + row, df, n);
-        storePart(to + row * 2, dg, n);
-        storePart(to + row * 3, dO, n);
-        storePart(dc + at, earlier, n);
-      }
+      inline.always(cellGrad(p, row, c, t, d, later, to, 4));
+      inline.always(cellGrad(p + 16, row, c + 16, t + 16, d + 16, later + 16, to + 16, 4));
     }
+    for (; n > 0; n -= 4, at += 16) cellGrad(gates + at, row, cPrev + at, tanhC + at, dh + at, dc + at, dgates + at, n);
     gates += row << 2;
     dgates += row << 2;
     cPrev += row;
@@ -117,6 +78,36 @@ export function f32_lstm_cell_grad(
     dh += row;
     dc += row;
   }
+}
+
+/** The n <= 4 units from these addresses on. */
+function cellGrad(
+  gates: usize,
+  row: usize,
+  cPrev: usize,
+  tanhC: usize,
+  dh: usize,
+  dc: usize,
+  dgates: usize,
+  n: i32,
+): void {
+  const one = f32x4.splat(1);
+  const i = get(gates, n);
+  const f = get(gates + row, n);
+  const g = get(gates + row * 2, n);
+  const o = get(gates + row * 3, n);
+  const t = get(tanhC, n);
+  const d = get(dh, n);
+  const dcell = madd(f32x4.mul(d, o), f32x4.sub(one, f32x4.mul(t, t)), get(dc, n));
+  const di = f32x4.mul(f32x4.mul(dcell, g), f32x4.mul(i, f32x4.sub(one, i)));
+  const df = f32x4.mul(f32x4.mul(dcell, get(cPrev, n)), f32x4.mul(f, f32x4.sub(one, f)));
+  const dg = f32x4.mul(f32x4.mul(dcell, i), f32x4.sub(one, f32x4.mul(g, g)));
+  const dO = f32x4.mul(f32x4.mul(d, t), f32x4.mul(o, f32x4.sub(one, o)));
+  put(dgates, flush(di), n, false);
+  put(dgates + row, flush(df), n, false);
+  put(dgates + row * 2, flush(dg), n, false);
+  put(dgates + row * 3, flush(dO), n, false);
+  put(dc, flush(f32x4.mul(dcell, f)), n, false);
 }
 
 /**

@@ -53,6 +53,33 @@ export function madd(a: v128, b: v128, acc: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), acc); // in the order of relaxed_madd, so that gzip sees one binary in the other
 }
 
+/**
+ * x, or 0 where |x| < 2^-58; NaN stays NaN. For what decays, or spans many orders of magnitude, before a matrix is
+ * multiplied by it: arithmetic on denormals, below 2^-126, costs up to 150 times as much, and 0.9 times a small multiple of
+ * 2^-149 rounds to the same number again, so that it stays for ever. The product of two numbers that are left, and even
+ * (1 - 0.999) times the square of one, is normal.
+ */
+// @ts-ignore: decorator
+@inline
+export function flush(x: v128): v128 {
+  // V8 makes f32x4.abs of more instructions.
+  return v128.andnot(x, f32x4.lt(v128.and(x, i32x4.splat(0x7fffffff)), f32x4.splat(3.4694470e-18)));
+}
+
+/** x >= 0, or 0 where x < 2^-58; NaN stays NaN. */
+// @ts-ignore: decorator
+@inline
+export function flushPositive(x: v128): v128 {
+  return v128.andnot(x, f32x4.lt(x, f32x4.splat(3.4694470e-18)));
+}
+
+/** x >= 0, or 0 where x is denormal; NaN stays NaN. */
+// @ts-ignore: decorator
+@inline
+export function flushDenormal(x: v128): v128 {
+  return v128.andnot(x, f32x4.lt(x, f32x4.splat(1.17549435e-38)));
+}
+
 /** The products of a[n] with each of four others; n is 4, 8, ... or 32, and `width` its bytes. */
 // @ts-ignore: decorator
 @inline
@@ -109,103 +136,108 @@ export function dots4(a: usize, b0: usize, b1: usize, b2: usize, b3: usize, widt
   return sums4(s0, s1, s2, s3);
 }
 
-// Constants of exp4, one vector each. V8 rebuilds f32x4.splat(constant) inside loops; a load is free beside the
-// arithmetic.
+// Exponential, sigmoid and tanh: with x = n ln 2 + r, |r| <= ln(2) / 2, s = 2^n and u = tanh(r / 2), an odd function that a
+// short polynomial meets, e^x = s (1 + u) / (1 - u). No two nearly equal numbers are subtracted, so all three have small
+// relative errors, and tanh(x) is x where x is tiny.
+
+// Constants, one vector each. V8 11.3 rebuilds most of what f32x4.splat(constant) makes inside loops; a load is free
+// beside the arithmetic.
 const EXP = memory.data<f32>(
   [
-    -87.0, -87.0, -87.0, -87.0, // below: 1.6e-38, the smallest result
-    88.0, 88.0, 88.0, 88.0, // above: 1.7e38, the largest
+    -87.0, -87.0, -87.0, -87.0, // e^-87 = 1.6e-38 is normal
+    87.0, 87.0, 87.0, 87.0,
+    88.0, 88.0, 88.0, 88.0, // e^88 = 1.7e38 is finite
     1.44269504, 1.44269504, 1.44269504, 1.44269504, // 1 / ln 2
     12583039.0, 12583039.0, 12583039.0, 12583039.0, // 1.5 * 2^23 + 127: adding it rounds to an integer, biased as an exponent is
     0.693359375, 0.693359375, 0.693359375, 0.693359375, // ln 2, high part: n times it is exact
     -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, // ln 2, low part
-    1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4,
-    1.3981999507e-3, 1.3981999507e-3, 1.3981999507e-3, 1.3981999507e-3,
-    8.3334519073e-3, 8.3334519073e-3, 8.3334519073e-3, 8.3334519073e-3,
-    4.1665795894e-2, 4.1665795894e-2, 4.1665795894e-2, 4.1665795894e-2,
-    1.6666665459e-1, 1.6666665459e-1, 1.6666665459e-1, 1.6666665459e-1,
+    0.69314718, 0.69314718, 0.69314718, 0.69314718, // ln 2
+    0.00409708265, 0.00409708265, 0.00409708265, 0.00409708265,
+    -0.0416640910, -0.0416640910, -0.0416640910, -0.0416640910,
     0.5, 0.5, 0.5, 0.5,
     1.0, 1.0, 1.0, 1.0,
-    2.0, 2.0, 2.0, 2.0,
   ],
   16,
 );
 
+/** x between -87 and the constant at `high`. pmin and pmax keep their first operand when the other compares false, so a NaN stays one. */
+// @ts-ignore: decorator
+@inline
+function clamp(x: v128, high: usize): v128 {
+  return f32x4.pmin(f32x4.pmax(x, v128.load(EXP)), v128.load(high));
+}
+
+/** x / ln 2, rounded to an integer n, in a form that powerOf2 and remainder read. */
+// @ts-ignore: decorator
+@inline
+function roundedLog2(x: v128): v128 {
+  return madd(x, v128.load(EXP, 48), v128.load(EXP, 64));
+}
+
 /**
- * e^x, relative error below 2e-7 for x in [-87, 88], clamped outside: x = n ln 2 + r, a polynomial of degree 7 in r,
- * times 2^n. Coefficients: Cephes, expf.c.
+ * 2^n. The low bits of `rounded` hold n + 127; the shift drops all the others. To be multiplied by, not added to an
+ * exponent's bits: the low bits of a NaN may be anything, and added they would make it a number.
  */
+// @ts-ignore: decorator
+@inline
+function powerOf2(rounded: v128): v128 {
+  return i32x4.shl(rounded, 23);
+}
+
+/** x - n ln 2 */
+// @ts-ignore: decorator
+@inline
+function remainder(x: v128, rounded: v128): v128 {
+  const n = f32x4.sub(rounded, v128.load(EXP, 64));
+  return f32x4.sub(f32x4.sub(x, f32x4.mul(n, v128.load(EXP, 80))), f32x4.mul(n, v128.load(EXP, 96)));
+}
+
+/** tanh(r / 2), |r| <= 0.34662: r times a polynomial in r^2, minimax in relative error (5.6e-8) by Remez' algorithm. */
+// @ts-ignore: decorator
+@inline
+function halfTanh(r: v128): v128 {
+  const z = f32x4.mul(r, r);
+  const p = madd(madd(v128.load(EXP, 128), z, v128.load(EXP, 144)), z, v128.load(EXP, 160));
+  return f32x4.mul(p, r);
+}
+
+/** e^x, relative error below 2e-7 for x in [-87, 88], clamped outside. */
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
-  // pmin and pmax keep their first operand when the other compares false, so a NaN stays one.
-  x = f32x4.pmin(f32x4.pmax(x, v128.load(EXP)), v128.load(EXP, 16));
-  const magic = v128.load(EXP, 48);
-  const shifted = f32x4.add(f32x4.mul(x, v128.load(EXP, 32)), magic);
-  const n = f32x4.sub(shifted, magic);
-  const r = f32x4.sub(f32x4.sub(x, f32x4.mul(n, v128.load(EXP, 64))), f32x4.mul(n, v128.load(EXP, 80)));
-  let p = madd(v128.load(EXP, 96), r, v128.load(EXP, 112));
-  p = madd(p, r, v128.load(EXP, 128));
-  p = madd(p, r, v128.load(EXP, 144));
-  p = madd(p, r, v128.load(EXP, 160));
-  p = madd(p, r, v128.load(EXP, 176));
-  p = f32x4.add(madd(p, f32x4.mul(r, r), r), v128.load(EXP, 192));
-  // The low bits of `shifted` hold n + 127; the shift drops all the others and leaves 2^n. Multiplied, not added to the
-  // exponent's bits: the low bits of a NaN may be anything, and added they would make it a number.
-  return f32x4.mul(p, i32x4.shl(shifted, 23));
+  x = clamp(x, EXP + 32);
+  const rounded = roundedLog2(x);
+  const u = halfTanh(remainder(x, rounded));
+  const one = v128.load(EXP, 176);
+  return f32x4.div(f32x4.mul(powerOf2(rounded), f32x4.add(one, u)), f32x4.sub(one, u));
 }
 
-/** 1 / (1 + e^-x) */
+/** 1 / (1 + e^-x) = q / (q + 1 - u), q = s (1 + u); relative error below 4e-7 from x = -87 on, below that 1.6e-38. */
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128): v128 {
-  const one = v128.load(EXP, 192);
-  return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x))));
+  x = clamp(x, EXP + 16);
+  const rounded = roundedLog2(x);
+  const u = halfTanh(remainder(x, rounded));
+  const one = v128.load(EXP, 176);
+  const q = f32x4.mul(powerOf2(rounded), f32x4.add(one, u));
+  return f32x4.div(q, f32x4.add(q, f32x4.sub(one, u)));
 }
 
-/** 1 - 2 / (1 + e^2x): absolute error below 2e-7. */
+/** tanh(x) = (s - 1 + (s + 1) u) / (s + 1 + (s - 1) u), s and u those of 2 x; relative error below 4e-7 everywhere. */
 // @ts-ignore: decorator
 @inline
 export function tanh4(x: v128): v128 {
-  const one = v128.load(EXP, 192);
-  return f32x4.sub(one, f32x4.div(v128.load(EXP, 208), f32x4.add(one, exp4(f32x4.add(x, x)))));
-}
-
-// Constants of onePlusPower, one vector each.
-export const POWER = memory.data<f32>(
-  [
-    -126.0, -126.0, -126.0, -126.0,
-    126.0, 126.0, 126.0, 126.0,
-    12583039.0, 12583039.0, 12583039.0, 12583039.0, // 1.5 * 2^23 + 127: adding it rounds, biased as an exponent is
-    0.0013264713, 0.0013264713, 0.0013264713, 0.0013264713,
-    0.009671523, 0.009671523, 0.009671523, 0.009671523,
-    0.05550734, 0.05550734, 0.05550734, 0.05550734,
-    0.24022242, 0.24022242, 0.24022242, 0.24022242,
-    0.693147, 0.693147, 0.693147, 0.693147,
-    1.0, 1.0, 1.0, 1.0,
-  ],
-  16,
-);
-
-/**
- * 1 + 2^t, t clamped to [-126, 126]: 2^n times a polynomial in f = t - n, |f| <= 1/2, of degree 5, 1 at f = 0, minimax in
- * relative error (9.2e-8 before rounding), found by Lawson's iteration.
- */
-// @ts-ignore: decorator
-@inline
-export function onePlusPower(t: v128): v128 {
-  // pmin and pmax keep their first operand when the other compares false, so a NaN stays one.
-  t = f32x4.pmin(f32x4.pmax(t, v128.load(POWER)), v128.load(POWER, 16));
-  const magic = v128.load(POWER, 32);
-  const shifted = f32x4.add(t, magic);
-  const f = f32x4.sub(t, f32x4.sub(shifted, magic));
-  const one = v128.load(POWER, 128);
-  const ff = f32x4.mul(f, f);
-  let p = madd(v128.load(POWER, 48), f, v128.load(POWER, 64));
-  p = madd(p, ff, madd(v128.load(POWER, 80), f, v128.load(POWER, 96)));
-  p = madd(p, ff, madd(v128.load(POWER, 112), f, one));
-  // The low bits of `shifted` hold n + 127; the shift drops all the others and leaves 2^n.
-  return madd(p, i32x4.shl(shifted, 23), one);
+  x = clamp(f32x4.add(x, x), EXP + 16);
+  const rounded = roundedLog2(x);
+  // ln 2 in one part: its error grows with n, but tanh then nears 1.
+  const n = f32x4.sub(rounded, v128.load(EXP, 64));
+  const u = halfTanh(f32x4.sub(x, f32x4.mul(n, v128.load(EXP, 112))));
+  const one = v128.load(EXP, 176);
+  const s = powerOf2(rounded);
+  const less = f32x4.sub(s, one);
+  const more = f32x4.add(s, one);
+  return f32x4.div(madd(more, u, less), madd(less, u, more));
 }
 
 /** The n < 4 first lanes from ptr, zero in the others: nothing past the array is read. */
@@ -225,6 +257,13 @@ export function storePart(ptr: usize, v: v128, n: i32): void {
   v128.store_lane<f32>(ptr, v, 0);
   if (n > 1) v128.store_lane<f32>(ptr, v, 1, 4);
   if (n > 2) v128.store_lane<f32>(ptr, v, 2, 8);
+}
+
+/** Four lanes, or the n first where fewer than four are left, zero in the others. */
+// @ts-ignore: decorator
+@inline
+export function get(from: usize, n: i32): v128 {
+  return n >= 4 ? v128.load(from) : loadPart(from, n);
 }
 
 /** to (+)= v, all four lanes, or the n first where fewer than four are left. */

@@ -1,7 +1,7 @@
 // Softmax over rows of V logits, f32, and the cross-entropy of a target in each row. x[R,V] row-major; R, V >= 1.
 
 import { run_program } from './program';
-import { exp4, loadPart, put, storePart, sum4 } from './simd';
+import { exp4, flushPositive, loadPart, put, storePart, sum4 } from './simd';
 import { f32_add, f32_set_rows } from './vector';
 
 /** log(sum(e^(a x))) of one row, a > 0: the largest is taken out first, so that nothing overflows. */
@@ -54,7 +54,10 @@ export function f32_cross_entropy(x: usize, targets: usize, lse: usize, losses: 
   }
 }
 
-/** dx = scale (softmax(x) - onehot(target)), 0 in the rows whose target is negative. dx may be x. */
+/**
+ * dx = scale (softmax(x) - onehot(target)), 0 in the rows whose target is negative. A probability below 2^-58 counts as
+ * 0, see flush. dx may be x.
+ */
 export function f32_cross_entropy_grad(
   x: usize,
   targets: usize,
@@ -76,9 +79,9 @@ export function f32_cross_entropy_grad(
     }
     const l = v128.load32_splat(lse);
     for (let at: usize = 0; at < whole; at += 16) {
-      v128.store(dx + at, f32x4.mul(s, exp4(f32x4.sub(v128.load(x + at), l))));
+      v128.store(dx + at, f32x4.mul(s, flushPositive(exp4(f32x4.sub(v128.load(x + at), l)))));
     }
-    if (rest) storePart(dx + whole, f32x4.mul(s, exp4(f32x4.sub(loadPart(x + whole, rest), l))), rest);
+    if (rest) storePart(dx + whole, f32x4.mul(s, flushPositive(exp4(f32x4.sub(loadPart(x + whole, rest), l)))), rest);
     const at = dx + ((<usize>target) << 2);
     store<f32>(at, load<f32>(at) - scale);
   }
@@ -96,7 +99,7 @@ function logProbability(x: v128, a: v128, lse: v128): v128 {
  *   losses[r] = (1 - weight) losses[r] + weight T^2 KL(p || s)
  *   t = scale weight T (s - p), the gradient of scale times the second term with respect to x
  *
- * Probabilities below e^-87 count as e^-87. A row whose target, i32[R], is negative keeps its loss and has gradient 0.
+ * In the logarithms, probabilities below e^-87 count as e^-87; outside them, those below 2^-58 count as 0. A row whose target, i32[R], is negative keeps its loss and has gradient 0.
  * t may not be x.
  */
 export function f32_distill(
@@ -128,8 +131,8 @@ export function f32_distill(
       const n = at < whole ? 4 : rest;
       const logS = logProbability(n === 4 ? v128.load(x + at) : loadPart(x + at, n), factor, lx);
       const logP = logProbability(n === 4 ? v128.load(t + at) : loadPart(t + at, n), factor, lt);
-      const p = exp4(logP);
-      put(t + at, f32x4.mul(g, f32x4.sub(exp4(logS), p)), n, false);
+      const p = flushPositive(exp4(logP));
+      put(t + at, f32x4.mul(g, f32x4.sub(flushPositive(exp4(logS)), p)), n, false);
       const inside = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(n));
       sum = f32x4.add(sum, v128.and(inside, f32x4.mul(p, f32x4.sub(logP, logS))));
     }

@@ -354,6 +354,9 @@ export function f32_bsr_grad(
 
 // ---- lstm.ts
 
+/** 0 where |x| < 2^-58, see assembly/simd.ts. */
+const flush = (x: number) => (Math.abs(x) < 2 ** -58 ? 0 : x);
+
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 export function f32_lstm_cell(gates: Out, cPrev: In, c: Out, tanhC: Out, h: Out, R: number, H: number): void {
@@ -368,9 +371,9 @@ export function f32_lstm_cell(gates: Out, cPrev: In, c: Out, tanhC: Out, h: Out,
       [i, f, g, o].forEach((value, n) => {
         gates[gate(n)] = value;
       });
-      c[at] = f * cPrev[at] + i * g;
+      c[at] = flush(f * cPrev[at] + i * g);
       tanhC[at] = Math.tanh(c[at]);
-      h[at] = o * tanhC[at];
+      h[at] = flush(o * tanhC[at]);
     }
   }
 }
@@ -397,9 +400,9 @@ export function f32_lstm_cell_grad(
         dh[at] * tanhC[at] * o * (1 - o),
       ];
       da.forEach((value, n) => {
-        dgates[(r * 4 + n) * H + j] = value;
+        dgates[(r * 4 + n) * H + j] = flush(value);
       });
-      dc[at] = dcell * f;
+      dc[at] = flush(dcell * f);
     }
   }
 }
@@ -439,7 +442,7 @@ export function f32_cross_entropy_grad(
 ): void {
   for (let r = 0; r < R; r++) {
     for (let j = 0; j < V; j++) {
-      const probability = Math.exp(x[r * V + j] - lse[r]);
+      const probability = flush(Math.exp(x[r * V + j] - lse[r]));
       dx[r * V + j] = targets[r] < 0 ? 0 : scale * (probability - (targets[r] === j ? 1 : 0));
     }
   }
@@ -472,9 +475,9 @@ export function f32_distill(
     const logP = logProbabilities(t, r * V, V, temperature);
     let divergence = 0;
     for (let j = 0; j < V; j++) {
-      const p = Math.exp(logP[j]);
+      const p = flush(Math.exp(logP[j]));
       divergence += p * (logP[j] - logS[j]);
-      t[r * V + j] = scale * weight * temperature * (Math.exp(logS[j]) - p);
+      t[r * V + j] = scale * weight * temperature * (flush(Math.exp(logS[j])) - p);
     }
     losses[r] = (1 - weight) * losses[r] + weight * temperature ** 2 * divergence;
   }
@@ -607,7 +610,7 @@ export function f32_dropout(
 // ---- optim.ts
 
 export function f32_sgd(w: Out, g: In, mask: In | undefined, n: number, rate: number, clip: number): void {
-  for (let i = 0; i < n; i++) w[i] = mask && !mask[i] ? 0 : w[i] - rate * clip * g[i];
+  for (let i = 0; i < n; i++) w[i] = mask && !mask[i] ? 0 : w[i] - rate * clip * flush(g[i]);
 }
 
 export function f32_adam(
@@ -625,9 +628,10 @@ export function f32_adam(
   clip: number,
 ): void {
   for (let i = 0; i < n; i++) {
-    const grad = clip * g[i];
-    m[i] = b1 * m[i] + (1 - b1) * grad;
+    const grad = flush(clip * g[i]);
+    m[i] = flush(b1 * m[i] + (1 - b1) * grad);
     v[i] = b2 * v[i] + (1 - b2) * grad ** 2;
+    if (v[i] < 2 ** -126) v[i] = 0;
     w[i] -= (rate1 * m[i]) / (Math.sqrt(v[i]) * root2 + epsilon);
     if (mask && !mask[i]) w[i] = m[i] = v[i] = 0;
   }

@@ -13,7 +13,7 @@ import {
   batteryNames,
   buildWithEsbuild,
   buildWithVite,
-  bundleOneThread,
+  bundleScript,
   bundleTests,
   bundleWorklet,
   makeApp,
@@ -21,6 +21,7 @@ import {
 } from './bundles.js';
 import { closeBrowser, inPage, missing, serving, WAIT } from './chromium.js';
 import type { Outcome } from './outcome.js';
+import { sameBits } from './same-bits.js';
 import type { Answer } from './worklet.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dopant-browser-'));
@@ -126,7 +127,7 @@ for (const host of ['page', 'worker'] as const) {
 
 browserTest('a page that is not isolated trains on one thread and says why', async () => {
   const built = join(folder, 'one-thread');
-  await bundleOneThread(built);
+  await bundleScript(built, 'one-thread');
   const answer = await serving(built, (url) =>
     inPage(url, (page) => page.evaluate(async (script) => (await import(script)).answer, `${url}one-thread.js`)),
   );
@@ -136,13 +137,29 @@ browserTest('a page that is not isolated trains on one thread and says why', asy
 
 browserTest('a page whose Content Security Policy forbids workers trains on one thread and says why', async () => {
   const built = join(folder, 'no-workers');
-  await bundleOneThread(built);
+  await bundleScript(built, 'one-thread');
   const headers = { 'content-security-policy': "worker-src 'none'" };
   const open = (url: string) =>
     inPage(url, (page) => page.evaluate(async (script) => (await import(script)).answer, `${url}one-thread.js`));
   const answer = await serving(built, open, { isolated: true, headers });
   assert.is(answer.threads, 1);
   assert.match(answer.why, /Content Security Policy/);
+});
+
+// ---- the same bits
+
+browserTest('models, probabilities and sampled texts are those of Node, bit for bit', async () => {
+  const built = join(folder, 'same-bits');
+  await bundleScript(built, 'same-bits');
+  const theirs = await serving(built, (url) =>
+    inPage(url, (page) => page.evaluate(async (script) => (await import(script)).sameBits(), `${url}same-bits.js`)),
+  );
+  const ours = await sameBits();
+  assert.equal(Object.keys(theirs), Object.keys(ours));
+  for (const [name, bits] of Object.entries(ours)) {
+    const at = Array.from(bits).findIndex((char, i) => char !== theirs[name][i]);
+    assert.ok(bits === theirs[name], `${name}: Chromium differs from character ${at} of ${bits.length} on`);
+  }
 });
 
 // ---- a model in a worklet and in pages

@@ -66,9 +66,9 @@ export async function bundleTests(folder: string, names: readonly string[], simd
   writeBlankPage(folder);
 }
 
-/** Bundles one-thread.ts into a folder. */
-export async function bundleOneThread(folder: string): Promise<void> {
-  await build({ ...OPTIONS, entryPoints: ['test/browser/one-thread.ts'], outdir: folder });
+/** Bundles a script of this folder into another. */
+export async function bundleScript(folder: string, name: 'one-thread' | 'same-bits'): Promise<void> {
+  await build({ ...OPTIONS, entryPoints: [`test/browser/${name}.ts`], outdir: folder });
   writeBlankPage(folder);
 }
 

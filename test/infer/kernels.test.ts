@@ -208,32 +208,41 @@ test('gates: within 5e-7 of sigmoid and tanh, at every size', () => {
   }
 });
 
-test('sigmoid and tanh alone, over all they are asked for, are within 5e-7; NaN stays NaN', () => {
+/** Numbers of every sign and exponent, and evenly spaced ones. */
+const GRID = Float32Array.from([
+  ...new Float32Array(Uint32Array.from({ length: 4001 }, (_, i) => i * 1_073_423).buffer).filter(Number.isFinite),
+  ...Array.from({ length: 4000 }, (_, i) => (i - 2000) / 22),
+]);
+
+test('sigmoid and tanh alone have a relative error below 1e-6; NaN stays NaN', () => {
   for (const simd of BINARIES) {
     initSync({ simd });
-    const H = 4000;
+    const H = GRID.length;
     const engine = new Engine();
     const [gates, c, h, nothing] = [engine.alloc(16 * H), engine.alloc(4 * H), engine.alloc(4 * H), engine.alloc(4)];
-    const x = (j: number) => Math.fround((j - H / 2) / 80);
     const a = engine.floats(gates, 4 * H);
     const [cells, outputs] = [engine.floats(c, H), engine.floats(h, H)];
+    const check = (what: string, y: number, expected: number) => {
+      // Below 2^-58 states count as 0.
+      const small = Math.abs(expected) < 2 ** -58 * (1 + 1e-6);
+      const message = `${simd} ${what}: ${y}, not ${expected}`;
+      assert.ok(Math.abs(y - expected) <= 1e-6 * Math.abs(expected) || (small && y === 0), message);
+    };
     const step = (gate: 'sigmoid' | 'tanh') => {
       // One of i and f is 0, the other sigmoid(x) or 1, with c = 1: c becomes sigmoid(x), or tanh(x) through g. o = 1: h
       // becomes the tanh of that.
       for (let j = 0; j < H; j++) {
         a[j] = gate === 'tanh' ? 1e30 : -1e30;
-        a[H + j] = gate === 'tanh' ? -1e30 : x(j);
-        a[2 * H + j] = gate === 'tanh' ? x(j) : 0;
+        a[H + j] = gate === 'tanh' ? -1e30 : GRID[j];
+        a[2 * H + j] = gate === 'tanh' ? GRID[j] : 0;
         a[3 * H + j] = 1e30;
       }
       cells.fill(1);
       engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
       for (let j = 0; j < H; j++) {
-        const expected = gate === 'tanh' ? Math.tanh(x(j)) : 1 / (1 + Math.exp(-x(j)));
-        const message = `${simd} ${gate}(${x(j)}): ${cells[j]}, not ${expected}`;
-        assert.ok(Math.abs(cells[j] - expected) <= 5e-7, message);
-        const tanh = Math.tanh(cells[j]);
-        assert.ok(Math.abs(outputs[j] - tanh) <= 5e-7, `${simd} tanh(${cells[j]}): ${outputs[j]}, not ${tanh}`);
+        const x = GRID[j];
+        check(`${gate}(${x})`, cells[j], gate === 'tanh' ? Math.tanh(x) : 1 / (1 + Math.exp(-x)));
+        check(`tanh(${cells[j]})`, outputs[j], Math.tanh(cells[j]));
       }
     };
     step('sigmoid');
@@ -241,6 +250,24 @@ test('sigmoid and tanh alone, over all they are asked for, are within 5e-7; NaN 
     a.fill(Number.NaN);
     engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
     assert.ok(outputs.every(Number.isNaN), 'a NaN became a number');
+  }
+});
+
+test('a state without input decays to 0, not to denormal numbers', () => {
+  for (const simd of BINARIES) {
+    initSync({ simd });
+    const H = 7;
+    const engine = new Engine();
+    const [gates, c, h, nothing] = [engine.alloc(16 * H), engine.alloc(4 * H), engine.alloc(4 * H), engine.alloc(4)];
+    engine.floats(c, H).fill(1);
+    // i = o = 1/2, f = 0.9991, g = 0
+    const a = Float32Array.from({ length: 4 * H }, (_, i) => (Math.floor(i / H) === 1 ? 7 : 0));
+    for (let t = 0; t < 60_000; t++) {
+      engine.floats(gates, 4 * H).set(a);
+      engine.kernels.lstm_step(nothing, nothing, h, gates, c, h, H);
+    }
+    assert.equal(engine.floats(c, H), new Float32Array(H), simd);
+    assert.equal(engine.floats(h, H), new Float32Array(H), simd);
   }
 });
 

@@ -251,6 +251,19 @@ test('a language model keeps its weights when its loss is no number', () => {
   assert.is(run.trainer.stepsDone, 1);
 });
 
+test('no gradient is denormal where the model is sure of something, right or wrong', () => {
+  for (const sure of [100, 150, 300]) {
+    const run = training();
+    const { data } = run.model.parts.head.bias;
+    for (let v = 0; v < data.length; v++) data[v] = v % 3 ? -sure : 0;
+    run.step();
+    for (const [name, { gradient }] of run.model.parameters()) {
+      const denormal = gradient.filter((g) => g !== 0 && Math.abs(g) < 2 ** -126);
+      assert.is(denormal.length, 0, `${name}: ${denormal.length} of ${gradient.length}, such as ${denormal[0]}`);
+    }
+  }
+});
+
 test('free weights learn at min(1, scale density^-power) of the rate, as they are pruned too; all others at the whole rate', () => {
   for (const [method, free] of [
     ['dense', 'dense'],
