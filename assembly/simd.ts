@@ -45,12 +45,16 @@ export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(joinLow(ab, cd), joinHigh(ab, cd));
 }
 
-/** acc + a * b: rounded twice in plain SIMD; in relaxed SIMD once or twice, as the machine likes. */
+/**
+ * acc + a * b: rounded twice in plain SIMD; in relaxed SIMD once or twice, depending on the machine.
+ *
+ * What is compiled are two instructions that nothing else may use, to mark the places. src/wasm/binary.ts puts the true ones
+ * there, so that both binaries are one in a bundle: f32x4.mul and f32x4.add, or nothing and f32x4.relaxed_madd.
+ */
 // @ts-ignore: decorator
 @inline
 export function madd(a: v128, b: v128, acc: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, acc);
-  return f32x4.add(f32x4.mul(a, b), acc); // in the order of relaxed_madd, so that gzip sees one binary in the other
+  return f64x2.pmax(f64x2.pmin(a, b), acc);
 }
 
 /**

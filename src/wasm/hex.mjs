@@ -1,18 +1,14 @@
-// Writes the binaries as hexadecimal text, to be embedded in bundles. Plain and relaxed SIMD differ in their multiply-adds
-// alone, so their pieces alternate: gzip then finds the second of each pair in the first, within its window of 32 kB.
-// Base64, whose digits straddle bytes, would take a third more. Read back by src/wasm/binary.ts.
+// Writes the binaries as hexadecimal text, to be embedded in bundles: gzip sees the bytes in it. Base64, whose digits straddle
+// bytes, would take a third more. The two instructions of a multiply-add become * and +, see madd() in assembly/simd.ts;
+// src/wasm/binary.ts reads the text.
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const PIECE = 9000; // bytes
+const MARKS = { '\xfd\xf6\x01': '*', '\xfd\xf7\x01': '+' }; // f64x2.pmin, f64x2.pmax
 
 for (const name of ['dopant', 'infer']) {
-  const binaries = [name, `${name}-relaxed`].map((file) => readFileSync(`build/${file}.wasm`));
-  const count = Math.ceil(binaries[0].length / PIECE);
-  const pieces = Array.from({ length: count }, (_, i) =>
-    binaries.map((bytes) => {
-      const cut = (k) => Math.floor((k * bytes.length) / count);
-      return bytes.subarray(cut(i), cut(i + 1)).toString('hex');
-    }),
-  );
-  writeFileSync(`build/${name}.hex`, pieces.flat().join(' '));
+  const parts = readFileSync(`build/${name}.wasm`, 'latin1').split(RegExp(`(${Object.keys(MARKS).join('|')})`));
+  const count = (mark) => parts.filter((part) => MARKS[part] === mark).length;
+  if (count('*') !== count('+')) throw new Error(`${name}.wasm: something else has the bytes of a multiply-add`);
+  const text = parts.map((part) => MARKS[part] ?? Buffer.from(part, 'latin1').toString('hex')).join('');
+  writeFileSync(`build/${name}.hex`, text);
 }
