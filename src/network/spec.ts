@@ -1,0 +1,363 @@
+// A network as plain data: training, files and inference share it and nothing else.
+
+import { malformed } from '../errors.js';
+import { isObject } from '../values.js';
+
+export interface NetworkSpec {
+  input: TokenInput | FrameInput;
+  /** Each reads the layer before, or those that `from` names; the last one's outputs are the network's. */
+  layers: readonly LayerSpec[];
+}
+
+/** Numbers of tokens below `tokens`, each looked up as a row of `width` numbers. */
+export interface TokenInput {
+  tokens: number;
+  width: number;
+}
+
+/** Vectors of `frames` numbers, as they come. */
+export interface FrameInput {
+  frames: number;
+}
+
+export type LayerSpec = RecurrentSpec | LinearSpec | ConvSpec | PoolSpec;
+
+interface Placed {
+  /** Unique; part of the names of the layer's tensors. */
+  name: string;
+  /** Earlier layers, or 'input', whose outputs are read side by side. Default: the layer before. */
+  from?: readonly string[];
+}
+
+export type Direction = 'forward' | 'backward' | 'both';
+export type Activation = 'tanh' | 'sigmoid' | 'relu';
+
+/** LSTM or GRU, in PyTorch's layout; `both` directions give 2 units outputs, forward first. */
+export interface RecurrentSpec extends Placed {
+  kind: 'lstm' | 'gru';
+  units: number;
+  /** Default 'forward'. */
+  direction?: Direction;
+}
+
+/** outputs = activation(W x + b) at every step. */
+export interface LinearSpec extends Placed {
+  kind: 'linear';
+  outputs: number;
+  activation?: Activation;
+}
+
+/**
+ * A convolution over time: a linear layer over a window of `width` steps. Output t reads the inputs from t stride -
+ * padding[0] on; steps outside the sequence are zeros.
+ */
+export interface ConvSpec extends Placed {
+  kind: 'conv';
+  outputs: number;
+  width: number;
+  /** Default 1. */
+  stride?: number;
+  /** Steps of zeros before and behind the sequence; default [width - 1, 0], which is causal and keeps the length. */
+  padding?: readonly [number, number];
+  activation?: Activation;
+}
+
+/** One vector for a whole sequence: its last step; its last step forward beside its first backward; mean or largest. */
+export interface PoolSpec extends Placed {
+  kind: 'pool';
+  over: 'last' | 'ends' | 'mean' | 'max';
+}
+
+/** A layer with what follows from those before it. */
+export interface ResolvedLayer {
+  spec: LayerSpec;
+  /** The names of what it reads: 'input' or layers. */
+  from: readonly string[];
+  /** Numbers that it reads at a step, and gives. */
+  inputs: number;
+  outputs: number;
+  /** Whether it gives one vector for a whole sequence. */
+  pooled: boolean;
+}
+
+/** Larger networks are neither made nor read from files, so that what is made can be read. */
+export const LARGEST_WIDTH = 2 ** 16;
+export const MOST_TOKENS = 2 ** 24;
+export const MOST_LAYERS = 64;
+const MOST_STEPS = 2 ** 12; // of a convolution's window
+
+const NAME = /^[\w-]+(\.[\w-]+)*$/;
+const DIRECTIONS: readonly unknown[] = ['forward', 'backward', 'both'];
+const ACTIVATIONS: readonly unknown[] = ['tanh', 'sigmoid', 'relu'];
+const POOLS: readonly unknown[] = ['last', 'ends', 'mean', 'max'];
+const FIELDS: Record<LayerSpec['kind'], readonly string[]> = {
+  lstm: ['units', 'direction'],
+  gru: ['units', 'direction'],
+  linear: ['outputs', 'activation'],
+  conv: ['outputs', 'width', 'stride', 'padding', 'activation'],
+  pool: ['over'],
+};
+
+/** Numbers that the network reads at each step. */
+export function inputWidth({ input }: NetworkSpec): number {
+  return 'tokens' in input ? input.width : input.frames;
+}
+
+/** The layers in order, with their sizes. The spec must be one that checkNetwork() has returned. */
+export function resolveLayers(spec: NetworkSpec): ResolvedLayer[] {
+  const found = new Map([['input', { outputs: inputWidth(spec), pooled: false }]]);
+  let before = 'input';
+  return spec.layers.map((layer) => {
+    const from = layer.from ?? [before];
+    const read = from.map((name) => found.get(name)!);
+    const inputs = read.reduce((sum, { outputs }) => sum + outputs, 0);
+    const outputs = outputsOf(layer, inputs);
+    const pooled = layer.kind === 'pool' || read.some((one) => one.pooled);
+    found.set(layer.name, { outputs, pooled });
+    before = layer.name;
+    return { spec: layer, from, inputs, outputs, pooled };
+  });
+}
+
+function outputsOf(layer: LayerSpec, inputs: number): number {
+  switch (layer.kind) {
+    case 'lstm':
+    case 'gru':
+      return layer.direction === 'both' ? 2 * layer.units : layer.units;
+    case 'linear':
+    case 'conv':
+      return layer.outputs;
+    case 'pool':
+      return inputs;
+  }
+}
+
+/** The directions of a recurrent layer, each with the part of the names of its tensors. */
+export function directionsOf({ name, direction = 'forward' }: RecurrentSpec): { name: string; backward: boolean }[] {
+  if (direction !== 'both') return [{ name, backward: direction === 'backward' }];
+  return [
+    { name: `${name}.forward`, backward: false },
+    { name: `${name}.backward`, backward: true },
+  ];
+}
+
+/** Rows of a recurrent layer's matrices for each unit: one for each gate. */
+export const GATES = { lstm: 4, gru: 3 } as const;
+
+/** A number of numbers by a name. */
+export interface TensorShape {
+  name: string;
+  shape: readonly [number] | readonly [number, number];
+  /** Recurrent matrices are compressed unless told otherwise; other matrices may be. Tables and vectors stay as they are. */
+  role: 'table' | 'vector' | 'recurrent' | 'matrix';
+  /** The layer it belongs to, or 'input'. */
+  layer: string;
+}
+
+/**
+ * Every tensor of a network: tables and vectors first, then matrices, each in the order of the layers. Nothing else knows their
+ * names and shapes.
+ *
+ * - the embedding: `embedding`, [tokens, width]
+ * - lstm, gru: `NAME.ih`, [gates units, inputs]; `NAME.hh`, [gates units, units]; `NAME.bias_ih` and `NAME.bias_hh`, [gates
+ *   units]; with both directions, NAME is followed by `.forward` or `.backward`
+ * - linear: `NAME`, [outputs, inputs]; `NAME.bias`, [outputs]
+ * - conv: `NAME`, [outputs, width inputs], the inputs of a step together, the first step first; `NAME.bias`, [outputs]
+ */
+export function tensorsOf(spec: NetworkSpec): TensorShape[] {
+  const { input } = spec;
+  const vectors: TensorShape[] = [];
+  const matrices: TensorShape[] = [];
+  if ('tokens' in input) {
+    vectors.push({ name: 'embedding', shape: [input.tokens, input.width], role: 'table', layer: 'input' });
+  }
+  for (const { spec: layer, inputs, outputs } of resolveLayers(spec)) {
+    const vector = (name: string, n: number) => vectors.push({ name, shape: [n], role: 'vector', layer: layer.name });
+    const matrix = (name: string, M: number, N: number, role: 'recurrent' | 'matrix') =>
+      matrices.push({ name, shape: [M, N], role, layer: layer.name });
+    switch (layer.kind) {
+      case 'lstm':
+      case 'gru': {
+        const rows = GATES[layer.kind] * layer.units;
+        for (const { name } of directionsOf(layer)) {
+          matrix(`${name}.ih`, rows, inputs, 'recurrent');
+          matrix(`${name}.hh`, rows, layer.units, 'recurrent');
+          vector(`${name}.bias_ih`, rows);
+          vector(`${name}.bias_hh`, rows);
+        }
+        break;
+      }
+      case 'linear':
+      case 'conv':
+        matrix(layer.name, outputs, inputs * (layer.kind === 'conv' ? layer.width : 1), 'matrix');
+        vector(`${layer.name}.bias`, outputs);
+        break;
+      case 'pool':
+        break;
+    }
+  }
+  return [...vectors, ...matrices];
+}
+
+/**
+ * Why a network cannot be stepped, one token or frame at a time; undefined where it can. Steppable are networks whose outputs
+ * at a step depend on nothing that comes later.
+ */
+export function whyNotCausal(spec: NetworkSpec): string | undefined {
+  for (const layer of spec.layers) {
+    switch (layer.kind) {
+      case 'lstm':
+      case 'gru':
+        if (layer.direction && layer.direction !== 'forward') return `layer '${layer.name}' reads backward`;
+        break;
+      case 'conv': {
+        const [before, behind] = layer.padding ?? [layer.width - 1, 0];
+        if ((layer.stride ?? 1) !== 1) return `layer '${layer.name}' has a stride of ${layer.stride}`;
+        if (behind > 0 || before !== layer.width - 1)
+          return `layer '${layer.name}' pads otherwise than before the sequence`;
+        break;
+      }
+      case 'pool':
+        if (layer.over !== 'last') return `layer '${layer.name}' pools over the ${layer.over} of the sequence`;
+        break;
+      case 'linear':
+        break;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * A spec as read from JSON or given by a caller, checked and without whatever else is there.
+ *
+ * @throws FileFormatError naming the field
+ */
+export function checkNetwork(value: unknown): NetworkSpec {
+  if (!isObject(value)) throw malformed('network', value, 'an object with input and layers');
+  const input = checkInput(value.input);
+  const { layers } = value;
+  if (!Array.isArray(layers) || layers.length < 1 || layers.length > MOST_LAYERS) {
+    throw malformed('network.layers', layers, `a list of 1 to ${MOST_LAYERS} layers`);
+  }
+  const known = new Set(['input']);
+  const checked: LayerSpec[] = [];
+  for (const [i, layer] of layers.entries()) {
+    checked.push(checkLayer(layer, `network.layers.${i}`, known));
+    known.add(checked[i].name);
+  }
+  const spec = { input, layers: checked };
+  checkFlow(spec);
+  return spec;
+}
+
+function checkInput(value: unknown): NetworkSpec['input'] {
+  if (!isObject(value)) throw malformed('network.input', value, '{ tokens, width } or { frames }');
+  if (value.frames !== undefined && value.tokens === undefined) {
+    return { frames: whole(value.frames, 'network.input.frames', 1, LARGEST_WIDTH) };
+  }
+  return {
+    tokens: whole(value.tokens, 'network.input.tokens', 1, MOST_TOKENS),
+    width: whole(value.width, 'network.input.width', 1, LARGEST_WIDTH),
+  };
+}
+
+function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): LayerSpec {
+  if (!isObject(value)) throw malformed(at, value, 'an object with name and kind');
+  const { name, kind, from } = value;
+  if (typeof name !== 'string' || !NAME.test(name) || name.length > 64 || known.has(name)) {
+    throw malformed(`${at}.name`, name, 'letters, digits, dots, dashes and underscores, used by no earlier layer');
+  }
+  if (typeof kind !== 'string' || !Object.hasOwn(FIELDS, kind)) {
+    throw malformed(`${at}.kind`, kind, `one of ${Object.keys(FIELDS).join(', ')}`);
+  }
+  const fields = FIELDS[kind as LayerSpec['kind']];
+  const other = Object.keys(value).find((field) => !['name', 'kind', 'from', ...fields].includes(field));
+  if (other !== undefined) throw malformed(`${at}.${other}`, value[other], `no such field in a layer of kind ${kind}`);
+  const placed: Placed = { name, ...(from !== undefined && { from: checkFrom(from, `${at}.from`, known) }) };
+  const size = (field: string) => whole(value[field], `${at}.${field}`, 1, LARGEST_WIDTH);
+  const option = <T>(field: string, all: readonly unknown[]): T | undefined => {
+    const given = value[field];
+    if (given !== undefined && !all.includes(given))
+      throw malformed(`${at}.${field}`, given, `one of ${all.join(', ')}`);
+    return given as T | undefined;
+  };
+  switch (kind as LayerSpec['kind']) {
+    case 'lstm':
+    case 'gru': {
+      const direction = option<Direction>('direction', DIRECTIONS);
+      return { ...placed, kind: kind as 'lstm' | 'gru', units: size('units'), ...(direction && { direction }) };
+    }
+    case 'linear': {
+      const activation = option<Activation>('activation', ACTIVATIONS);
+      return { ...placed, kind: 'linear', outputs: size('outputs'), ...(activation && { activation }) };
+    }
+    case 'conv': {
+      const activation = option<Activation>('activation', ACTIVATIONS);
+      const width = whole(value.width, `${at}.width`, 1, MOST_STEPS);
+      const stride = value.stride === undefined ? undefined : whole(value.stride, `${at}.stride`, 1, MOST_STEPS);
+      const padding = value.padding === undefined ? undefined : checkPadding(value.padding, `${at}.padding`, width);
+      return {
+        ...placed,
+        kind: 'conv',
+        outputs: size('outputs'),
+        width,
+        ...(stride !== undefined && { stride }),
+        ...(padding && { padding }),
+        ...(activation && { activation }),
+      };
+    }
+    case 'pool': {
+      const over = option<PoolSpec['over']>('over', POOLS);
+      if (!over) throw malformed(`${at}.over`, over, `one of ${POOLS.join(', ')}`);
+      return { ...placed, kind: 'pool', over };
+    }
+  }
+}
+
+function checkFrom(value: unknown, at: string, known: ReadonlySet<string>): string[] {
+  if (!Array.isArray(value) || value.length < 1 || value.length > MOST_LAYERS) {
+    throw malformed(at, value, "a list of earlier layers, or 'input'");
+  }
+  for (const [i, name] of value.entries()) {
+    if (typeof name !== 'string' || !known.has(name))
+      throw malformed(`${at}.${i}`, name, "an earlier layer, or 'input'");
+  }
+  return value;
+}
+
+function checkPadding(value: unknown, at: string, width: number): [number, number] {
+  if (!Array.isArray(value) || value.length !== 2) throw malformed(at, value, 'two numbers of steps');
+  return [whole(value[0], `${at}.0`, 0, width - 1), whole(value[1], `${at}.1`, 0, width - 1)];
+}
+
+function whole(value: unknown, at: string, least: number, most: number): number {
+  if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {
+    throw malformed(at, value, `a whole number from ${least} to ${most}`);
+  }
+  return value as number;
+}
+
+/** What a layer reads must have as many steps everywhere, and be a sequence where it works on one. */
+function checkFlow(spec: NetworkSpec): void {
+  /** What divides a sequence's length: layers are joined only where it is the same. */
+  const lengths = new Map<string, string>([['input', '']]);
+  for (const { spec: layer, from, inputs, outputs } of resolveLayers(spec)) {
+    const at = `layer '${layer.name}'`;
+    const read = [...new Set(from.map((name) => lengths.get(name)!))];
+    if (read.length > 1) throw malformed(at, from, 'layers with the same steps to read side by side');
+    const [length] = read;
+    if (length === 'one' && layer.kind !== 'linear') {
+      throw malformed(at, layer.kind, 'a linear layer, since what it reads is pooled');
+    }
+    if (Math.max(inputs, outputs) > LARGEST_WIDTH) {
+      throw malformed(at, Math.max(inputs, outputs), `at most ${LARGEST_WIDTH} inputs and outputs`);
+    }
+    const shape = layer.kind === 'conv' && shapeOfConv(layer);
+    lengths.set(layer.name, layer.kind === 'pool' ? 'one' : shape ? `${length}/${shape}` : length);
+  }
+}
+
+/** What a convolution makes of a sequence's length; undefined where it keeps it. */
+function shapeOfConv({ width, stride = 1, padding: [before, behind] = [width - 1, 0] }: ConvSpec): string | undefined {
+  return stride === 1 && before + behind === width - 1 ? undefined : `${width},${stride},${before + behind}`;
+}
