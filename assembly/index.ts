@@ -3,6 +3,7 @@
 export * from './embedding';
 export * from './gemm';
 export * from './gemv';
+export * from './gru';
 export * from './kron';
 export * from './lstm';
 export * from './optim';

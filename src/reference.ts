@@ -407,6 +407,37 @@ export function f32_lstm_cell_grad(
   }
 }
 
+// ---- gru.ts
+
+export function f32_gru_cell(a: Out, u: In, hPrev: In, h: Out, R: number, H: number): void {
+  for (let k = 0; k < R; k++) {
+    for (let j = 0; j < H; j++) {
+      const [r, z, n] = [0, 1, 2].map((gate) => (k * 3 + gate) * H + j);
+      a[r] = sigmoid(a[r] + u[r]);
+      a[z] = sigmoid(a[z] + u[z]);
+      a[n] = Math.tanh(a[n] + a[r] * u[n]);
+      h[k * H + j] = (1 - a[z]) * a[n] + a[z] * hPrev[k * H + j];
+    }
+  }
+}
+
+export function f32_gru_cell_grad(a: Out, u: Out, hPrev: In, dh: In, dhPrev: Out, R: number, H: number): void {
+  for (let k = 0; k < R; k++) {
+    for (let j = 0; j < H; j++) {
+      const at = k * H + j;
+      const gates = [0, 1, 2].map((gate) => (k * 3 + gate) * H + j);
+      const [r, z, n] = gates.map((gate) => a[gate]);
+      const dn = dh[at] * (1 - z) * (1 - n ** 2);
+      const da = [dn * u[gates[2]] * r * (1 - r), dh[at] * (hPrev[at] - n) * z * (1 - z), dn];
+      dhPrev[at] += dh[at] * z;
+      gates.forEach((gate, i) => {
+        a[gate] = da[i];
+        u[gate] = i === 2 ? dn * r : da[i];
+      });
+    }
+  }
+}
+
 // ---- softmax.ts
 
 function logSumExp(x: In, from: number, V: number): number {

@@ -341,6 +341,45 @@ function* lstmCellGrad(): Generator<Case> {
   }
 }
 
+// ---- gru.ts
+
+function* gruCell(): Generator<Case> {
+  for (const R of [1, 2, 3]) {
+    for (const H of tails) {
+      const a = new Written(values(R * 3 * H, 5));
+      a.start[0] = 200;
+      a.start[R * 3 * H - 1] = -200;
+      const [u, hPrev] = [values(R * 3 * H, 3), values(R * H)];
+      yield {
+        args: [a, u, hPrev, written(R * H), R, H],
+        // n takes over the error of r times u_n, at most 3 and of slope 1; h those of z and n.
+        bound: () => 8 * GATE,
+      };
+    }
+  }
+}
+
+function* gruCellGrad(): Generator<Case> {
+  for (const R of [1, 2, 3]) {
+    for (const H of tails) {
+      const n = R * H;
+      const [uStart, hPrev] = [values(3 * n, 3), values(n)];
+      const forward = [new Written(values(3 * n, 3)), uStart, hPrev, written(n), R, H];
+      const [gates] = runTwin('f32_gru_cell', forward).outputs.map((array) => Float32Array.from(array));
+      const [dh, dhPrev] = [values(n), updated(n)];
+      const [a, u] = [new Written(gates), new Written(uStart)];
+      yield {
+        args: [a, u, hPrev, dh, dhPrev, R, H],
+        // Gates and their slopes are at most 1, u_n is at most 3, h' - n at most 2.
+        bound: (i, result) => {
+          const unit = result === 2 ? i : Math.floor(i / (3 * H)) * H + (i % H);
+          return 40 * U * (Math.abs(dhPrev.start[unit]) + Math.abs(dh[unit]));
+        },
+      };
+    }
+  }
+}
+
 // ---- softmax.ts
 
 /** Rows of logits, some of them far from 0 or without hope, and targets, of which every third is none. */
@@ -589,6 +628,8 @@ const cases: Record<KernelName, Cases> = {
   f32_bsr_grad: bsrGrad,
   f32_lstm_cell: lstmCell,
   f32_lstm_cell_grad: lstmCellGrad,
+  f32_gru_cell: gruCell,
+  f32_gru_cell_grad: gruCellGrad,
   f32_log_softmax: logSoftmax,
   f32_cross_entropy: crossEntropy,
   f32_cross_entropy_grad: crossEntropyGrad,

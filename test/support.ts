@@ -8,7 +8,14 @@ import type { Kernels, Pointer } from '../src/wasm/kernels.js';
 import { Runtime } from '../src/wasm/runtime.js';
 
 /** Kernels that run programs: test/operators/ and test/nn/ hold them against their oracles. */
-export const PROGRAM_KERNELS = ['run_program', 'f32_lstm_forward', 'f32_lstm_backward', 'f32_softmax_head'] as const;
+export const PROGRAM_KERNELS = [
+  'run_program',
+  'f32_lstm_forward',
+  'f32_lstm_backward',
+  'f32_gru_forward',
+  'f32_gru_backward',
+  'f32_softmax_head',
+] as const;
 
 export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH' | (typeof PROGRAM_KERNELS)[number]>;
 

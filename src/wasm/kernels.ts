@@ -135,6 +135,36 @@ export interface Kernels {
     scratch: Pointer,
   ): void;
 
+  // gru.ts
+  f32_gru_cell(a: Pointer, u: Pointer, hPrev: Pointer, h: Pointer, R: number, H: number): void;
+  f32_gru_cell_grad(a: Pointer, u: Pointer, hPrev: Pointer, dh: Pointer, dhPrev: Pointer, R: number, H: number): void;
+  f32_gru_forward(
+    hh: Pointer,
+    a: Pointer,
+    u: Pointer,
+    hs: Pointer,
+    T: number,
+    B: number,
+    R: number,
+    H: number,
+    row: number,
+    scratch: Pointer,
+  ): void;
+  f32_gru_backward(
+    hh: Pointer,
+    a: Pointer,
+    u: Pointer,
+    hs: Pointer,
+    dy: Pointer,
+    dh: Pointer,
+    T: number,
+    B: number,
+    R: number,
+    H: number,
+    row: number,
+    scratch: Pointer,
+  ): void;
+
   // program.ts
   run_program(program: Pointer, x: Pointer, y: Pointer, R: number, row: number, scratch: Pointer): void;
 

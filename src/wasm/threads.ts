@@ -15,6 +15,8 @@ const KERNELS = [
   'run_program',
   'f32_lstm_forward',
   'f32_lstm_backward',
+  'f32_gru_forward',
+  'f32_gru_backward',
   'f32_softmax_head',
   'f32_adam',
   'f32_sgd',
