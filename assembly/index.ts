@@ -1,5 +1,6 @@
 // Every kernel. Pointers are bytes, sizes are elements; nothing is allocated and nothing is checked here: the caller
 // has.
+export * from './activation';
 export * from './embedding';
 export * from './gemm';
 export * from './gemv';

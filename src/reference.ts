@@ -352,6 +352,24 @@ export function f32_bsr_grad(
   }
 }
 
+// ---- activation.ts
+
+export function f32_relu(x: In, y: Out, n: number): void {
+  for (let i = 0; i < n; i++) y[i] = Math.max(x[i], 0);
+}
+
+export function f32_relu_grad(y: In, dy: In, dx: Out, n: number): void {
+  for (let i = 0; i < n; i++) if (y[i] > 0) dx[i] += dy[i];
+}
+
+export function f32_tanh_grad(y: In, dy: In, dx: Out, n: number): void {
+  for (let i = 0; i < n; i++) dx[i] += dy[i] * (1 - y[i] ** 2);
+}
+
+export function f32_sigmoid_grad(y: In, dy: In, dx: Out, n: number): void {
+  for (let i = 0; i < n; i++) dx[i] += dy[i] * y[i] * (1 - y[i]);
+}
+
 // ---- lstm.ts
 
 /** 0 where |x| < 2^-58, see assembly/simd.ts. */

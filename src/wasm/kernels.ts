@@ -9,6 +9,12 @@ export interface Kernels {
   heapBase(): Pointer;
   F32_GEMM_SCRATCH: { value: number };
 
+  // activation.ts
+  f32_relu(x: Pointer, y: Pointer, n: number): void;
+  f32_relu_grad(y: Pointer, dy: Pointer, dx: Pointer, n: number): void;
+  f32_tanh_grad(y: Pointer, dy: Pointer, dx: Pointer, n: number): void;
+  f32_sigmoid_grad(y: Pointer, dy: Pointer, dx: Pointer, n: number): void;
+
   // gemm.ts, gemv.ts
   f32_gemm_pack_n(b: Pointer, packed: Pointer, N: number, K: number): void;
   f32_gemm_pack_t(b: Pointer, packed: Pointer, N: number, K: number): void;

@@ -1,0 +1,502 @@
+import type { Tape, Tensor } from '../autograd/tape.js';
+import { InputError, invalid } from '../errors.js';
+import {
+  checkNetwork,
+  directionsOf,
+  type NetworkSpec,
+  type RecurrentSpec,
+  type ResolvedLayer,
+  resolveLayers,
+  type TensorShape,
+  tensorsOf,
+} from '../network/spec.js';
+import { buildOperator, type Plan, planMatrix } from '../operators/budget.js';
+import type { BlockSize } from '../operators/csr.js';
+import type { KronShape, Method } from '../operators/methods.js';
+import { type Noise, type Operator, walk } from '../operators/operator.js';
+import { Parameter } from '../operators/parameter.js';
+import { Sum } from '../operators/sum.js';
+import { Stream, seedWords } from '../random.js';
+import type { Pointer } from '../wasm/kernels.js';
+import type { Runtime } from '../wasm/runtime.js';
+import { activate } from './activation.js';
+import { dropout, type StepDropout } from './dropout.js';
+import { embed } from './embedding.js';
+import { GruLayer, gru } from './gru.js';
+import { linear } from './linear.js';
+import type { SoftmaxHead } from './loss.js';
+import { LstmLayer, lstm } from './lstm.js';
+import { largestOverTime, meanOverTime } from './pool.js';
+import { joinColumns, selectRows } from './rows.js';
+import { convolved, windows } from './window.js';
+
+/** How a matrix is made; dense where nothing is said. */
+export interface MatrixRecipe {
+  method: Method;
+  /** Parameters of the dense matrix over those kept, at least 1. */
+  compression: number;
+  /** Kronecker factor shapes; the budget solver chooses where there are none. */
+  kron?: KronShape;
+  /** Rows of the sparse matrix that are pruned together; default 1. */
+  block?: BlockSize;
+}
+
+/** B sequences side by side, in the runtime's memory, rows of one time step together; shorter ones are padded behind their ends. */
+export interface Batch {
+  /** Steps of the longest. */
+  T: number;
+  B: number;
+  /** i32[T B], numbers of tokens, or f32[T B, frames]. */
+  input: Pointer;
+  /** Steps of each, at least 1; all have T where they are left out. */
+  lengths?: readonly number[];
+}
+
+/** h of every recurrent layer and direction, [B, units] each, and c where it is an LSTM, by the names of their tensors. */
+export type NetworkState = ReadonlyMap<string, { h: Pointer; c: Pointer; units: number }>;
+
+export interface ForwardOptions {
+  /** Taken up and left as it is after the last step; zeros where there is none. */
+  state?: NetworkState;
+  /** Masks over what each layer with weights reads, but not over frames as they come: the network is being trained. */
+  dropout?: StepDropout;
+}
+
+/** What a layer gives: rows of one time step together, or one row for each sequence. */
+interface Sequence {
+  x: Tensor;
+  lengths: readonly number[] | undefined;
+}
+
+/** A network to be trained or evaluated: a spec with its weights. */
+export class Network {
+  readonly layers: readonly ResolvedLayer[];
+  private readonly shapes: readonly TensorShape[];
+
+  /** @throws InputError where the tensors are not those of the spec */
+  constructor(
+    readonly runtime: Runtime,
+    readonly spec: NetworkSpec,
+    /** The embedding and the biases, by name. */
+    private readonly vectors: ReadonlyMap<string, Parameter>,
+    /** The matrices, by name. */
+    private readonly weights: ReadonlyMap<string, Operator>,
+  ) {
+    this.layers = resolveLayers(spec);
+    this.shapes = tensorsOf(spec);
+    for (const { name, shape } of this.shapes) {
+      const operator = weights.get(name);
+      const found = operator ? [operator.M, operator.N] : vectors.get(name)?.shape;
+      if (found?.join() !== shape.join()) throw invalid(`tensor '${name}'`, found, `the shape ${shape.join(' x ')}`);
+    }
+  }
+
+  /**
+   * A new network, its weights drawn from the seed: embeddings of variance 1, recurrent weights of 1 / (3 units), others of
+   * 1 / (3 inputs), as PyTorch has them; biases are zero.
+   *
+   * @param recipe how a matrix is made; dense where it returns nothing
+   * @throws InputError for a spec that is none, and where a budget cannot be met
+   *
+   * @example
+   * const spec = { input: { frames: 64 }, layers: [{ name: 'lstm', kind: 'lstm', units: 64 }, { name: 'out', kind: 'linear', outputs: 1 }] };
+   * const network = Network.create(runtime, spec, 1, { recipe: ({ role }) => (role === 'recurrent' ? { method: 'doped-kron', compression: 10 } : undefined) });
+   */
+  static create(
+    runtime: Runtime,
+    given: NetworkSpec,
+    seed: number,
+    {
+      recipe,
+      structureShare,
+    }: { recipe?: (tensor: TensorShape) => MatrixRecipe | undefined; structureShare?: number } = {},
+  ): Network {
+    const spec = checked(given);
+    const plans = planNetwork(spec, recipe);
+    const [low, high] = seedWords(seed);
+    let stream = Stream.initialisation;
+    const noise: Noise = ({ value, size }, halfWidth) =>
+      runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, low, high, stream++);
+    const vectors = new Map<string, Parameter>();
+    const operators = new Map<string, Operator>();
+    for (const { name, shape, role, layer } of tensorsOf(spec)) {
+      if (role === 'table' || role === 'vector') {
+        const parameter = new Parameter(runtime, shape);
+        // Variance 1, PyTorch's. With entries a tenth of that, or forget gates that start open, a dense model of words ended at a
+        // third more perplexity.
+        if (role === 'table') noise(parameter, Math.sqrt(3));
+        vectors.set(name, parameter);
+        continue;
+      }
+      const operator = buildOperator(runtime, plans.get(name)!);
+      if (structureShare !== undefined && operator instanceof Sum) operator.structureShare = structureShare;
+      const fan = role === 'recurrent' ? unitsOf(spec, layer) : shape[1]!;
+      operator.initialise(1 / (3 * fan), noise);
+      operators.set(name, operator);
+    }
+    return new Network(runtime, spec, vectors, operators);
+  }
+
+  /** The embedding and the biases, by their names in files. */
+  loose(): [string, Parameter][] {
+    return [...this.vectors];
+  }
+
+  /** All matrices, by their names in files. */
+  operators(): [string, Operator][] {
+    return [...this.weights];
+  }
+
+  /** The matrices of recurrent layers, which are what is compressed unless told otherwise. */
+  matrices(): [string, Operator][] {
+    const recurrent = this.shapes.filter(({ role }) => role === 'recurrent');
+    return recurrent.map(({ name }) => [name, this.weights.get(name)!]);
+  }
+
+  /** Every parameter by a name of its own. */
+  parameters(): [string, Parameter][] {
+    const inside = this.operators().flatMap(([name, operator]) =>
+      [...walk(operator, name)].flatMap(([path, inner]) => inner.own().map((p): [string, Parameter] => [path, p])),
+    );
+    return [...this.loose(), ...inside];
+  }
+
+  /**
+   * A copy of a tensor's numbers, row-major; of a compressed matrix, those of the dense matrix that it stands for.
+   *
+   * @throws InputError for a name that is none
+   */
+  tensor(name: string): Float32Array {
+    const operator = this.weights.get(name);
+    return operator ? operator.toDense() : this.vector(name).data.slice();
+  }
+
+  /**
+   * Sets a tensor: a dense one to these numbers, a compressed matrix to the nearest that it can be.
+   *
+   * @throws InputError for a name that is none, or another number of numbers
+   */
+  setTensor(name: string, values: ArrayLike<number>): void {
+    const shape = this.shapes.find((tensor) => tensor.name === name)?.shape ?? this.vector(name).shape;
+    const size = shape.reduce((product, n) => product * n, 1);
+    if (values.length !== size)
+      throw invalid('values', values.length, `${size} numbers for '${name}', ${shape.join(' x ')}`);
+    const operator = this.weights.get(name);
+    if (operator) operator.fit(values);
+    else this.vector(name).data.set(values);
+  }
+
+  private vector(name: string): Parameter {
+    const found = this.vectors.get(name);
+    if (!found) throw invalid('tensor', name, `one of ${this.shapes.map((shape) => shape.name).join(', ')}`);
+    return found;
+  }
+
+  /** A state of zeros for B sequences. */
+  newState(B: number): NetworkState {
+    const state = new Map<string, { h: Pointer; c: Pointer; units: number }>();
+    for (const { spec } of this.layers) {
+      if (spec.kind !== 'lstm' && spec.kind !== 'gru') continue;
+      const bytes = 4 * B * spec.units;
+      for (const { name } of directionsOf(spec)) {
+        const c = spec.kind === 'lstm' ? this.runtime.zeros(bytes) : 0;
+        state.set(name, { h: this.runtime.zeros(bytes), c, units: spec.units });
+      }
+    }
+    return state;
+  }
+
+  /** Sets a state of B sequences to zeros. */
+  resetState(state: NetworkState, B: number): void {
+    for (const { h, c, units } of state.values()) {
+      for (const at of [h, c]) if (at) this.runtime.floats(at, B * units).fill(0);
+    }
+  }
+
+  /**
+   * Lays sequences side by side: numbers of tokens, or frames one after another; none of them empty. The memory is the caller's to
+   * take back.
+   *
+   * @throws InputError for a token out of range, a number that is not finite, and a length that is no multiple of a frame's
+   */
+  batch(sequences: readonly ArrayLike<number>[]): Batch {
+    const { runtime, spec } = this;
+    const tokens = 'tokens' in spec.input ? spec.input.tokens : 0;
+    const width = 'frames' in spec.input ? spec.input.frames : 1;
+    const B = sequences.length;
+    if (B === 0) throw invalid('sequences', sequences, 'at least one');
+    const lengths = sequences.map(({ length }, b) => {
+      if (length === 0 || length % width)
+        throw invalid(`sequences[${b}]`, `${length} numbers`, `a multiple of ${width}, not 0`);
+      return length / width;
+    });
+    const T = lengths.reduce((most, length) => Math.max(most, length), 0);
+    const input = runtime.zeros(4 * T * B * width);
+    const n = T * B * width;
+    const to = tokens ? runtime.ints(input, n) : runtime.floats(input, n);
+    for (const [b, sequence] of sequences.entries()) {
+      for (let i = 0; i < sequence.length; i++) {
+        const value = sequence[i];
+        const good = tokens ? Number.isInteger(value) && value >= 0 && value < tokens : Number.isFinite(value);
+        if (!good)
+          throw invalid(`sequences[${b}][${i}]`, value, tokens ? `a token from 0 to ${tokens - 1}` : 'a finite number');
+        to[(Math.floor(i / width) * B + b) * width + (i % width)] = value;
+      }
+    }
+    return { T, B, input, lengths };
+  }
+
+  /** The outputs of the last layer: [T' B, outputs], rows of one time step together, or [B, outputs] behind a pool. */
+  forward(tape: Tape, batch: Batch, options: ForwardOptions = {}): Tensor {
+    return this.run(tape, batch, options, this.layers.length).x;
+  }
+
+  /**
+   * The same without the last layer, which is linear: what it reads, and its weights. softmaxLoss() takes the two apart, so that the
+   * logits, the largest tensor there is, are stored once.
+   *
+   * @throws InputError where the last layer is another
+   */
+  forwardToHead(tape: Tape, batch: Batch, options: ForwardOptions = {}): { x: Tensor; head: SoftmaxHead } {
+    const last = this.layers[this.layers.length - 1];
+    if (last.spec.kind !== 'linear' || last.spec.activation) {
+      throw new InputError(
+        `layer '${last.spec.name}': got kind ${last.spec.kind}; expected a linear head without activation`,
+      );
+    }
+    const { x } = this.run(tape, batch, options, this.layers.length - 1);
+    return { x, head: this.linearOf(last.spec.name) };
+  }
+
+  private linearOf(name: string): SoftmaxHead {
+    return { weight: this.weights.get(name)!, bias: this.vectors.get(`${name}.bias`)! };
+  }
+
+  /** What the first `count` layers give; for a head, what it would read. */
+  private run(tape: Tape, batch: Batch, { state, dropout: drop }: ForwardOptions, count: number): Sequence {
+    const { runtime } = this;
+    const { T, B, input } = batch;
+    const places = new Places(runtime, B);
+    const isTokens = 'tokens' in this.spec.input;
+    const table = this.vectors.get('embedding');
+    const frames = 'frames' in this.spec.input ? this.spec.input.frames : 0;
+    const x: Tensor = isTokens
+      ? embed(tape, table!, input, T * B)
+      : { rows: T * B, cols: frames, value: input, grad: 0 };
+    const done = new Map<string, Sequence>([['input', { x, lengths: batch.lengths }]]);
+    let place = 0;
+    for (const [i, layer] of this.layers.entries()) {
+      const { spec, from } = layer;
+      const parts = from.map((name) => done.get(name)!);
+      let read = parts.slice(1).reduce((joined, { x }) => joinColumns(tape, joined, x), parts[0].x);
+      const raw = !isTokens && from.every((name) => name === 'input');
+      if (spec.kind !== 'pool') {
+        if (drop && !raw) read = dropout(tape, read, { ...drop, stream: Stream.dropout + place });
+        place++;
+      }
+      const { lengths } = parts[0];
+      if (i === count) return { x: read, lengths };
+      done.set(spec.name, this.layer(tape, layer, { x: read, lengths }, B, places, state));
+    }
+    return done.get(this.layers[this.layers.length - 1].spec.name)!;
+  }
+
+  private layer(
+    tape: Tape,
+    { spec }: ResolvedLayer,
+    { x, lengths }: Sequence,
+    B: number,
+    places: Places,
+    state: NetworkState | undefined,
+  ): Sequence {
+    switch (spec.kind) {
+      case 'lstm':
+      case 'gru':
+        return { x: this.recurrent(tape, spec, x, lengths, B, places, state), lengths };
+      case 'linear': {
+        const { weight, bias } = this.linearOf(spec.name);
+        const y = linear(tape, weight, bias, x);
+        return { x: spec.activation ? activate(tape, spec.activation, y) : y, lengths };
+      }
+      case 'conv': {
+        const { weight, bias } = this.linearOf(spec.name);
+        const T = x.rows / B;
+        // What lies behind a sequence's end must not be seen through a window that reaches past it.
+        const alone = lengths?.some((length) => length < T) ? places.masked(tape, x, lengths) : x;
+        const y = linear(tape, weight, bias, windows(tape, spec, alone, B));
+        const left = lengths?.map((length) => convolved(length, spec));
+        return { x: spec.activation ? activate(tape, spec.activation, y) : y, lengths: left };
+      }
+      case 'pool': {
+        const T = x.rows / B;
+        const all = lengths ?? Array.from({ length: B }, () => T);
+        if (all.some((length) => length < 1))
+          throw invalid('sequences', 'one too short', `a step for '${spec.name}' to pool`);
+        switch (spec.over) {
+          case 'last':
+            return { x: selectRows(tape, x, places.last(all), B), lengths: undefined };
+          case 'ends':
+            return { x: places.ends(tape, x, all), lengths: undefined };
+          case 'mean':
+            return { x: meanOverTime(tape, x, all), lengths: undefined };
+          case 'max':
+            return { x: largestOverTime(tape, x, all), lengths: undefined };
+        }
+      }
+    }
+  }
+
+  private recurrent(
+    tape: Tape,
+    spec: RecurrentSpec,
+    x: Tensor,
+    lengths: readonly number[] | undefined,
+    B: number,
+    places: Places,
+    state: NetworkState | undefined,
+  ): Tensor {
+    const { runtime } = this;
+    const { units: H } = spec;
+    const R = x.rows;
+    const outputs = directionsOf(spec).map(({ name, backward }) => {
+      const carried = state?.get(name);
+      const tensor = (value: Pointer | undefined): Tensor => ({
+        rows: B,
+        cols: H,
+        value: value || runtime.zeros(4 * B * H),
+        grad: 0,
+      });
+      const before = { h: tensor(carried?.h), c: tensor(carried?.c) };
+      const keep = (to: Pointer, after: Tensor) => runtime.floats(to, B * H).set(runtime.floats(after.value, B * H));
+      // What lies behind a sequence's end is read after all of it, in both directions: it changes nothing that is used.
+      const input = backward ? selectRows(tape, x, places.mirror(R / B, lengths), R) : x;
+      const weights = [
+        this.weights.get(`${name}.ih`)!,
+        this.weights.get(`${name}.hh`)!,
+        this.vectors.get(`${name}.bias_ih`)!,
+        this.vectors.get(`${name}.bias_hh`)!,
+      ] as const;
+      if (spec.kind === 'lstm') {
+        const { y, h, c } = lstm(tape, new LstmLayer(...weights), input, before);
+        if (carried) {
+          keep(carried.h, h);
+          keep(carried.c, c);
+        }
+        return backward ? selectRows(tape, y, places.mirror(R / B, lengths), R) : y;
+      }
+      const { y, h } = gru(tape, new GruLayer(...weights), input, before);
+      if (carried) keep(carried.h, h);
+      return backward ? selectRows(tape, y, places.mirror(R / B, lengths), R) : y;
+    });
+    return outputs.slice(1).reduce((joined, y) => joinColumns(tape, joined, y), outputs[0]);
+  }
+}
+
+/** Rows of a batch by their part in its sequences, made when first asked for. */
+class Places {
+  private readonly mirrors = new Map<string, Pointer>();
+
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly B: number,
+  ) {}
+
+  /** i32[T B]: the row as many steps before a sequence's end as this one is behind its start; padding stays where it is. */
+  mirror(T: number, lengths: readonly number[] | undefined): Pointer {
+    const { runtime, B } = this;
+    const key = `${T}:${lengths?.join()}`;
+    const made = this.mirrors.get(key);
+    if (made !== undefined) return made;
+    const at = runtime.alloc(4 * T * B);
+    const rows = runtime.ints(at, T * B);
+    for (let b = 0; b < B; b++) {
+      const length = lengths ? lengths[b] : T;
+      for (let t = 0; t < T; t++) rows[t * B + b] = (t < length ? length - 1 - t : t) * B + b;
+    }
+    this.mirrors.set(key, at);
+    return at;
+  }
+
+  /** i32[B]: the row of each sequence's last step. */
+  last(lengths: readonly number[]): Pointer {
+    const at = this.runtime.alloc(4 * this.B);
+    this.runtime.ints(at, this.B).set(lengths.map((length, b) => (length - 1) * this.B + b));
+    return at;
+  }
+
+  /** The forward half of each sequence's last step beside the backward half of its first, [B, N]. */
+  ends(tape: Tape, x: Tensor, lengths: readonly number[]): Tensor {
+    const { runtime, B } = this;
+    const last = selectRows(tape, x, this.last(lengths), B);
+    const at = runtime.alloc(4 * B);
+    runtime.ints(at, B).set(lengths.map((_, b) => b));
+    const first = selectRows(tape, x, at, B);
+    const half = x.cols / 2;
+    return joinColumns(tape, columns(tape, last, 0, half), columns(tape, first, half, half));
+  }
+
+  /** x with zeros behind each sequence's end. */
+  masked(tape: Tape, x: Tensor, lengths: readonly number[]): Tensor {
+    const { runtime, B } = this;
+    const N = x.cols;
+    const T = x.rows / B;
+    const y = tape.tensor(x.rows, N);
+    const clear = (at: Pointer) => {
+      for (const [b, length] of lengths.entries()) {
+        for (let t = length; t < T; t++) runtime.floats(at + 4 * (t * B + b) * N, N).fill(0);
+      }
+    };
+    runtime.floats(y.value, x.rows * N).set(runtime.floats(x.value, x.rows * N));
+    clear(y.value);
+    if (tape.recording) tape.gradient(x);
+    tape.record(() => {
+      clear(y.grad);
+      runtime.kernels.f32_add(y.grad, x.grad, x.rows * N);
+    });
+    return y;
+  }
+}
+
+/** y[R,n] = columns of x[R,*] from `first` on. */
+function columns(tape: Tape, x: Tensor, first: number, n: number): Tensor {
+  const { f32_copy_columns } = tape.runtime.kernels;
+  const y = tape.tensor(x.rows, n);
+  f32_copy_columns(x.value + 4 * first, x.cols, y.value, n, x.rows, n, false);
+  if (tape.recording) tape.gradient(x);
+  tape.record(() => f32_copy_columns(y.grad, n, x.grad + 4 * first, x.cols, x.rows, n, true));
+  return y;
+}
+
+/** How each matrix is made, by name. @throws InputError where a budget cannot be met */
+export function planNetwork(
+  spec: NetworkSpec,
+  recipe: (tensor: TensorShape) => MatrixRecipe | undefined = () => undefined,
+): Map<string, Plan> {
+  const plans = new Map<string, Plan>();
+  // Layers have few shapes, and a plan may take long.
+  const known = new Map<string, Plan>();
+  for (const tensor of tensorsOf(spec)) {
+    const { name, shape, role } = tensor;
+    if (role === 'table' || role === 'vector') continue;
+    const { method, compression, kron, block } = recipe(tensor) ?? { method: 'dense', compression: 1 };
+    const [M, N] = shape as [number, number];
+    const key = JSON.stringify([M, N, method, compression, kron, block]);
+    const plan = known.get(key) ?? planMatrix(M, N, method, method === 'dense' ? 1 : compression, kron, block);
+    known.set(key, plan);
+    plans.set(name, plan);
+  }
+  return plans;
+}
+
+function unitsOf(spec: NetworkSpec, layer: string): number {
+  return (spec.layers.find(({ name }) => name === layer) as RecurrentSpec).units;
+}
+
+/** A caller's spec: what is wrong with it is the caller's. */
+function checked(given: NetworkSpec): NetworkSpec {
+  try {
+    return checkNetwork(given);
+  } catch (error) {
+    throw new InputError((error as Error).message, { cause: error });
+  }
+}
