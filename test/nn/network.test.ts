@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
@@ -284,6 +285,81 @@ test('sizes follow from the spec', () => {
       'b 2x10',
     ],
   );
+});
+
+interface Recorded {
+  shape: number[];
+  data: number[];
+}
+const fixture = (name: string) => JSON.parse(readFileSync(`test/fixtures/${name}.json`, 'utf8'));
+
+function near(actual: ArrayLike<number>, { data }: Recorded, what: string): void {
+  assert.is(actual.length, data.length, what);
+  for (let i = 0; i < data.length; i++) {
+    assert.ok(
+      Math.abs(actual[i] - data[i]) < 1e-5 * Math.max(1, Math.abs(data[i])),
+      `${what}[${i}]: ${actual[i]}, not ${data[i]}`,
+    );
+  }
+}
+
+/** Outputs and all gradients of <y, dy>, against what PyTorch has; `names` are PyTorch's names of our tensors. */
+function agree(
+  spec: NetworkSpec,
+  names: Record<string, string>,
+  parameters: Record<string, Recorded>,
+  given: Record<string, Recorded>,
+  gradients: Record<string, Recorded>,
+) {
+  const runtime = new Runtime();
+  const network = Network.create(runtime, checkNetwork(spec), 1);
+  for (const [name, theirs] of Object.entries(names)) network.setTensor(name, parameters[theirs].data);
+  for (const [, parameter] of network.parameters()) parameter.prepareGradient();
+  const [T, B, I] = given.x.shape;
+  const input = runtime.alloc(4 * T * B * I);
+  runtime.floats(input, T * B * I).set(given.x.data);
+  const tape = new Tape(runtime, true);
+  const y = network.forward(tape, { T, B, input });
+  near(runtime.floats(y.value, y.rows * y.cols), given.y, 'y');
+  const grad = tape.gradient(y);
+  runtime.floats(grad, y.rows * y.cols).set(given.dy.data);
+  tape.backward();
+  const found = new Map(network.parameters());
+  for (const [name, theirs] of Object.entries(names)) near(found.get(name)!.gradient, gradients[theirs], name);
+}
+
+test('a GRU of two layers in both directions agrees with PyTorch, forward and every gradient', () => {
+  const { sizes, parameters, gradients, x, y, dy } = fixture('gru');
+  const spec: NetworkSpec = {
+    input: { frames: sizes.input },
+    layers: [0, 1].map((l) => ({ name: `gru.${l}`, kind: 'gru', units: sizes.hidden, direction: 'both' })),
+  };
+  const names = Object.fromEntries(
+    [0, 1].flatMap((l) =>
+      ['forward', 'backward'].flatMap((direction) =>
+        [
+          ['ih', 'weight_ih'],
+          ['hh', 'weight_hh'],
+          ['bias_ih', 'bias_ih'],
+          ['bias_hh', 'bias_hh'],
+        ].map(([ours, theirs]) => [
+          `gru.${l}.${direction}.${ours}`,
+          `${theirs}_l${l}${direction === 'backward' ? '_reverse' : ''}`,
+        ]),
+      ),
+    ),
+  );
+  agree(spec, names, parameters, { x, y, dy }, gradients);
+});
+
+test('a convolution with stride and padding agrees with PyTorch, forward and every gradient', () => {
+  const { sizes, weight, bias, gradients, x, y, dy } = fixture('conv');
+  const { input, outputs, width, stride, padding } = sizes;
+  const spec: NetworkSpec = {
+    input: { frames: input },
+    layers: [{ name: 'conv', kind: 'conv', outputs, width, stride, padding: [padding, padding] }],
+  };
+  agree(spec, { conv: 'weight', 'conv.bias': 'bias' }, { weight, bias }, { x, y, dy }, gradients);
 });
 
 test.run();
