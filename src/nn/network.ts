@@ -282,7 +282,7 @@ export class Network {
     const frames = 'frames' in this.spec.input ? this.spec.input.frames : 0;
     const x: Tensor = isTokens
       ? embed(tape, table!, input, T * B)
-      : { rows: T * B, cols: frames, value: input, grad: 0 };
+      : { rows: T * B, cols: frames, value: input, grad: 0, runtime };
     const done = new Map<string, Sequence>([['input', { x, lengths: batch.lengths }]]);
     let place = 0;
     for (const [i, layer] of this.layers.entries()) {
@@ -365,6 +365,7 @@ export class Network {
         cols: H,
         value: value || runtime.zeros(4 * B * H),
         grad: 0,
+        runtime,
       });
       const before = { h: tensor(carried?.h), c: tensor(carried?.c) };
       const keep = (to: Pointer, after: Tensor) => runtime.floats(to, B * H).set(runtime.floats(after.value, B * H));

@@ -6,7 +6,7 @@ export function meanOverTime(tape: Tape, x: Tensor, lengths: readonly number[]):
   const { kernels } = runtime;
   const B = lengths.length;
   const N = x.cols;
-  const y: Tensor = { rows: B, cols: N, value: runtime.zeros(4 * B * N), grad: 0 };
+  const y: Tensor = { rows: B, cols: N, value: runtime.zeros(4 * B * N), grad: 0, runtime };
   lengths.forEach((length, b) => {
     const row = y.value + 4 * b * N;
     for (let t = 0; t < length; t++) kernels.f32_add(x.value + 4 * (t * B + b) * N, row, N);

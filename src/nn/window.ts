@@ -17,7 +17,7 @@ export function windows(tape: Tape, conv: ConvSpec, x: Tensor, B: number): Tenso
   const I = x.cols;
   const T = x.rows / B;
   const out = convolved(T, conv);
-  const y: Tensor = { rows: out * B, cols: width * I, value: runtime.zeros(4 * out * B * width * I), grad: 0 };
+  const y: Tensor = { rows: out * B, cols: width * I, value: runtime.zeros(4 * out * B * width * I), grad: 0, runtime };
   /** Runs of windows whose k-th step lies in the sequence: of y's rows and x's, and how many. */
   const runs = Array.from({ length: width }, (_, k) => {
     const first = Math.max(0, Math.ceil((padding[0] - k) / stride));
