@@ -12,7 +12,7 @@ import { formatTable } from '../src/cli/table.js';
 import { Engine } from '../src/infer/engine.js';
 import { hasRelaxedSimd, initSync, loadSync } from '../src/infer/index.js';
 import { packMatrix } from '../src/infer/pack.js';
-import { encodeLanguageModel } from '../src/io/model-file.js';
+import { encodeLanguageModel } from '../src/tasks/models.js';
 import type { NamedTensor } from '../src/io/safetensors.js';
 import { TensorSource } from '../src/io/tensor-source.js';
 import { operatorTensors } from '../src/io/tensors.js';

@@ -21,7 +21,7 @@ interface EvalArguments {
 /** Measures a model on a split of a data set, and prints the result. */
 export async function evaluate(path: string, given: EvalArguments): Promise<void> {
   const model = await loadModel(path);
-  const measured = await (model.kind === 'intent-model' ? accuracy(model, given) : perplexity(model, given));
+  const measured = await (model.task === 'intent' ? accuracy(model, given) : perplexity(model, given));
   const { result, text, unknown } = measured;
   for (const line of warningsOf(result.split, unknown)) process.stderr.write(`${line}\n`);
   process.stdout.write(given.json ? `${JSON.stringify(result)}\n` : `${result.split}: ${text}\n`);

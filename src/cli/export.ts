@@ -1,7 +1,7 @@
 import { InputError, invalid } from '../errors.js';
 import { initSync, loadSync, type Plan } from '../infer/index.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../io/model-file.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../tasks/models.js';
 import { exp, log } from '../math.js';
 import { EVALUATION } from '../tasks/language-model.js';
 import { Runtime } from '../wasm/runtime.js';

@@ -13,7 +13,7 @@ export async function inspect(path: string, { json }: { json?: boolean }): Promi
   const { hidden, layers } = model.config;
   const { level, rule, size } = model.vocabulary;
   const what =
-    model.kind === 'intent-model'
+    model.task === 'intent'
       ? `intent model, ${model.labels.length} intents, ${layers} bidirectional layers`
       : `language model, ${layers} layers`;
   const rows = tensors.map(({ name, kind, shape, nnz, bytes }) => [name, kind, shape.join(' x '), nnz, bytes]);

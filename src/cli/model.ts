@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { FileFormatError } from '../errors.js';
 import { readFileBytes } from '../io/files.js';
-import { decodeLanguageModel, decodeModel } from '../io/model-file.js';
+import { decodeLanguageModel, decodeModel } from '../tasks/models.js';
 import { Runtime } from '../wasm/runtime.js';
 
 /** The model of a file, whatever its kind; errors name the file. */

@@ -4,9 +4,10 @@ import { InputError, invalid, malformed, TrainingError } from '../errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
-import { encodeModel } from '../io/model-file.js';
+import { encodeModel } from '../tasks/models.js';
 import { asObject } from '../io/model-header.js';
-import { type Model, matrixPlans } from '../nn/model.js';
+import { type Model, recipeOf } from '../nn/model.js';
+import { planNetwork } from '../nn/network.js';
 import { describePlan } from '../operators/budget.js';
 import type { Quality, Training, TrainingClass, ValidQuality } from '../tasks/training.js';
 import type { Vocabulary } from '../text/vocabulary.js';
@@ -400,10 +401,11 @@ async function startRuntime({ threads = 1 }: RunPlaces, watcher: RunWatcher): Pr
 }
 
 /** Describes the structure of the LSTM's matrices; those of one shape are alike. */
-function describeMatrices({ model: { architecture }, options }: Training): string {
+function describeMatrices({ model, options }: Training): string {
   const counts = new Map<string, number>();
-  for (const plan of matrixPlans(options, architecture)) {
-    const words = describePlan(plan);
+  const plans = planNetwork(model.spec, recipeOf(options));
+  for (const [name] of model.matrices()) {
+    const words = describePlan(plans.get(name)!);
     counts.set(words, (counts.get(words) ?? 0) + 1);
   }
   return `${[...counts].map(([words, n]) => `${n} LSTM matrices of ${words} each`).join(', ')}`;

@@ -1,5 +1,6 @@
 import { InputError, invalid } from '../errors.js';
-import { readIntentModelHeader } from '../io/model-header.js';
+import { readHeader } from '../io/model-header.js';
+import { readIntentMeaning } from '../tasks/meaning.js';
 import { likeliest, softmax } from '../tasks/softmax.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Pointer } from '../wasm/kernels.js';
@@ -35,10 +36,11 @@ export class IntentPlan {
 
   /** Throws FileFormatError for bytes that are not an intent model, saying what is wrong. */
   constructor(bytes: Uint8Array) {
-    const header = readIntentModelHeader(bytes);
-    this.vocabulary = header.vocabulary;
-    this.labels = header.labels;
-    this.hidden = header.config.hidden;
+    const header = readHeader(bytes);
+    const { config, vocabulary, labels } = readIntentMeaning(header);
+    this.vocabulary = vocabulary;
+    this.labels = labels;
+    this.hidden = config.hidden;
     this.engine = new Engine(1.5 * bytes.length);
     this.network = packNetwork(this.engine, header);
     this.ends = this.engine.alloc(8 * this.hidden);

@@ -1,5 +1,7 @@
+import { malformed } from '../errors.js';
 import { blamingTheFile, type Header } from '../io/model-header.js';
 import { checkSums } from '../io/sums.js';
+import { directionsOf, resolveLayers } from '../network/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 import { packMatrix, putFloats } from './pack.js';
@@ -29,12 +31,12 @@ export function packNetwork(engine: Engine, header: Header): Network {
   return blamingTheFile(() => engine.within(header.memory, () => pack(engine, header)));
 }
 
-function pack(engine: Engine, { architecture, spec, source, finish }: Header): Network {
-  const { embedding: table, hidden: H, head } = architecture;
-  const [V, E] = table;
+function pack(engine: Engine, { network, spec, source, finish }: Header): Network {
   const { kernels } = engine;
+  if (!('tokens' in network.input)) throw malformed('network.input', network.input, 'tokens');
+  const { tokens: V, width: E } = network.input;
   const stride = 16 * Math.ceil(E / 4);
-  const vectors = source.unseenFloats('embedding', table);
+  const vectors = source.unseenFloats('embedding', [V, E]);
   const embedding = engine.alloc(stride * V);
   const raw = embedding + (stride - 4 * E) * V;
   putFloats(engine, raw, 'embedding', vectors, source);
@@ -49,18 +51,28 @@ function pack(engine: Engine, { architecture, spec, source, finish }: Header): N
     }
     return at;
   };
-  const gates = engine.alloc(16 * H);
-  const logits = engine.alloc(4 * head[0]);
-  const layers = architecture.layers.map(({ name, inputs }): Layer => {
-    const bias = vector(4 * H, `${name}.bias_ih`, `${name}.bias_hh`);
-    const matrix = (part: string, N: number, add: true | Pointer) =>
-      packMatrix(engine, spec(`${name}.${part}`, 4 * H, N), `${name}.${part}`, source, gates, add);
-    const ih = matrix('ih', inputs, bias);
-    const hh = matrix('hh', H, true);
-    return { ih, hh, h: engine.alloc(4 * H), c: engine.alloc(4 * H) };
-  });
-  const bias = vector(head[0], 'head.bias');
-  const program = packMatrix(engine, spec('head', ...head), 'head', source, logits, bias);
+  const resolved = resolveLayers(network);
+  const most = resolved.reduce((units, { spec: layer }) => Math.max(units, layer.kind === 'lstm' ? layer.units : 0), 0);
+  const gates = engine.alloc(16 * most);
+  const logits = engine.alloc(4 * resolved[resolved.length - 1].outputs);
+  const layers: Layer[] = [];
+  let head = 0;
+  for (const { spec: layer, inputs, outputs } of resolved) {
+    if (layer.kind === 'lstm') {
+      const { units: H } = layer;
+      for (const { name } of directionsOf(layer)) {
+        const bias = vector(4 * H, `${name}.bias_ih`, `${name}.bias_hh`);
+        const matrix = (part: string, N: number, add: true | Pointer) =>
+          packMatrix(engine, spec(`${name}.${part}`, 4 * H, N), `${name}.${part}`, source, gates, add);
+        const ih = matrix('ih', inputs, bias);
+        const hh = matrix('hh', H, true);
+        layers.push({ ih, hh, h: engine.alloc(4 * H), c: engine.alloc(4 * H) });
+      }
+    } else if (layer.kind === 'linear') {
+      const bias = vector(outputs, `${layer.name}.bias`);
+      head = packMatrix(engine, spec(layer.name, outputs, inputs), layer.name, source, logits, bias);
+    }
+  }
   finish();
-  return { embedding, stride, layers, gates, head: program, logits, limit: checkSums(architecture, spec, source) };
+  return { embedding, stride, layers, gates, head, logits, limit: checkSums(network, spec, source) };
 }

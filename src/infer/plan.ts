@@ -1,5 +1,6 @@
 import { InputError, invalid } from '../errors.js';
-import { readLanguageModelHeader } from '../io/model-header.js';
+import { readHeader } from '../io/model-header.js';
+import { readLanguageMeaning } from '../tasks/meaning.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { checkNumbers } from './checks.js';
@@ -26,9 +27,10 @@ export class Plan {
 
   /** Throws FileFormatError for bytes that are not a language model, saying what is wrong. */
   constructor(bytes: Uint8Array) {
-    const header = readLanguageModelHeader(bytes);
-    const { hidden: H, layers } = header.config;
-    this.vocabulary = header.vocabulary;
+    const header = readHeader(bytes);
+    const { config, vocabulary } = readLanguageMeaning(header);
+    const { hidden: H, layers } = config;
+    this.vocabulary = vocabulary;
     this.hidden = H;
     this.layers = layers;
     const engine = new Engine(1.5 * bytes.length);

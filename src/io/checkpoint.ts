@@ -1,5 +1,6 @@
 import { FileFormatError, InputError, malformed } from '../errors.js';
-import type { Model, PatternOf } from '../nn/model.js';
+import type { Model } from '../nn/model.js';
+import type { PatternOf } from '../nn/network.js';
 import type { Plan } from '../operators/budget.js';
 import { rowsOf } from '../operators/csr.js';
 import { checkMask, type Pattern, type Sparse } from '../operators/sparse.js';
@@ -11,7 +12,8 @@ import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { ByteSource } from './bytes.js';
 import { memoryFor } from './memory.js';
-import { asObject, blamingTheFile, checkConfig, checkFormat, parseField } from './model-header.js';
+import { checkConfig } from '../nn/config.js';
+import { asObject, blamingTheFile, checkFormat, parseField } from './model-header.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';
 
@@ -76,7 +78,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
   training: TrainingClass<Options, Data, T>,
 ): Checkpoint<Options, Data, T> {
   const { tensors, metadata } = decodeSafetensors(bytes);
-  checkFormat(metadata, [FORMAT], VERSION);
+  checkFormat(metadata, FORMAT, VERSION);
   if (metadata.task !== training.task) {
     throw malformed('task', metadata.task, `"${training.task}", which is what this command trains`);
   }

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import type { Architecture } from '../nn/architecture.js';
+import { directionsOf, GATES, type NetworkSpec, resolveLayers } from '../network/spec.js';
 import type { OperatorSpec } from '../operators/spec.js';
 import type { Header } from './model-header.js';
 import type { TensorSource } from './tensor-source.js';
@@ -10,32 +10,52 @@ import type { TensorSource } from './tensor-source.js';
 /** Half of the largest float: neither rounding nor a second such sum takes a sum from here to infinity. */
 const LARGEST_SUM = 1.7e38;
 
+/** A bound on the magnitude of numbers: A times that of inputs and states from outside, plus B. */
+interface Bound {
+  A: number;
+  B: number;
+}
+
 /**
  * Bounds the sums of a model's forward pass by the largest weight of each tensor. Returns the largest magnitude that inputs and
  * states from outside may have. Throws FileFormatError where a sum might be infinite.
  */
-export function checkSums(
-  { layers, hidden: H, head }: Architecture,
-  spec: Header['spec'],
-  source: TensorSource,
-): number {
-  const check = (name: string, sum: number) => {
-    if (sum < LARGEST_SUM) return;
-    throw new FileFormatError(
-      `'${name}': got weights so large that sums of them may be infinite; expected smaller ones`,
-    );
+export function checkSums(network: NetworkSpec, spec: Header['spec'], source: TensorSource): number {
+  let limit = LARGEST_SUM;
+  const check = (name: string, { A, B }: Bound) => {
+    if (!(B < LARGEST_SUM)) {
+      throw new FileFormatError(
+        `'${name}': got weights so large that sums of them may be infinite; expected smaller ones`,
+      );
+    }
+    if (A > 0) limit = Math.min(limit, (LARGEST_SUM - B) / Math.max(1, A));
   };
   const gain = (name: string, M: number, N: number) => gainOf(spec(name, M, N), name, source);
-  // What later layers read, h, is never beyond 1.
-  const input = Math.max(1, source.largest('embedding'));
-  let limit = LARGEST_SUM;
-  for (const { name, inputs } of layers) {
-    const [ih, hh] = [gain(`${name}.ih`, 4 * H, inputs), gain(`${name}.hh`, 4 * H, H)];
-    const bias = source.largest(`${name}.bias_ih`) + source.largest(`${name}.bias_hh`);
-    check(name, input * ih + hh + bias);
-    limit = Math.min(limit, (LARGEST_SUM - bias) / Math.max(1, ih + hh));
+  // Rows of an embedding may be replaced by vectors from outside.
+  const input: Bound = { A: 1, B: 'tokens' in network.input ? Math.max(1, source.largest('embedding')) : 0 };
+  const bounds = new Map([['input', input]]);
+  for (const { spec: layer, from, inputs } of resolveLayers(network)) {
+    const read = from.map((name) => bounds.get(name)!);
+    const x = read.reduce((most, one) => ({ A: Math.max(most.A, one.A), B: Math.max(most.B, one.B) }));
+    let y = x;
+    if (layer.kind === 'lstm' || layer.kind === 'gru') {
+      const { units: H } = layer;
+      for (const { name } of directionsOf(layer)) {
+        const [ih, hh] = [gain(`${name}.ih`, GATES[layer.kind] * H, inputs), gain(`${name}.hh`, GATES[layer.kind] * H, H)];
+        const bias = source.largest(`${name}.bias_ih`) + source.largest(`${name}.bias_hh`);
+        // Without a state from outside, h is never beyond 1.
+        check(name, { A: ih * x.A + hh, B: ih * x.B + hh + bias });
+      }
+      y = { A: layer.kind === 'gru' ? 1 : 0, B: 1 };
+    } else if (layer.kind === 'linear' || layer.kind === 'conv') {
+      const { name, activation, outputs } = layer;
+      const weight = gain(name, outputs, inputs * (layer.kind === 'conv' ? layer.width : 1));
+      y = { A: weight * x.A, B: weight * x.B + source.largest(`${name}.bias`) };
+      check(name, y);
+      if (activation === 'tanh' || activation === 'sigmoid') y = { A: 0, B: 1 };
+    }
+    bounds.set(layer.name, y);
   }
-  check('head', gain('head', ...head) + source.largest('head.bias'));
   return limit;
 }
 

@@ -1,4 +1,5 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
+import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import {
   checkNetwork,
@@ -10,15 +11,16 @@ import {
   type TensorShape,
   tensorsOf,
 } from '../network/spec.js';
-import { buildOperator, type Plan, planMatrix } from '../operators/budget.js';
+import { buildOperator, type Plan, planMatrix, sparseName } from '../operators/budget.js';
 import type { BlockSize } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
 import { type Noise, type Operator, walk } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
+import type { Pattern } from '../operators/sparse.js';
 import { Sum } from '../operators/sum.js';
 import { Stream, seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
-import type { Runtime } from '../wasm/runtime.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { activate } from './activation.js';
 import { dropout, type StepDropout } from './dropout.js';
 import { embed } from './embedding.js';
@@ -52,8 +54,17 @@ export interface Batch {
   lengths?: readonly number[];
 }
 
-/** h of every recurrent layer and direction, [B, units] each, and c where it is an LSTM, by the names of their tensors. */
-export type NetworkState = ReadonlyMap<string, { h: Pointer; c: Pointer; units: number }>;
+/** The state of a recurrent layer in one direction, [B, units] each; c is 0 where the layer has none. */
+export interface LayerState {
+  /** What the names of its tensors begin with. */
+  name: string;
+  h: Pointer;
+  c: Pointer;
+  units: number;
+}
+
+/** Those of all recurrent layers, in order. */
+export type NetworkState = readonly LayerState[];
 
 export interface ForwardOptions {
   /** Taken up and left as it is after the last step; zeros where there is none. */
@@ -62,16 +73,38 @@ export interface ForwardOptions {
   dropout?: StepDropout;
 }
 
+export interface CreateOptions {
+  /** How a matrix is made; dense where it returns nothing. */
+  recipe?: Recipe;
+  /** Of the variance of a new doped matrix, what its structure has; default 0.01. */
+  structureShare?: number;
+  /** Which weights of the sparse matrices are alive; all are unless given. */
+  patternOf?: PatternOf;
+}
+
+/** How the matrix of this shape and role is made; dense where nothing is returned. */
+export type Recipe = (tensor: TensorShape) => MatrixRecipe | undefined;
+
+/** Which weights of a sparse matrix are alive when it is made, by the name that it has in files. */
+export type PatternOf = (name: string, plan: Plan) => Pattern;
+
 /** What a layer gives: rows of one time step together, or one row for each sequence. */
 interface Sequence {
   x: Tensor;
   lengths: readonly number[] | undefined;
 }
 
+/** What a network gives, and what takes its state up, once nothing can fail any more. */
+interface Outcome {
+  x: Tensor;
+  keep(): void;
+}
+
 /** A network to be trained or evaluated: a spec with its weights. */
 export class Network {
   readonly layers: readonly ResolvedLayer[];
   private readonly shapes: readonly TensorShape[];
+  private readonly recurrences: readonly { name: string; kind: 'lstm' | 'gru'; units: number }[];
 
   /** @throws InputError where the tensors are not those of the spec */
   constructor(
@@ -82,8 +115,14 @@ export class Network {
     /** The matrices, by name. */
     private readonly weights: ReadonlyMap<string, Operator>,
   ) {
+    checkRuntime(runtime);
     this.layers = resolveLayers(spec);
     this.shapes = tensorsOf(spec);
+    this.recurrences = this.layers.flatMap(({ spec: layer }) =>
+      layer.kind === 'lstm' || layer.kind === 'gru'
+        ? directionsOf(layer).map(({ name }) => ({ name, kind: layer.kind as 'lstm' | 'gru', units: layer.units }))
+        : [],
+    );
     for (const { name, shape } of this.shapes) {
       const operator = weights.get(name);
       const found = operator ? [operator.M, operator.N] : vectors.get(name)?.shape;
@@ -95,46 +134,22 @@ export class Network {
    * A new network, its weights drawn from the seed: embeddings of variance 1, recurrent weights of 1 / (3 units), others of
    * 1 / (3 inputs), as PyTorch has them; biases are zero.
    *
-   * @param recipe how a matrix is made; dense where it returns nothing
    * @throws InputError for a spec that is none, and where a budget cannot be met
    *
    * @example
    * const spec = { input: { frames: 64 }, layers: [{ name: 'lstm', kind: 'lstm', units: 64 }, { name: 'out', kind: 'linear', outputs: 1 }] };
    * const network = Network.create(runtime, spec, 1, { recipe: ({ role }) => (role === 'recurrent' ? { method: 'doped-kron', compression: 10 } : undefined) });
    */
-  static create(
-    runtime: Runtime,
-    given: NetworkSpec,
-    seed: number,
-    {
-      recipe,
-      structureShare,
-    }: { recipe?: (tensor: TensorShape) => MatrixRecipe | undefined; structureShare?: number } = {},
-  ): Network {
+  static create(runtime: Runtime, given: NetworkSpec, seed: number, options: CreateOptions = {}): Network {
+    checkRuntime(runtime);
     const spec = checked(given);
-    const plans = planNetwork(spec, recipe);
-    const [low, high] = seedWords(seed);
-    let stream = Stream.initialisation;
-    const noise: Noise = ({ value, size }, halfWidth) =>
-      runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, low, high, stream++);
-    const vectors = new Map<string, Parameter>();
-    const operators = new Map<string, Operator>();
-    for (const { name, shape, role, layer } of tensorsOf(spec)) {
-      if (role === 'table' || role === 'vector') {
-        const parameter = new Parameter(runtime, shape);
-        // Variance 1, PyTorch's. With entries a tenth of that, or forget gates that start open, a dense model of words ended at a
-        // third more perplexity.
-        if (role === 'table') noise(parameter, Math.sqrt(3));
-        vectors.set(name, parameter);
-        continue;
-      }
-      const operator = buildOperator(runtime, plans.get(name)!);
-      if (structureShare !== undefined && operator instanceof Sum) operator.structureShare = structureShare;
-      const fan = role === 'recurrent' ? unitsOf(spec, layer) : shape[1]!;
-      operator.initialise(1 / (3 * fan), noise);
-      operators.set(name, operator);
+    checkWhole('seed', seed, 0);
+    const { structureShare } = options;
+    if (structureShare !== undefined) {
+      checkNumber('structureShare', structureShare, structureShare > 0 && structureShare < 1, 'a number > 0 and < 1');
     }
-    return new Network(runtime, spec, vectors, operators);
+    // Keeps no memory if it throws.
+    return runtime.within(Number.POSITIVE_INFINITY, () => make(runtime, spec, seed, options));
   }
 
   /** The embedding and the biases, by their names in files. */
@@ -186,30 +201,56 @@ export class Network {
     else this.vector(name).data.set(values);
   }
 
-  private vector(name: string): Parameter {
+  /** The parameter of this name: the embedding or a bias. Throws InputError for a name that is none. */
+  vector(name: string): Parameter {
     const found = this.vectors.get(name);
     if (!found) throw invalid('tensor', name, `one of ${this.shapes.map((shape) => shape.name).join(', ')}`);
     return found;
   }
 
+  /** The matrix of this name. Throws InputError for a name that is none. */
+  operator(name: string): Operator {
+    const found = this.weights.get(name);
+    if (!found) throw invalid('matrix', name, `one of ${[...this.weights.keys()].join(', ')}`);
+    return found;
+  }
+
+  /** The same network with another operator, of the same shape, for one of its matrices. */
+  withOperator(name: string, operator: Operator): Network {
+    const { runtime, spec, vectors, weights } = this;
+    return new Network(runtime, spec, vectors, new Map([...weights, [name, operator]]));
+  }
+
   /** A state of zeros for B sequences. */
   newState(B: number): NetworkState {
-    const state = new Map<string, { h: Pointer; c: Pointer; units: number }>();
-    for (const { spec } of this.layers) {
-      if (spec.kind !== 'lstm' && spec.kind !== 'gru') continue;
-      const bytes = 4 * B * spec.units;
-      for (const { name } of directionsOf(spec)) {
-        const c = spec.kind === 'lstm' ? this.runtime.zeros(bytes) : 0;
-        state.set(name, { h: this.runtime.zeros(bytes), c, units: spec.units });
-      }
-    }
-    return state;
+    checkWhole('batch', B, 1);
+    return this.recurrences.map(({ name, kind, units }) => {
+      const zeros = () => this.runtime.zeros(4 * B * units);
+      return { name, h: zeros(), c: kind === 'lstm' ? zeros() : 0, units };
+    });
   }
 
   /** Sets a state of B sequences to zeros. */
   resetState(state: NetworkState, B: number): void {
-    for (const { h, c, units } of state.values()) {
+    this.checkState(state, B);
+    for (const { h, c, units } of state) {
       for (const at of [h, c]) if (at) this.runtime.floats(at, B * units).fill(0);
+    }
+  }
+
+  /** Throws InputError unless a state is that of B sequences, in the runtime's memory. */
+  private checkState(state: NetworkState, B: number): void {
+    checkWhole('B', B, 1);
+    const expected = this.recurrences;
+    if (state?.length !== expected.length) {
+      throw invalid('state.length', state?.length, `${expected.length}, one for each recurrent layer and direction`);
+    }
+    for (const [i, { name, kind, units }] of expected.entries()) {
+      const { h, c } = state[i];
+      if (state[i].name !== name || state[i].units !== units)
+        throw invalid(`state[${i}]`, state[i].name, `that of '${name}'`);
+      this.runtime.check(`state[${i}].h`, h, B * units);
+      if (kind === 'lstm') this.runtime.check(`state[${i}].c`, c, B * units);
     }
   }
 
@@ -248,24 +289,31 @@ export class Network {
 
   /** The outputs of the last layer: [T' B, outputs], rows of one time step together, or [B, outputs] behind a pool. */
   forward(tape: Tape, batch: Batch, options: ForwardOptions = {}): Tensor {
-    return this.run(tape, batch, options, this.layers.length).x;
+    const { x, keep } = this.run(tape, batch, options, this.layers.length);
+    keep();
+    return x;
   }
 
   /**
-   * The same without the last layer, which is linear: what it reads, and its weights. softmaxLoss() takes the two apart, so that the
-   * logits, the largest tensor there is, are stored once.
+   * Passes the last layer, which is linear, and what it reads to `use`, such as softmaxLoss(), which stores the logits, the
+   * largest tensor there is, only once. The state changes at the very end: not if anything throws.
    *
    * @throws InputError where the last layer is another
    */
-  forwardToHead(tape: Tape, batch: Batch, options: ForwardOptions = {}): { x: Tensor; head: SoftmaxHead } {
-    const last = this.layers[this.layers.length - 1];
-    if (last.spec.kind !== 'linear' || last.spec.activation) {
-      throw new InputError(
-        `layer '${last.spec.name}': got kind ${last.spec.kind}; expected a linear head without activation`,
-      );
+  throughHead<Result>(
+    tape: Tape,
+    batch: Batch,
+    options: ForwardOptions,
+    use: (head: SoftmaxHead, x: Tensor) => Result,
+  ): Result {
+    const last = this.layers[this.layers.length - 1].spec;
+    if (last.kind !== 'linear' || last.activation) {
+      throw invalid(`layer '${last.name}'`, last.kind, 'a linear layer without activation at the end');
     }
-    const { x } = this.run(tape, batch, options, this.layers.length - 1);
-    return { x, head: this.linearOf(last.spec.name) };
+    const { x, keep } = this.run(tape, batch, options, this.layers.length - 1);
+    const result = use(this.linearOf(last.name), x);
+    keep();
+    return result;
   }
 
   private linearOf(name: string): SoftmaxHead {
@@ -273,17 +321,22 @@ export class Network {
   }
 
   /** What the first `count` layers give; for a head, what it would read. */
-  private run(tape: Tape, batch: Batch, { state, dropout: drop }: ForwardOptions, count: number): Sequence {
+  private run(tape: Tape, batch: Batch, { state, dropout: drop }: ForwardOptions, count: number): Outcome {
     const { runtime } = this;
     const { T, B, input } = batch;
+    checkWhole('T', T, 1);
+    checkWhole('B', B, 1);
+    if (state) this.checkState(state, B);
     const places = new Places(runtime, B);
     const isTokens = 'tokens' in this.spec.input;
     const table = this.vectors.get('embedding');
     const frames = 'frames' in this.spec.input ? this.spec.input.frames : 0;
-    const x: Tensor = isTokens
-      ? embed(tape, table!, input, T * B)
-      : { rows: T * B, cols: frames, value: input, grad: 0, runtime };
+    const x: Tensor = isTokens ? embed(tape, table!, input, T * B) : frameTensor(runtime, input, T * B, frames);
     const done = new Map<string, Sequence>([['input', { x, lengths: batch.lengths }]]);
+    const after: (() => void)[] = [];
+    const keep = () => {
+      for (const one of after) one();
+    };
     let place = 0;
     for (const [i, layer] of this.layers.entries()) {
       const { spec, from } = layer;
@@ -295,10 +348,10 @@ export class Network {
         place++;
       }
       const { lengths } = parts[0];
-      if (i === count) return { x: read, lengths };
-      done.set(spec.name, this.layer(tape, layer, { x: read, lengths }, B, places, state));
+      if (i === count) return { x: read, keep };
+      done.set(spec.name, this.layer(tape, layer, { x: read, lengths }, B, places, state, after));
     }
-    return done.get(this.layers[this.layers.length - 1].spec.name)!;
+    return { x: done.get(this.layers[this.layers.length - 1].spec.name)!.x, keep };
   }
 
   private layer(
@@ -308,11 +361,12 @@ export class Network {
     B: number,
     places: Places,
     state: NetworkState | undefined,
+    after: (() => void)[],
   ): Sequence {
     switch (spec.kind) {
       case 'lstm':
       case 'gru':
-        return { x: this.recurrent(tape, spec, x, lengths, B, places, state), lengths };
+        return { x: this.recurrent(tape, spec, x, lengths, B, places, state, after), lengths };
       case 'linear': {
         const { weight, bias } = this.linearOf(spec.name);
         const y = linear(tape, weight, bias, x);
@@ -354,12 +408,13 @@ export class Network {
     B: number,
     places: Places,
     state: NetworkState | undefined,
+    after: (() => void)[],
   ): Tensor {
     const { runtime } = this;
     const { units: H } = spec;
     const R = x.rows;
     const outputs = directionsOf(spec).map(({ name, backward }) => {
-      const carried = state?.get(name);
+      const carried = state?.find((one) => one.name === name);
       const tensor = (value: Pointer | undefined): Tensor => ({
         rows: B,
         cols: H,
@@ -368,7 +423,8 @@ export class Network {
         runtime,
       });
       const before = { h: tensor(carried?.h), c: tensor(carried?.c) };
-      const keep = (to: Pointer, after: Tensor) => runtime.floats(to, B * H).set(runtime.floats(after.value, B * H));
+      const keep = (to: Pointer, { value }: Tensor) =>
+        after.push(() => runtime.floats(to, B * H).set(runtime.floats(value, B * H)));
       // What lies behind a sequence's end is read after all of it, in both directions: it changes nothing that is used.
       const input = backward ? selectRows(tape, x, places.mirror(R / B, lengths), R) : x;
       const weights = [
@@ -468,11 +524,13 @@ function columns(tape: Tape, x: Tensor, first: number, n: number): Tensor {
   return y;
 }
 
+function frameTensor(runtime: Runtime, value: Pointer, rows: number, cols: number): Tensor {
+  runtime.check('input', value, rows * cols);
+  return { rows, cols, value, grad: 0, runtime };
+}
+
 /** How each matrix is made, by name. @throws InputError where a budget cannot be met */
-export function planNetwork(
-  spec: NetworkSpec,
-  recipe: (tensor: TensorShape) => MatrixRecipe | undefined = () => undefined,
-): Map<string, Plan> {
+export function planNetwork(spec: NetworkSpec, recipe: Recipe = () => undefined): Map<string, Plan> {
   const plans = new Map<string, Plan>();
   // Layers have few shapes, and a plan may take long.
   const known = new Map<string, Plan>();
@@ -487,6 +545,39 @@ export function planNetwork(
     plans.set(name, plan);
   }
   return plans;
+}
+
+function make(
+  runtime: Runtime,
+  spec: NetworkSpec,
+  seed: number,
+  { recipe, structureShare, patternOf }: CreateOptions,
+): Network {
+  const plans = planNetwork(spec, recipe);
+  const [low, high] = seedWords(seed);
+  let stream = Stream.initialisation;
+  const noise: Noise = ({ value, size }, halfWidth) =>
+    runtime.kernels.f32_uniform(value, size, -halfWidth, halfWidth, low, high, stream++);
+  const vectors = new Map<string, Parameter>();
+  const operators = new Map<string, Operator>();
+  for (const { name, shape, role, layer } of tensorsOf(spec)) {
+    if (role === 'table' || role === 'vector') {
+      const parameter = new Parameter(runtime, shape);
+      // Variance 1, PyTorch's. With entries a tenth of that, or forget gates that start open, a dense model of words ended at a
+      // third more perplexity.
+      if (role === 'table') noise(parameter, Math.sqrt(3));
+      vectors.set(name, parameter);
+      continue;
+    }
+    const plan = plans.get(name)!;
+    const sparse = sparseName(plan, name);
+    const operator = buildOperator(runtime, plan, sparse === undefined ? undefined : patternOf?.(sparse, plan));
+    if (structureShare !== undefined && operator instanceof Sum) operator.structureShare = structureShare;
+    const fan = role === 'recurrent' ? unitsOf(spec, layer) : shape[1]!;
+    operator.initialise(1 / (3 * fan), noise);
+    operators.set(name, operator);
+  }
+  return new Network(runtime, spec, vectors, operators);
 }
 
 function unitsOf(spec: NetworkSpec, layer: string): number {

@@ -124,7 +124,7 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     const { seed, structureShare } = options;
     checkRuntime(runtime);
     return runtime.within(Number.POSITIVE_INFINITY, () => {
-      const fresh = IntentModel.create(runtime, config, vocabulary, labels, seed, structureShare, patternOf);
+      const fresh = IntentModel.create(runtime, config, vocabulary, labels, seed, { structureShare, patternOf });
       const model = started(fresh, from);
       return new IntentTraining(model, options, data, teacher && alike('teacher', teacher, model));
     });

@@ -3,7 +3,8 @@ import { checkWhole } from '../checks.js';
 import { InputError } from '../errors.js';
 import { exp } from '../math.js';
 import { modelConfig } from '../nn/config.js';
-import { LanguageModel, type State } from '../nn/language-model.js';
+import { LanguageModel } from '../nn/language-model.js';
+import type { NetworkState } from '../nn/network.js';
 import type { Level } from '../text/tokens.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -63,8 +64,8 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
   static readonly sample = defaultOptions('word');
 
   readonly task = LanguageModelTraining.task;
-  readonly state: State;
-  private readonly teacherState: State;
+  readonly state: NetworkState;
+  private readonly teacherState: NetworkState;
   private readonly streams: Streams;
   private readonly inputs: Pointer; // i32[bptt batch]
   private readonly targets: Pointer;
@@ -108,7 +109,7 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     const { seed, structureShare } = options;
     checkRuntime(runtime);
     return runtime.within(Number.POSITIVE_INFINITY, () => {
-      const fresh = LanguageModel.create(runtime, modelConfig(options), vocabulary, seed, structureShare, patternOf);
+      const fresh = LanguageModel.create(runtime, modelConfig(options), vocabulary, seed, { structureShare, patternOf });
       const model = started(fresh, from);
       return new LanguageModelTraining(model, options, corpus, teacher && alike('teacher', teacher, model));
     });

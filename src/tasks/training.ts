@@ -3,7 +3,8 @@ import { checkWhole } from '../checks.js';
 import { InputError, invalid, TrainingError } from '../errors.js';
 import type { ModelConfig } from '../nn/config.js';
 import { checkDistillation, type Distillation, type Taught } from '../nn/loss.js';
-import { type Model, matrixPlans, type PatternOf } from '../nn/model.js';
+import { type Model, recipeOf } from '../nn/model.js';
+import { type PatternOf, planNetwork } from '../nn/network.js';
 import { STRUCTURE_SHARE } from '../operators/methods.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
@@ -124,7 +125,8 @@ export abstract class Training<M extends Model = Model, Options extends Training
     checkWhole('epochs', epochs, 1);
     if (distillation) checkDistillation(distillation);
     if (!distillation !== !teacher) throw new InputError('distill: a weight and a teacher go together; one is missing');
-    const nonzeros = matrixPlans(options, model.architecture).map((plan) => plan.nonzeros);
+    const plans = planNetwork(model.spec, recipeOf(options));
+    const nonzeros = model.matrices().map(([name]) => plans.get(name)?.nonzeros);
     this.trainer = new Trainer(model, options, epochs * pieces, nonzeros);
   }
 
@@ -329,7 +331,7 @@ export function started<M extends Model>(model: M, from: Model | undefined): M {
 export function alike<M extends Model>(what: string, trained: Model, model: M): M {
   if (trained.runtime !== model.runtime)
     throw new InputError(`${what}: got a model of another runtime; expected the same`);
-  if (trained.kind !== model.kind) throw invalid(what, trained.kind, model.kind);
+  if (trained.task !== model.task) throw invalid(what, trained.task, model.task);
   if (JSON.stringify(trained.meaning) !== JSON.stringify(model.meaning)) {
     throw new InputError(`${what}: got a model with another vocabulary or other labels; expected the same ones`);
   }

@@ -7,7 +7,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadSync } from '../../src/infer/index.js';
-import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { makeModel } from '../infer/models.js';
 import {
   batteryNames,

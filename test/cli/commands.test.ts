@@ -7,7 +7,7 @@ import packageJson from '../../package.json';
 import type { TrainResult } from '../../src/cli/training.js';
 import { decodeCheckpoint } from '../../src/io/checkpoint.js';
 import { type Inventory, takeInventory } from '../../src/io/inventory.js';
-import { decodeLanguageModel } from '../../src/io/model-file.js';
+import { decodeLanguageModel } from '../../src/tasks/models.js';
 import { decodeSafetensors } from '../../src/io/safetensors.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import {

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileFormatError, initSync, loadIntentSync, loadSync } from '../../src/infer/index.js';
-import { encodeIntentModel, encodeLanguageModel } from '../../src/io/model-file.js';
+import { encodeIntentModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { damage } from './damage.js';

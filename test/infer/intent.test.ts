@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../../src/infer/engine.js';
 import { FileFormatError, InputError, initSync, loadIntent, loadIntentSync, loadSync } from '../../src/infer/index.js';
-import { encodeIntentModel, encodeLanguageModel } from '../../src/io/model-file.js';
+import { encodeIntentModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import { classifySentences } from '../../src/tasks/intent.js';

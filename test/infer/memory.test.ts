@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadSync } from '../../src/infer/index.js';
-import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { collectGarbage } from '../garbage.js';
 import { makeModel } from './models.js';
 

@@ -27,7 +27,7 @@ import {
   decodeModel,
   encodeIntentModel,
   encodeLanguageModel,
-} from '../../src/io/model-file.js';
+} from '../../src/tasks/models.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
@@ -186,7 +186,7 @@ for (const [form, make] of Object.entries(FORMS)) {
     await assertLoads(source, form);
     assert.equal([...loadSync(source).session().next(1)], expected);
     assert.is(decodeLanguageModel(new Runtime(), source).vocabulary.size, vocabulary.size);
-    assert.is(decodeModel(new Runtime(), source).kind, 'language-model');
+    assert.is(decodeModel(new Runtime(), source).task, 'lm');
     assert.equal(
       [...decodeSafetensors(source).tensors].map(([name, { data }]) => [name, [...data]]),
       [...decodeSafetensors(bytes).tensors].map(([name, { data }]) => [name, [...data]]),

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileFormatError } from '../../src/errors.js';
 import { takeInventory } from '../../src/io/inventory.js';
-import { decodeIntentModel, decodeLanguageModel, decodeModel, encodeIntentModel } from '../../src/io/model-file.js';
+import { decodeIntentModel, decodeLanguageModel, decodeModel, encodeIntentModel } from '../../src/tasks/models.js';
 import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';

@@ -6,7 +6,7 @@ import { FileFormatError, InputError, TrainingError } from '../../src/errors.js'
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
 import { memoryFor } from '../../src/io/memory.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import type { ModelConfig } from '../../src/nn/config.js';
 import { LanguageModel } from '../../src/nn/language-model.js';

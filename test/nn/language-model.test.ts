@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { InputError } from '../../src/errors.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../../src/io/model-file.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { LanguageModel, type State } from '../../src/nn/language-model.js';
 import { matrixPlan } from '../../src/nn/model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';

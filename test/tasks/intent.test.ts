@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { FileFormatError, InputError } from '../../src/errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
-import { encodeIntentModel } from '../../src/io/model-file.js';
+import { encodeIntentModel } from '../../src/tasks/models.js';
 import { uniform } from '../../src/random.js';
 import {
   classifySentences,

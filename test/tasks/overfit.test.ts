@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileFormatError, InputError, TrainingError } from '../../src/errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
-import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import { matrixPlan } from '../../src/nn/model.js';
 import {

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InputError } from '../../src/errors.js';
-import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';

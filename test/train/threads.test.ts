@@ -2,7 +2,7 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeLanguageModel } from '../../src/io/model-file.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';

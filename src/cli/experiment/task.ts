@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { invalid, TrainingError } from '../../errors.js';
 import { initSync, loadIntentSync, loadSync } from '../../infer/index.js';
 import { readFileBytes } from '../../io/files.js';
-import { decodeIntentModel, decodeLanguageModel } from '../../io/model-file.js';
+import { decodeIntentModel, decodeLanguageModel } from '../../tasks/models.js';
 import { exp } from '../../math.js';
 import type { IntentModel } from '../../nn/intent-model.js';
 import type { LanguageModel } from '../../nn/language-model.js';
