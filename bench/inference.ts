@@ -12,18 +12,18 @@ import { formatTable } from '../src/cli/table.js';
 import { Engine } from '../src/infer/engine.js';
 import { hasRelaxedSimd, initSync, loadSync } from '../src/infer/index.js';
 import { packMatrix } from '../src/infer/pack.js';
-import { encodeLanguageModel } from '../src/tasks/models.js';
 import type { NamedTensor } from '../src/io/safetensors.js';
 import { TensorSource } from '../src/io/tensor-source.js';
 import { operatorTensors } from '../src/io/tensors.js';
 import type { ModelConfig } from '../src/nn/config.js';
 import { LanguageModel } from '../src/nn/language-model.js';
-import { matrixPlan } from '../src/nn/model.js';
 import { buildOperator, planMatrix } from '../src/operators/budget.js';
 import { type Operator, walk } from '../src/operators/operator.js';
 import { Sparse } from '../src/operators/sparse.js';
 import { uniform } from '../src/random.js';
+import { encodeLanguageModel } from '../src/tasks/models.js';
 import { Runtime } from '../src/wasm/runtime.js';
+import { matrixPlan, partsOf } from '../test/nn/parts.js';
 import { alternate, type Figure, figure, median, ratio, type Task } from './harness.js';
 import { evenlySpread } from './kernels.js';
 import { peakTask } from './peak.js';
@@ -180,7 +180,7 @@ function kernelTasks(): { tasks: Task[]; kronFlops: number; nonzeros: number } {
 }
 
 function denseWeights(model: LanguageModel): LstmWeights[] {
-  return model.parts.layers.map(({ ih, hh, biasIh }) => ({
+  return partsOf(model).layers.map(({ ih, hh, biasIh }) => ({
     input: H,
     hidden: H,
     ih: ih.toDense(),
@@ -192,7 +192,7 @@ function denseWeights(model: LanguageModel): LstmWeights[] {
 async function peerTasks(peers: readonly Peer[]): Promise<Task[]> {
   const model = modelOf({ layers: 2, ...CONFIGS.dense }, V - 2);
   const layers = denseWeights(model);
-  const { embedding, head } = model.parts;
+  const { embedding, head } = partsOf(model);
   const weights: ModelWeights = {
     vocabulary: V,
     hidden: H,

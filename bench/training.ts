@@ -2,7 +2,6 @@
 // that of jax-js; and where the time of a step goes.
 
 import { formatTable } from '../src/cli/table.js';
-import { matrixPlan } from '../src/nn/model.js';
 import { walk } from '../src/operators/operator.js';
 import { Sparse } from '../src/operators/sparse.js';
 import { uniform } from '../src/random.js';
@@ -10,6 +9,7 @@ import { defaultOptions, LanguageModelTraining } from '../src/tasks/language-mod
 import type { Kernels } from '../src/wasm/kernels.js';
 import { Runtime } from '../src/wasm/runtime.js';
 import { hasRelaxedSimd } from '../src/wasm/simd.js';
+import { matrixPlan } from '../test/nn/parts.js';
 import { alternate, type Figure, figure, median, ratio, type Task } from './harness.js';
 import { peakTask } from './peak.js';
 import { jaxMatmul } from './peers/jax.js';

@@ -3,28 +3,38 @@ export { Tape, type Tensor } from './autograd/tape.js';
 export { FileFormatError, InputError, TrainingError } from './errors.js';
 export { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './io/checkpoint.js';
 export { type Inventory, type InventoryEntry, takeInventory } from './io/inventory.js';
-export {
-  decodeIntentModel,
-  decodeLanguageModel,
-  encodeIntentModel,
-  encodeLanguageModel,
-} from './tasks/models.js';
 export { decodeNetwork, encodeNetwork } from './io/model-file.js';
 export { type Header, readHeader, type TaskData } from './io/model-header.js';
 export { type Dtype, decodeSafetensors, encodeSafetensors, type NamedTensor } from './io/safetensors.js';
-export { checkNetwork, type LayerSpec, type NetworkSpec, type TensorShape, tensorsOf, whyNotCausal } from './network/spec.js';
+export {
+  checkNetwork,
+  type LayerSpec,
+  type NetworkSpec,
+  type TensorShape,
+  tensorsOf,
+  whyNotCausal,
+} from './network/spec.js';
 export type { IntentModelConfig, ModelConfig } from './nn/config.js';
 export { type DropoutKey, dropout } from './nn/dropout.js';
+export { binaryLoss, meanSquaredLoss } from './nn/element-loss.js';
 export { embed } from './nn/embedding.js';
+export { GruLayer, gru } from './nn/gru.js';
 export { IntentModel } from './nn/intent-model.js';
 export { LanguageModel } from './nn/language-model.js';
 export { linear } from './nn/linear.js';
-export { binaryLoss, meanSquaredLoss } from './nn/element-loss.js';
-export { GruLayer, gru } from './nn/gru.js';
 export { type Distillation, type SoftmaxHead, softmaxLoss, type Taught } from './nn/loss.js';
 export { LstmLayer, lstm } from './nn/lstm.js';
 export { type Model, recipeOf } from './nn/model.js';
-export { type Batch, type CreateOptions, type ForwardOptions, type MatrixRecipe, Network, type NetworkState, planNetwork, type Recipe } from './nn/network.js';
+export {
+  type Batch,
+  type CreateOptions,
+  type ForwardOptions,
+  type MatrixRecipe,
+  Network,
+  type NetworkState,
+  planNetwork,
+  type Recipe,
+} from './nn/network.js';
 export { buildOperator, describePlan, type Plan, planMatrix, type Structure } from './operators/budget.js';
 export type { CsrArrays } from './operators/csr.js';
 export { Dense } from './operators/dense.js';
@@ -57,6 +67,12 @@ export {
   type LanguageModelOptions,
   LanguageModelTraining,
 } from './tasks/language-model.js';
+export {
+  decodeIntentModel,
+  decodeLanguageModel,
+  encodeIntentModel,
+  encodeLanguageModel,
+} from './tasks/models.js';
 export type { Quality, Training, TrainingClass, TrainingOptions, TrainingStart } from './tasks/training.js';
 export { buildVocabulary } from './text/build-vocabulary.js';
 export { type Splits, sampleTexts, splitText, splitTexts } from './text/split.js';

@@ -1,9 +1,9 @@
 import { InputError, invalid } from '../errors.js';
 import { initSync, loadSync, type Plan } from '../infer/index.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../tasks/models.js';
 import { exp, log } from '../math.js';
 import { EVALUATION } from '../tasks/language-model.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../tasks/models.js';
 import { Runtime } from '../wasm/runtime.js';
 import type { Work } from '../work.js';
 import { readCorpus } from './corpus.js';

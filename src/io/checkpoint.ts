@@ -1,4 +1,5 @@
 import { FileFormatError, InputError, malformed } from '../errors.js';
+import { checkConfig } from '../nn/config.js';
 import type { Model } from '../nn/model.js';
 import type { PatternOf } from '../nn/network.js';
 import type { Plan } from '../operators/budget.js';
@@ -12,7 +13,6 @@ import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { ByteSource } from './bytes.js';
 import { memoryFor } from './memory.js';
-import { checkConfig } from '../nn/config.js';
 import { asObject, blamingTheFile, checkFormat, parseField } from './model-header.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { TensorSource } from './tensor-source.js';

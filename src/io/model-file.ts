@@ -1,5 +1,5 @@
-import { Network } from '../nn/network.js';
 import { tensorsOf } from '../network/spec.js';
+import { Network } from '../nn/network.js';
 import type { Operator } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';

@@ -41,7 +41,10 @@ export function checkSums(network: NetworkSpec, spec: Header['spec'], source: Te
     if (layer.kind === 'lstm' || layer.kind === 'gru') {
       const { units: H } = layer;
       for (const { name } of directionsOf(layer)) {
-        const [ih, hh] = [gain(`${name}.ih`, GATES[layer.kind] * H, inputs), gain(`${name}.hh`, GATES[layer.kind] * H, H)];
+        const [ih, hh] = [
+          gain(`${name}.ih`, GATES[layer.kind] * H, inputs),
+          gain(`${name}.hh`, GATES[layer.kind] * H, H),
+        ];
         const bias = source.largest(`${name}.bias_ih`) + source.largest(`${name}.bias_hh`);
         // Without a state from outside, h is never beyond 1.
         check(name, { A: ih * x.A + hh, B: ih * x.B + hh + bias });

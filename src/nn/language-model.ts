@@ -71,7 +71,12 @@ export class LanguageModel extends Model {
   }
 
   /** The loss of the targets, i32[T B], see softmaxLoss(); the tokens are those of forward(). */
-  loss(tape: Tape, targets: Pointer, [ids, T, B, state, drop]: Tokens, taught?: Taught): { sum: number; count: number } {
+  loss(
+    tape: Tape,
+    targets: Pointer,
+    [ids, T, B, state, drop]: Tokens,
+    taught?: Taught,
+  ): { sum: number; count: number } {
     return this.network.throughHead(tape, { T, B, input: ids }, { state, dropout: drop }, (head, x) =>
       softmaxLoss(tape, head, x, targets, taught),
     );

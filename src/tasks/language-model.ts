@@ -109,7 +109,10 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     const { seed, structureShare } = options;
     checkRuntime(runtime);
     return runtime.within(Number.POSITIVE_INFINITY, () => {
-      const fresh = LanguageModel.create(runtime, modelConfig(options), vocabulary, seed, { structureShare, patternOf });
+      const fresh = LanguageModel.create(runtime, modelConfig(options), vocabulary, seed, {
+        structureShare,
+        patternOf,
+      });
       const model = started(fresh, from);
       return new LanguageModelTraining(model, options, corpus, teacher && alike('teacher', teacher, model));
     });

@@ -2,8 +2,8 @@
 
 import { FileFormatError, malformed } from '../errors.js';
 import type { Header, TaskData } from '../io/model-header.js';
-import { checkConfig, checkIntentConfig, type IntentModelConfig, type ModelConfig } from '../nn/config.js';
 import { checkNetwork, type NetworkSpec } from '../network/spec.js';
+import { checkConfig, checkIntentConfig, type IntentModelConfig, type ModelConfig } from '../nn/config.js';
 import { intentSpec, languageModelSpec } from '../nn/specs.js';
 import { Vocabulary } from '../text/vocabulary.js';
 

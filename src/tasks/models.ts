@@ -28,7 +28,11 @@ export function decodeModel(runtime: Runtime, bytes: ByteSource): LanguageModel 
   const header = readHeader(bytes);
   if (header.task.name === 'lm') return languageModel(runtime, header);
   if (header.task.name === 'intent') return intentModel(runtime, header);
-  throw malformed('metadata.task.name', header.task.name, "'lm' or 'intent'; decodeNetwork() reads models of other tasks");
+  throw malformed(
+    'metadata.task.name',
+    header.task.name,
+    "'lm' or 'intent'; decodeNetwork() reads models of other tasks",
+  );
 }
 
 /** The same for a file that must hold a language model. */

@@ -7,7 +7,6 @@ import packageJson from '../../package.json';
 import type { TrainResult } from '../../src/cli/training.js';
 import { decodeCheckpoint } from '../../src/io/checkpoint.js';
 import { type Inventory, takeInventory } from '../../src/io/inventory.js';
-import { decodeLanguageModel } from '../../src/tasks/models.js';
 import { decodeSafetensors } from '../../src/io/safetensors.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import {
@@ -16,6 +15,7 @@ import {
   type LanguageModelOptions,
   LanguageModelTraining,
 } from '../../src/tasks/language-model.js';
+import { decodeLanguageModel } from '../../src/tasks/models.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { splitText } from '../../src/text/split.js';
 import { noCoMatrixDropout } from '../../src/train/comatrix.js';

@@ -12,11 +12,11 @@ import {
   type Plan,
   type Session,
 } from '../../src/infer/index.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import type { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { generate } from '../../src/tasks/generate.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { makeModel, vocabulary } from './models.js';
 
 /** Logits after each token, by the training's own forward. */

@@ -21,6 +21,9 @@ import {
   type ModelSource,
 } from '../../src/infer/index.js';
 import { encodeCheckpoint } from '../../src/io/checkpoint.js';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
+import { IntentModel } from '../../src/nn/intent-model.js';
+import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
 import {
   decodeIntentModel,
   decodeLanguageModel,
@@ -28,9 +31,6 @@ import {
   encodeIntentModel,
   encodeLanguageModel,
 } from '../../src/tasks/models.js';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import { IntentModel } from '../../src/nn/intent-model.js';
-import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { makeModel, vocabulary } from './models.js';
 

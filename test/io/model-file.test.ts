@@ -6,7 +6,6 @@ import { FileFormatError, InputError, TrainingError } from '../../src/errors.js'
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
 import { memoryFor } from '../../src/io/memory.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import type { ModelConfig } from '../../src/nn/config.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
@@ -15,6 +14,7 @@ import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { uniform } from '../../src/random.js';
 import { defaultOptions, Evaluation, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import type { TrainRecord } from '../../src/train/records.js';
 import { Runtime } from '../../src/wasm/runtime.js';

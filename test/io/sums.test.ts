@@ -6,10 +6,10 @@ import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { FileFormatError } from '../../src/errors.js';
 import { initSync, loadIntentSync, loadSync } from '../../src/infer/index.js';
-import { decodeIntentModel, decodeLanguageModel, encodeModel } from '../../src/tasks/models.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { classifySentences } from '../../src/tasks/intent.js';
+import { decodeIntentModel, decodeLanguageModel, encodeModel } from '../../src/tasks/models.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { makeModel, prune, vocabulary } from '../infer/models.js';
 

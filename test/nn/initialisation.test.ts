@@ -24,9 +24,12 @@ const words = buildVocabulary([ALPHABET.join(' ')], 'word');
 const config = (method: ModelConfig['method']): ModelConfig => ({ hidden: H, layers: 2, method, compression: 4 });
 
 const models: Record<string, (method: ModelConfig['method'], seed: number) => Model> = {
-  'language model': (method, seed) => LanguageModel.create(new Runtime(), config(method), characters, seed, SHARE),
+  'language model': (method, seed) =>
+    LanguageModel.create(new Runtime(), config(method), characters, seed, { structureShare: SHARE }),
   'intent model': (method, seed) =>
-    IntentModel.create(new Runtime(), { ...config(method), embedding: 48 }, words, LABELS, seed, SHARE),
+    IntentModel.create(new Runtime(), { ...config(method), embedding: 48 }, words, LABELS, seed, {
+      structureShare: SHARE,
+    }),
 };
 
 const meanSquare = (numbers: Float32Array) => numbers.reduce((sum, v) => sum + v * v, 0) / numbers.length;
@@ -42,13 +45,13 @@ for (const [kind, create] of Object.entries(models)) {
     test(`${kind}, ${method}: embeddings of variance 1, matrices of 1 / (3 H) whatever their structure, biases of zero`, () => {
       const made = Array.from({ length: 12 }, (_, seed) => create(method, seed));
       haveVariance(
-        made.map(({ parts }) => parts.embedding.data),
+        made.map(({ network }) => network.tensor('embedding')),
         1,
         'embedding',
       );
       haveVariance(
-        made.map(({ parts }) => parts.head.weight.toDense()),
-        1 / (3 * H),
+        made.map(({ network }) => network.tensor('head')),
+        1 / (3 * made[0].network.operator('head').N),
         'head',
       );
       const matrices = made.flatMap((model) => model.matrices().map(([, operator]) => operator));

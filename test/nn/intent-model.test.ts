@@ -11,6 +11,7 @@ import { Runtime } from '../../src/wasm/runtime.js';
 import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
 import { close, U, whole } from '../support.js';
 import { bits, checkModelGradients, noisy, slowLoss, weightsOf } from './oracle.js';
+import { partsOf } from './parts.js';
 
 const words = buildVocabulary(['book a flight to rome and play some old song by the sea'], 'word');
 const LABELS = ['book', 'play', 'rate'];
@@ -42,7 +43,7 @@ function slowLstm({ ih, hh, biasIh, biasHh, hidden: H }: LstmLayer, x: Float64Ar
 
 /** Logits of one sentence by itself, in f64. */
 function slowLogits(model: IntentModel, sentence: Int32Array, numbers: Numbers = asTheyAre): number[] {
-  const { embedding, layers, head } = model.parts;
+  const { embedding, layers, head } = partsOf(model);
   const E = embedding.shape[1];
   const table = numbers(embedding);
   let x = Array.from(sentence, (id) => Float64Array.from({ length: E }, (_, i) => table[id * E + i]));

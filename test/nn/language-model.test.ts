@@ -3,12 +3,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { InputError } from '../../src/errors.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../../src/tasks/models.js';
-import { LanguageModel, type State } from '../../src/nn/language-model.js';
-import { matrixPlan } from '../../src/nn/model.js';
+import { LanguageModel } from '../../src/nn/language-model.js';
+import type { NetworkState as State } from '../../src/nn/network.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import { Streams } from '../../src/tasks/batches.js';
 import { Evaluation, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { decodeLanguageModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { dopedMatrices, setCoMatrixDropout } from '../../src/train/comatrix.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { denseOf } from '../operators/battery.js';
@@ -29,6 +29,7 @@ import {
   vocabulary,
   weightsOf,
 } from './oracle.js';
+import { matrixPlan } from './parts.js';
 
 const V = vocabulary.size;
 

@@ -14,6 +14,7 @@ import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/langu
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
 import { close, U, U64, values } from '../support.js';
+import { partsOf } from './parts.js';
 
 // ---- small models
 
@@ -122,7 +123,7 @@ export function slowForward(
   B: number,
   { state = zeroState(model, B), numbers = asTheyAre, drop, watch }: SlowOptions = {},
 ): { logits: Numbers64; state: SlowState } {
-  const { embedding, layers, head } = model.parts;
+  const { embedding, layers, head } = partsOf(model);
   const H = model.config.hidden;
   const V = model.vocabulary.size;
   const thin = (x: Numbers64, place: number) => {

@@ -4,7 +4,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
-import { LanguageModel, type State } from '../../src/nn/language-model.js';
+import { LanguageModel } from '../../src/nn/language-model.js';
+import type { NetworkState as State } from '../../src/nn/network.js';
 import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
 import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
 import type { Training } from '../../src/tasks/training.js';

@@ -11,6 +11,7 @@ import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { show } from '../../src/values.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { passError, type SlowState, slowForward, tinyOptions, zeroState } from '../nn/oracle.js';
+import { partsOf } from '../nn/parts.js';
 import { values } from '../support.js';
 
 const chars = buildVocabulary(['abcdefgh'], 'char');
@@ -29,7 +30,7 @@ function noisyModel(vocabulary = chars): LanguageModel {
 /** A model that says the same at every step: logits are those of the head's bias. */
 function constantModel(bias: (token: number) => number): LanguageModel {
   const model = noisyModel();
-  const { weight, bias: added } = model.parts.head;
+  const { weight, bias: added } = partsOf(model).head;
   for (const parameter of weight.own()) parameter.data.fill(0);
   added.data.set(Array.from({ length: chars.size }, (_, token) => bias(token)));
   return model;
@@ -149,7 +150,7 @@ test('tokens come as often as the softmax of the logits over the temperature say
 
 test('over many seeds, the first token after a prompt comes as often as its probability says', () => {
   const model = noisyModel();
-  for (const parameter of model.parts.head.weight.own()) parameter.data.set(values(parameter.size));
+  for (const parameter of partsOf(model).head.weight.own()) parameter.data.set(values(parameter.size));
   const n = 2000;
   const prompt = [3, 5];
   const first = (seed: number) => take(model, prompt, 1, seed, 1)[0];

@@ -4,7 +4,6 @@ import * as assert from 'uvu/assert';
 import { FileFormatError, InputError } from '../../src/errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
-import { encodeIntentModel } from '../../src/tasks/models.js';
 import { uniform } from '../../src/random.js';
 import {
   classifySentences,
@@ -18,6 +17,7 @@ import {
   labelsOf,
 } from '../../src/tasks/intent.js';
 import { LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { encodeIntentModel } from '../../src/tasks/models.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { stopAfter } from './parts.js';

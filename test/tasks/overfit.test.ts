@@ -5,19 +5,19 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileFormatError, InputError, TrainingError } from '../../src/errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import { matrixPlan } from '../../src/nn/model.js';
 import {
   defaultOptions,
   Evaluation,
   type LanguageModelOptions,
   LanguageModelTraining,
 } from '../../src/tasks/language-model.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { defaultAnnealing } from '../../src/train/annealing.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { sparseOf, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle.js';
+import { matrixPlan } from '../nn/parts.js';
 import { stopAfter } from './parts.js';
 
 const corpus = { train: tokens(80, 1), valid: tokens(20, 2) };

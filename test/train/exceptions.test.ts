@@ -4,7 +4,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
-import { matrixPlans } from '../../src/nn/model.js';
+import { recipeOf } from '../../src/nn/model.js';
+import { planNetwork } from '../../src/nn/network.js';
 import { Evaluation } from '../../src/tasks/language-model.js';
 import {
   alone,
@@ -38,7 +39,8 @@ const fail = (): never => {
 function make(threads = 1) {
   const runtime = new Runtime({ threads });
   const model = LanguageModel.create(runtime, options, vocabulary, 1);
-  const nonzeros = matrixPlans(options, model.architecture).map((plan) => plan.nonzeros);
+  const plans = planNetwork(model.spec, recipeOf(options));
+  const nonzeros = model.matrices().map(([name]) => plans.get(name)!.nonzeros);
   const trainer = new Trainer(model, options, STEPS, nonzeros);
   const loss = (tape: Tape) => {
     const [inputs, targets] = [runtime.alloc(4 * batch * bptt), runtime.alloc(4 * batch * bptt)];

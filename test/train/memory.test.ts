@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { collectGarbage } from '../garbage.js';
 import { sparseOf, tinyOptions, tokens, vocabulary } from '../nn/oracle.js';

@@ -1,16 +1,17 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InputError } from '../../src/errors.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
 import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import type { Vocabulary } from '../../src/text/vocabulary.js';
 import { startFrom } from '../../src/train/start.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { bits, tinyOptions, tokens, vocabulary, weightsOf } from '../nn/oracle.js';
+import { partsOf } from '../nn/parts.js';
 import { U } from '../support.js';
 
 const corpus = { train: tokens(80, 1), valid: tokens(20, 2) };
@@ -26,7 +27,7 @@ for (const method of METHODS) {
       from: trained,
     });
     assert.equal(weightsOf(trained), weights, 'the trained model was changed');
-    for (const [name, parameter] of [...started.loose(), ['head', started.parts.head.weight.own()[0]] as const]) {
+    for (const [name, parameter] of [...started.loose(), ['head', partsOf(started).head.weight.own()[0]] as const]) {
       assert.is(bits(parameter.data), weights.get(name), name);
     }
     const matrices = new Map(trained.matrices());
@@ -86,7 +87,7 @@ test('a teacher teaches: the student comes nearer to it than the text alone woul
   const runtime = new Runtime();
   const teacher = model(runtime, { hidden: 12, method: 'dense' });
   // A teacher of its own opinion, far from even.
-  teacher.parts.head.bias.data.set(Float32Array.from({ length: vocabulary.size }, (_, j) => (j === 3 ? 3 : 0)));
+  partsOf(teacher).head.bias.data.set(Float32Array.from({ length: vocabulary.size }, (_, j) => (j === 3 ? 3 : 0)));
   const rest = { learningRate: 0.01, epochs: 8 };
   const share = (distillation?: LanguageModelOptions['distillation']) => {
     const options = tinyOptions({ ...rest, ...(distillation && { distillation }) });

@@ -2,12 +2,12 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { Sum } from '../../src/operators/sum.js';
 import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { encodeLanguageModel } from '../../src/tasks/models.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 

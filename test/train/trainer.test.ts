@@ -29,6 +29,7 @@ import {
   weightsOf,
   zeroState,
 } from '../nn/oracle.js';
+import { partsOf } from '../nn/parts.js';
 import { denseOf } from '../operators/battery.js';
 import { maskOf, U, U64, values } from '../support.js';
 
@@ -241,7 +242,7 @@ const relativelyClose = (got: number, wanted: number, relative: number, what: st
 test('a language model keeps its weights when its loss is no number', () => {
   const run = training({ annealing: late });
   run.step();
-  run.model.parts.head.bias.data[3] = Number.NaN;
+  partsOf(run.model).head.bias.data[3] = Number.NaN;
   const before = weightsOf(run.model);
   assert.throws(
     () => run.step(),
