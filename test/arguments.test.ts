@@ -74,6 +74,37 @@ const addresses = (n: number): Any[] => [
   () => runtime.usage().used - 4 * n + 4,
 ];
 
+const gruLayer = new dopant.GruLayer(
+  dopant.dense(runtime, 3 * H, I),
+  dopant.dense(runtime, 3 * H, H),
+  new Parameter(runtime, [3 * H]),
+  new Parameter(runtime, [3 * H]),
+);
+const spec: dopant.NetworkSpec = {
+  input: { frames: I },
+  layers: [
+    { name: 'gru', kind: 'gru', units: H },
+    { name: 'out', kind: 'linear', outputs: 1 },
+  ],
+};
+const network = dopant.Network.create(runtime, spec, 1);
+
+/** Wrong arguments of a loss that compares numbers one by one. */
+const elementLosses = (loss: typeof dopant.binaryLoss): Case[] => {
+  const [outputs, targets] = [filled(2, 3), new Float32Array(6)];
+  return [
+    ...each('tape', NOT_OBJECTS, (wrong) => loss(wrong, outputs, targets)),
+    ...each('outputs', [undefined, null, 0, 'x', [], strange], (wrong) => loss(tape, wrong, targets)),
+    ...each('outputs.value', addresses(6), (value) => loss(tape, { ...outputs, value }, targets)),
+    ...each('targets.length', [undefined, null, [], new Float32Array(5)], (wrong) => loss(tape, outputs, wrong)),
+    ...each('targets[2]', [Number.NaN, Number.POSITIVE_INFINITY, '1'], (wrong) =>
+      loss(tape, outputs, [0, 0, wrong, 0, 0, 0]),
+    ),
+    ...each('weights.length', [[], [1, 2, 3]], (wrong) => loss(tape, outputs, targets, wrong)),
+    ...each('weights[1]', [Number.NaN, '1'], (wrong) => loss(tape, outputs, targets, [1, wrong])),
+  ];
+};
+
 const text = 'the cat sat on the mat. the dog lay on the rug and the bird in the tree. ';
 const vocabulary = dopant.buildVocabulary([text], 'word');
 const config = { hidden: 4, layers: 2, method: 'doped-kron', compression: 4 } as const;
@@ -250,6 +281,66 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
     ),
     ...each('x.rows', [filled(0, H)], (none) => dopant.lstm(tape, layer, x, { h: none, c: none })),
   ],
+  GruLayer: () => {
+    const make = (changes: Any) => {
+      const { ih, hh, biasIh, biasHh } = { ...gruLayer, ...changes };
+      return new dopant.GruLayer(ih, hh, biasIh, biasHh);
+    };
+    const wrong = [...NOT_OBJECTS, dopant.dense(runtime, 3 * H + 1, H), strangers.matrix];
+    return [
+      ...each('ih', wrong, (ih) => make({ ih })),
+      ...each('hh', wrong.slice(0, -1), (hh) => make({ hh })),
+      ...each('biasIh', [...NOT_OBJECTS, bias, strangers.bias], (biasIh) => make({ biasIh })),
+      ...each('biasHh', [...NOT_OBJECTS, bias, strangers.bias], (biasHh) => make({ biasHh })),
+    ];
+  },
+  gru: () => [
+    ...each('tape', NOT_OBJECTS, (wrong) => dopant.gru(wrong, gruLayer, x, state)),
+    ...each('layer', [...NOT_OBJECTS, layer], (wrong) => dopant.gru(tape, wrong, x, state)),
+    ['x', () => dopant.gru(tape, gruLayer, strange, state)],
+    ...each('x.cols', [filled(T * B, I + 1)], (wrong) => dopant.gru(tape, gruLayer, wrong, state)),
+    ...each('x.rows', [filled(1, I), filled(5, I)], (wrong) => dopant.gru(tape, gruLayer, wrong, state)),
+    ...each('h.cols', [filled(B, H + 1)], (h) => dopant.gru(tape, gruLayer, x, { h })),
+    ...each('h.value', addresses(B * H), (value) => dopant.gru(tape, gruLayer, x, { h: { ...state.h, value } })),
+  ],
+  binaryLoss: () => elementLosses(dopant.binaryLoss),
+  meanSquaredLoss: () => elementLosses(dopant.meanSquaredLoss),
+  Network: () => {
+    const create = (changes: Any, seed: Any = 1) => dopant.Network.create(runtime, { ...spec, ...changes }, seed);
+    const frames = [numbers(2 * I), numbers(I)];
+    const batch = network.batch(frames);
+    const run = (changes: Any, forward: Any = {}) =>
+      runtime.scoped(() => network.forward(silent, { ...batch, ...changes }, forward));
+    return [
+      ...each('runtime', NOT_OBJECTS, (wrong) => dopant.Network.create(wrong, spec, 1)),
+      ...each('network', [undefined, null, 3, 'x', []], (wrong) => dopant.Network.create(runtime, wrong, 1)),
+      ...each('network.input', [undefined, null, 3], (input) => create({ input })),
+      ...each('network.layers', [undefined, null, 3, []], (layers) => create({ layers })),
+      ...each('seed', NOT_WHOLE, (seed) => create({}, seed)),
+      ...each('structureShare', [0, 1, Number.NaN, '1'], (structureShare) =>
+        dopant.Network.create(runtime, spec, 1, { structureShare }),
+      ),
+      ...each('compression', [0.5, Number.NaN, 1e6], (compression) =>
+        dopant.Network.create(runtime, spec, 1, { recipe: () => ({ method: 'lmf', compression }) }),
+      ),
+      ...each('sequences', [[]], (wrong) => network.batch(wrong)),
+      ...each('sequences[0]', [[], [1], new Float32Array(I + 1)], (wrong) => network.batch([wrong])),
+      ...each('sequences[0][1]', [Number.NaN, Number.POSITIVE_INFINITY, '2'], (wrong) =>
+        network.batch([[0, wrong, 0, 0, 0]]),
+      ),
+      ...each('T', SIZES, (steps) => run({ T: steps })),
+      ...each('B', SIZES, (size) => run({ B: size, lengths: undefined })),
+      ...each('input', addresses(2 * 2 * I), (input) => run({ input })),
+      ...each('lengths.length', [[], [1]], (lengths) => run({ lengths })),
+      ...each('lengths[1]', SIZES, (length) => run({ lengths: [2, length] })),
+      ...each('batch', SIZES, (size) => network.newState(size)),
+      ...each('state.length', [[], modelState], (wrong) => run({}, { state: wrong })),
+      ...each('tensor', ['x', undefined, 'gru'], (name) => network.tensor(name)),
+      ...each('values', [[], new Float32Array(3)], (values) => network.setTensor('gru.ih', values)),
+      ...each('matrix', ['x', 'out.bias'], (name) => network.operator(name)),
+      ...each('tensor', ['x', 'out'], (name) => network.vector(name)),
+    ];
+  },
   Dense: () => [
     ...each('runtime', NOT_OBJECTS, (wrong) => new Dense(wrong, 2, 3)),
     ...each('M', [...SIZES, 2 ** 25], (M) => new Dense(runtime, M, 3)),
@@ -409,14 +500,12 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
       const { at, steps, batch, s, drop } = { at: ids, steps: T, batch: B, s: modelState, drop: undefined, ...changes };
       return runtime.scoped(() => model.forward(silent, at, steps, batch, s, drop));
     };
-    const { parts } = model;
-    const assemble = (changes: Any) => new LanguageModel(runtime, config, vocabulary, { ...parts, ...changes });
     return [
       ...each('runtime', NOT_OBJECTS, (wrong) => LanguageModel.create(wrong, config, vocabulary, 1)),
       ...each('vocabulary', NOT_OBJECTS, (wrong) => LanguageModel.create(runtime, config, wrong, 1)),
       ...each('seed', NOT_WHOLE, (seed) => LanguageModel.create(runtime, config, vocabulary, seed)),
       ...each('structureShare', [0, 1, -1, Number.NaN, '1'], (s) =>
-        LanguageModel.create(runtime, config, vocabulary, 1, s),
+        LanguageModel.create(runtime, config, vocabulary, 1, { structureShare: s }),
       ),
       ...each('hidden', [...SIZES, 2 ** 17], (hidden) => create({ hidden })),
       ...each('layers', [...SIZES, 65], (layers) => create({ layers })),
@@ -424,13 +513,6 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
       ...each('compression', [0.5, Number.NaN, 1e6], (compression) => create({ compression })),
       ...each('block', [2, 'x'], (block) => create({ block })),
       ...each('kron', [[2, 2], [2, 2, 2, 2], 'x'], (kron) => create({ kron })),
-      ...each('embedding', [undefined, bias, strangers.table], (embedding) => assemble({ embedding })),
-      ['layers.length', () => assemble({ layers: parts.layers.slice(1) })],
-      ['lstm.0.ih', () => assemble({ layers: [layer, parts.layers[1]] })],
-      ...each('head', [dopant.dense(runtime, 3, 4)], (weight) => assemble({ head: { weight, bias: parts.head.bias } })),
-      ['head.bias', () => assemble({ head: { weight: parts.head.weight, bias } })],
-      ['runtime', () => new LanguageModel(undefined as Any, config, vocabulary, parts)],
-      ['embedding', () => new LanguageModel(other, config, vocabulary, parts)],
       ...each('batch', SIZES, (batch) => model.newState(batch)),
       ...each('B', SIZES, (batch) => model.resetState(modelState, batch)),
       ...each('state.length', [undefined, [], modelState.slice(1), strangeState], (s) => model.resetState(s, B)),
@@ -469,11 +551,9 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
       ['sentences[1][0]', () => intents.batch([sentence, Int32Array.of(vocabulary.size)])],
       ...each('T', SIZES, (T) => forward({ T })),
       ...each('B', SIZES, (B) => forward({ B })),
-      ...each('ids', addresses(n), (ids) => forward({ ids })),
-      ...each('mirror', NOWHERE, (mirror) => forward({ mirror })),
-      ...each('last', NOWHERE, (last) => forward({ last })),
-      ...each('mirror[0]', [indices(n, ...new Array(n - 1).fill(0))], (mirror) => forward({ mirror })),
-      ...each('last[1]', [indices(0, -1)], (last) => forward({ last })),
+      ...each('ids', addresses(n), (input) => forward({ input })),
+      ...each('lengths.length', [[], [1]], (lengths) => forward({ lengths })),
+      ...each('lengths[1]', [...SIZES, sentences.T + 1], (length) => forward({ lengths: [1, length] })),
       ...each('targets', NOWHERE, (at) => runtime.scoped(() => intents.loss(silent, sentences, at))),
       ...each('targets[1]', [indices(0, LABELS.length)], (at) =>
         runtime.scoped(() => intents.loss(silent, sentences, at)),
@@ -606,6 +686,14 @@ const ELSEWHERE = [
   'encodeCheckpoint',
   'encodeIntentModel',
   'encodeLanguageModel',
+  'checkNetwork',
+  'decodeNetwork',
+  'encodeNetwork',
+  'planNetwork',
+  'readHeader',
+  'recipeOf',
+  'tensorsOf',
+  'whyNotCausal',
   'encodeSafetensors',
   'hasRelaxedSimd',
   'kernelBytes',

@@ -1,6 +1,7 @@
 import type { Tape, Tensor } from '../autograd/tape.js';
 import { invalid } from '../errors.js';
 import { exp, log } from '../math.js';
+import { runtimeOf } from './checks.js';
 
 /** Sum over the numbers that count, in nats or squares, and how many they are; the gradient is that of the mean. */
 export interface LossSum {
@@ -41,6 +42,13 @@ export function meanSquaredLoss(
   });
 }
 
+/** Throws InputError unless these are n finite numbers. */
+function checkNumbers(name: string, numbers: ArrayLike<number>, n: number): void {
+  if (numbers?.length !== n) throw invalid(`${name}.length`, numbers?.length, `${n}`);
+  for (let i = 0; i < n; i++)
+    if (!Number.isFinite(numbers[i])) throw invalid(`${name}[${i}]`, numbers[i], 'a finite number');
+}
+
 function elementLoss(
   tape: Tape,
   outputs: Tensor,
@@ -48,11 +56,12 @@ function elementLoss(
   weights: ArrayLike<number> | undefined,
   lossOf: (x: number, target: number) => { loss: number; slope: number },
 ): LossSum {
-  const { runtime } = tape;
+  const runtime = runtimeOf(tape);
+  tape.check('outputs', outputs);
   const { rows: R, cols: N } = outputs;
   const n = R * N;
-  if (targets.length !== n) throw invalid('targets', targets.length, `${n} numbers, ${R} x ${N}`);
-  if (weights && weights.length !== R) throw invalid('weights', weights.length, `${R} numbers, one for each row`);
+  checkNumbers('targets', targets, n);
+  if (weights) checkNumbers('weights', weights, R);
   const x = runtime.floats(outputs.value, n);
   const slopes = new Float64Array(n);
   let sum = 0;

@@ -20,6 +20,7 @@ export class GruLayer {
     checkOperator(hh?.runtime, 'hh', hh);
     const { runtime, N: H } = hh;
     checkMatrix(runtime, 'hh', hh, 3 * H, H);
+    checkOperator(runtime, 'ih', ih);
     checkMatrix(runtime, 'ih', ih, 3 * H, ih.N);
     checkParameter(runtime, 'biasIh', biasIh, [3 * H]);
     checkParameter(runtime, 'biasHh', biasHh, [3 * H]);

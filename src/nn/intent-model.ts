@@ -72,6 +72,6 @@ export class IntentModel extends Model {
    * @throws InputError for no sentences, an empty one, or an id out of range
    */
   batch(sentences: readonly Int32Array[]): Batch {
-    return this.network.batch(sentences);
+    return this.network.batch(sentences, 'sentences');
   }
 }

@@ -67,7 +67,7 @@ export class LanguageModel extends Model {
    * @throws InputError for ids out of range, or a state of another model or batch size
    */
   forward(tape: Tape, ...[ids, T, B, state, drop]: Tokens): Tensor {
-    return this.network.forward(tape, { T, B, input: ids }, { state, dropout: drop });
+    return this.network.forward(tape, { T, B, input: ids }, { state: state ?? [], dropout: drop });
   }
 
   /** The loss of the targets, i32[T B], see softmaxLoss(); the tokens are those of forward(). */
@@ -77,7 +77,7 @@ export class LanguageModel extends Model {
     [ids, T, B, state, drop]: Tokens,
     taught?: Taught,
   ): { sum: number; count: number } {
-    return this.network.throughHead(tape, { T, B, input: ids }, { state, dropout: drop }, (head, x) =>
+    return this.network.throughHead(tape, { T, B, input: ids }, { state: state ?? [], dropout: drop }, (head, x) =>
       softmaxLoss(tape, head, x, targets, taught),
     );
   }

@@ -260,31 +260,38 @@ export class Network {
    *
    * @throws InputError for a token out of range, a number that is not finite, and a length that is no multiple of a frame's
    */
-  batch(sequences: readonly ArrayLike<number>[]): Batch {
-    const { runtime, spec } = this;
-    const tokens = 'tokens' in spec.input ? spec.input.tokens : 0;
-    const width = 'frames' in spec.input ? spec.input.frames : 1;
-    const B = sequences.length;
-    if (B === 0) throw invalid('sequences', sequences, 'at least one');
-    const lengths = sequences.map(({ length }, b) => {
-      if (length === 0 || length % width)
-        throw invalid(`sequences[${b}]`, `${length} numbers`, `a multiple of ${width}, not 0`);
-      return length / width;
-    });
-    const T = lengths.reduce((most, length) => Math.max(most, length), 0);
-    const input = runtime.zeros(4 * T * B * width);
-    const n = T * B * width;
-    const to = tokens ? runtime.ints(input, n) : runtime.floats(input, n);
-    for (const [b, sequence] of sequences.entries()) {
-      for (let i = 0; i < sequence.length; i++) {
-        const value = sequence[i];
-        const good = tokens ? Number.isInteger(value) && value >= 0 && value < tokens : Number.isFinite(value);
-        if (!good)
-          throw invalid(`sequences[${b}][${i}]`, value, tokens ? `a token from 0 to ${tokens - 1}` : 'a finite number');
-        to[(Math.floor(i / width) * B + b) * width + (i % width)] = value;
+  batch(sequences: readonly ArrayLike<number>[], name = 'sequences'): Batch {
+    return this.runtime.within(Number.POSITIVE_INFINITY, () => {
+      const { runtime, spec } = this;
+      const tokens = 'tokens' in spec.input ? spec.input.tokens : 0;
+      const width = 'frames' in spec.input ? spec.input.frames : 1;
+      const B = sequences.length;
+      if (B === 0) throw invalid(name, sequences, 'at least one');
+      const lengths = sequences.map((sequence, b) => {
+        const length = sequence?.length;
+        if (length > 0 && length % width === 0) return length / width;
+        throw invalid(`${name}[${b}]`, sequence, tokens ? 'at least one token' : `a multiple of ${width} numbers`);
+      });
+      const T = lengths.reduce((most, length) => Math.max(most, length), 0);
+      const n = T * B * width;
+      const input = runtime.zeros(4 * n);
+      const to = tokens ? runtime.ints(input, n) : runtime.floats(input, n);
+      for (const [b, sequence] of sequences.entries()) {
+        for (let i = 0; i < sequence.length; i++) {
+          const value = sequence[i];
+          const good = tokens ? Number.isInteger(value) && value >= 0 && value < tokens : Number.isFinite(value);
+          if (!good) {
+            throw invalid(
+              `${name}[${b}][${i}]`,
+              value,
+              tokens ? `an integer from 0 to ${tokens - 1}` : 'a finite number',
+            );
+          }
+          to[(Math.floor(i / width) * B + b) * width + (i % width)] = value;
+        }
       }
-    }
-    return { T, B, input, lengths };
+      return { T, B, input, lengths };
+    });
   }
 
   /** The outputs of the last layer: [T' B, outputs], rows of one time step together, or [B, outputs] behind a pool. */
@@ -326,6 +333,11 @@ export class Network {
     const { T, B, input } = batch;
     checkWhole('T', T, 1);
     checkWhole('B', B, 1);
+    if (batch.lengths) {
+      if (batch.lengths.length !== B)
+        throw invalid('lengths.length', batch.lengths.length, `${B}, one for each sequence`);
+      for (const [b, length] of batch.lengths.entries()) checkWhole(`lengths[${b}]`, length, 1, T);
+    }
     if (state) this.checkState(state, B);
     const places = new Places(runtime, B);
     const isTokens = 'tokens' in this.spec.input;
