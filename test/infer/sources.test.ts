@@ -287,19 +287,19 @@ const CONTENTS: Record<string, [file: Uint8Array | string, message: RegExp]> = {
   'stub.safetensors': [bytes.slice(0, 8), /got 8 bytes/],
   'other.safetensors': [
     encodeSafetensors(new Map(), { format: 'pt' }),
-    /metadata\.format: got "pt"; expected that of an? \w+ model/,
+    /metadata\.format: got "pt"; expected that of a model of dopant/,
   ],
   'bare.safetensors': [
     encodeSafetensors(new Map(), {}),
-    /metadata\.format: got nothing; expected that of an? \w+ model/,
+    /metadata\.format: got nothing; expected that of a model of dopant/,
   ],
   'proto.safetensors': [
     encodeSafetensors(new Map(), { format: '__proto__' }),
-    /metadata\.format: got "__proto__"; expected that of an? \w+ model/,
+    /metadata\.format: got "__proto__"; expected that of a model of dopant/,
   ],
   'checkpoint.safetensors': [
     encodeCheckpoint(training, {}),
-    /got a checkpoint, which decodeCheckpoint\(\) and dopant train --resume read; expected an? \w+ model/,
+    /got a checkpoint, which decodeCheckpoint\(\) and dopant train --resume read; expected a model/,
   ],
 };
 

@@ -59,14 +59,11 @@ const refuses = (
     `${message} is wanted`,
   );
 
-/** The file of a model with some of its metadata replaced. */
+/** The file of a model with some of what it says of its task replaced. */
 function changed(changes: Record<string, unknown>): Uint8Array {
   const { tensors, metadata } = decodeSafetensors(encodeIntentModel(makeModel('doped-kron')));
-  for (const [field, value] of Object.entries(changes)) {
-    if (value === undefined) delete metadata[field];
-    else metadata[field] = typeof value === 'string' ? value : JSON.stringify(value);
-  }
-  return encodeSafetensors(tensors, metadata);
+  const task = { ...JSON.parse(metadata.task), ...changes };
+  return encodeSafetensors(tensors, { ...metadata, task: JSON.stringify(task) });
 }
 
 test('labels and settings that cannot be are refused by name', () => {
@@ -86,22 +83,26 @@ test('labels and settings that cannot be are refused by name', () => {
   ]) {
     refuses(changed({ labels }), /labels/);
   }
-  refuses(changed({ labels: ['a', 'b'] }), /operator 'head': got \[3, 12\]; expected the shape \[2, 12\]/);
-  refuses(changed({ labels: ['a', 'b', 'c', 'd'] }), /operator 'head': got \[3, 12\]; expected the shape \[4, 12\]/);
+  for (const labels of [
+    ['a', 'b'],
+    ['a', 'b', 'c', 'd'],
+  ]) {
+    refuses(
+      changed({ labels }),
+      new RegExp(`metadata\\.network: got .*outputs.*3.*; expected .*outputs.*${labels.length}`),
+    );
+  }
   for (const embedding of [undefined, 0, -1, 1.5, '5', 2 ** 17]) {
     refuses(changed({ config: { ...config, embedding } }), /config\.embedding: got /);
   }
-  refuses(changed({ config: { ...config, embedding: 6 } }), /tensor 'embedding'/);
-  refuses(changed({ config: { ...config, layers: 1 } }), /operator 'head'|none but those of the model/);
+  refuses(changed({ config: { ...config, embedding: 6 } }), /metadata\.network: got .*5.*; expected .*6/);
+  refuses(changed({ config: { ...config, layers: 1 } }), /metadata\.network: got .*lstm\.1.*; expected .*ends/);
   refuses(
     changed({ vocabulary: buildVocabulary(['abc'], 'char') }),
     /vocabulary\.level: got "char"; expected word, for an intent model/,
   );
-  refuses(changed({ format: 'dopant-language-model' }), /tensor 'embedding'|operator 'lstm\.0\.ih'/);
-  refuses(
-    changed({ format: 'dopant-something' }),
-    /metadata\.format: got "dopant-something"; expected that of a language model or an intent model/,
-  );
+  refuses(changed({ name: 'something' }), /metadata\.task\.name: got "something"; expected 'lm' or 'intent'/);
+  refuses(changed({ name: 'lm' }), /metadata\.network: got /);
   refuses(
     changed({}),
     /got an intent model, which .*decodeIntentModel\(\).*; expected a language model/,

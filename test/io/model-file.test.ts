@@ -315,7 +315,7 @@ test('indices that lead out of a matrix, or astray in it, are refused', () => {
   lie('starts', (data) => data.reverse(), /starts\[0\]: got/);
 });
 
-const FIELDS = ['config', 'vocabulary', 'operators'] as const;
+const FIELDS = ['network', 'operators', 'task'] as const;
 
 test('metadata that are missing, not JSON or of another format are refused by name', () => {
   const metadata = (change: (metadata: Record<string, string>) => void) => changed(doped, (_, found) => change(found));
@@ -337,19 +337,19 @@ test('metadata that are missing, not JSON or of another format are refused by na
   assert.equal(Object.keys(own), ['format', 'version', ...FIELDS]);
   refused(
     encodeSafetensors(decodeSafetensors(doped).tensors, {}),
-    /metadata\.format: got nothing; expected that of a language model/,
+    /metadata\.format: got nothing; expected that of a model of dopant/,
   );
   refused(
     metadata((found) => {
       found.format = 'dopant-checkpoint';
     }),
-    /got a checkpoint, which .* read; expected a language model/,
+    /got a checkpoint, which .* read; expected a model/,
   );
   refused(
     metadata((found) => {
-      found.version = '2';
+      found.version = '1';
     }),
-    /metadata\.version: got "2"; expected 1, which this release reads/,
+    /metadata\.version: got "1"; expected 2, which this release reads/,
   );
 });
 

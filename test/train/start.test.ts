@@ -131,7 +131,7 @@ test('intents: a model starts from a trained one and learns from it, if their an
   const { model: reader } = LanguageModelTraining.create(runtime, vocabulary, tinyOptions(), corpus);
   refuses(
     () => IntentTraining.create(runtime, words, options, data, { from: reader }),
-    /^from: got "language-model"; expected intent-model/,
+    /^from: got "lm"; expected intent/,
   );
 });
 
