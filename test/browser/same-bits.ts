@@ -3,11 +3,11 @@
 
 import { Tape } from '../../src/autograd/tape.js';
 import { initSync, loadIntentSync, loadSync } from '../../src/infer/index.js';
-import { encodeIntentModel, encodeLanguageModel } from '../../src/io/model-file.js';
 import { uniform } from '../../src/random.js';
 import { generate } from '../../src/tasks/generate.js';
 import { classifySentences, defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
 import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { encodeIntentModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { softmax } from '../../src/tasks/softmax.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
