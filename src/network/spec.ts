@@ -272,7 +272,7 @@ function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): Lay
   }
   const fields = FIELDS[kind as LayerSpec['kind']];
   const other = Object.keys(value).find((field) => !['name', 'kind', 'from', ...fields].includes(field));
-  if (other !== undefined) throw malformed(`${at}.${other}`, value[other], `no such field in a layer of kind ${kind}`);
+  if (other !== undefined) throw malformed(at, other, `no fields but name, kind, from and ${fields.join(', ')}`);
   const placed: Placed = { name, ...(from !== undefined && { from: checkFrom(from, `${at}.from`, known) }) };
   const size = (field: string) => whole(value[field], `${at}.${field}`, 1, LARGEST_WIDTH);
   const option = <T>(field: string, all: readonly unknown[]): T | undefined => {

@@ -8,11 +8,11 @@ import { FileFormatError, InputError, TrainingError } from '../../src/errors.js'
 import { initSync, loadIntentSync, loadSync } from '../../src/infer/index.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { memoryFor } from '../../src/io/memory.js';
-import { decodeModel, encodeIntentModel, encodeLanguageModel } from '../../src/io/model-file.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
 import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { decodeModel, encodeIntentModel, encodeLanguageModel } from '../../src/tasks/models.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { collectGarbage } from '../garbage.js';
 import { makeModel, prune, vocabulary } from '../infer/models.js';

@@ -2,11 +2,11 @@
 
 import { loadIntentSync, loadSync } from '../../src/infer/index.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
-import { decodeModel } from '../../src/io/model-file.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import type { KroneckerSpec, OperatorSpec } from '../../src/operators/spec.js';
 import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
 import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { decodeModel } from '../../src/tasks/models.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { vocabulary } from '../infer/models.js';
 

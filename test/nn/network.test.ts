@@ -216,7 +216,7 @@ const BAD: [unknown, string][] = [
   [{ input: FRAMES, layers: [{ name: 'a', kind: 'constructor' }] }, 'network.layers.0.kind'],
   [{ input: FRAMES, layers: [{ name: 'a', kind: 'lstm', units: 1.5 }] }, 'network.layers.0.units'],
   [{ input: FRAMES, layers: [{ name: 'a', kind: 'lstm', units: 2, direction: 'up' }] }, 'network.layers.0.direction'],
-  [{ input: FRAMES, layers: [{ name: 'a', kind: 'lstm', units: 2, outputs: 3 }] }, 'network.layers.0.outputs'],
+  [{ input: FRAMES, layers: [{ name: 'a', kind: 'lstm', units: 2, outputs: 3 }] }, 'network.layers.0'],
   [{ input: FRAMES, layers: [{ name: 'a', kind: 'linear', outputs: 2, from: ['b'] }] }, 'network.layers.0.from.0'],
   [
     { input: FRAMES, layers: [{ name: 'a', kind: 'conv', outputs: 2, width: 2, padding: [2, 0] }] },
