@@ -1,3 +1,4 @@
+import { invalid } from '../errors.js';
 import type { Model } from '../nn/model.js';
 import { type Operator, walk } from '../operators/operator.js';
 import { Sum } from '../operators/sum.js';
@@ -16,6 +17,9 @@ export interface MatrixPattern {
 const MOST_ROWS = 1024;
 const MOST_COLS = 768;
 
+/** Which are all formed to be drawn: 256 MB. */
+const MOST_WEIGHTS = 2 ** 26;
+
 /** The first doped matrix of a model: structure, dopants, and what they make together; none where nothing is doped. */
 export function dopedPatterns(model: Model): MatrixPattern[] {
   const found = model.matrices().flatMap(([name, operator]) => [...walk(operator, name)]);
@@ -31,6 +35,8 @@ export function dopedPatterns(model: Model): MatrixPattern[] {
 
 function patternOf(title: string, operator: Operator): MatrixPattern {
   const { M, N } = operator;
+  if (M * N > MOST_WEIGHTS)
+    throw invalid('--model', `${M} x ${N}`, `a matrix of at most ${MOST_WEIGHTS} weights to draw`);
   const weights = operator.toDense();
   const step = Math.max(1, Math.ceil(M / MOST_ROWS), Math.ceil(N / MOST_COLS));
   const [rows, cols] = [Math.ceil(M / step), Math.ceil(N / step)];

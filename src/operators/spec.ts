@@ -33,8 +33,10 @@ export function shapeOf(spec: OperatorSpec): [number, number] {
     }
     case 'product':
       return [shapeOf(spec.U)[0], shapeOf(spec.V)[1]];
-    case 'vstack':
-      return [spec.blocks.reduce((sum, block) => sum + shapeOf(block)[0], 0), shapeOf(spec.blocks[0])[1]];
+    case 'vstack': {
+      const shapes = spec.blocks.map(shapeOf);
+      return [shapes.reduce((sum, [M]) => sum + M, 0), shapes[0][1]];
+    }
     case 'sum':
       return shapeOf(spec.terms[0]);
   }

@@ -93,6 +93,9 @@ export interface NamedArray {
   size: number;
 }
 
+/** More are a mistake, and a rate that decays at every epoch would take long to compute. */
+const MOST_EPOCHS = 1_000_000;
+
 /**
  * Trains a model one step at a time, so that the caller can show progress, write checkpoints and stop. A task defines what
  * a step is trained on and how the model is evaluated.
@@ -122,7 +125,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     if (!(dropout >= 0 && dropout < 1)) {
       throw invalid('dropout', dropout, 'a number >= 0 and < 1');
     }
-    checkWhole('epochs', epochs, 1);
+    checkWhole('epochs', epochs, 1, MOST_EPOCHS);
     if (distillation) checkDistillation(distillation);
     if (!distillation !== !teacher) throw new InputError('distill: a weight and a teacher go together; one is missing');
     const plans = planNetwork(model.spec, recipeOf(options));

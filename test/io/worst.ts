@@ -162,6 +162,14 @@ const models: Record<string, () => Uint8Array> = {
         return { type: 'dense', shape: [1, N] };
       }),
     })),
+  'many blocks in a block in a block, and so on': () =>
+    modelOf(500, (name, M, N, tensors) => {
+      const path = `${name}${'.0'.repeat(15)}`;
+      const blocks = Array.from({ length: M }, (_, i) => empty(tensors, `${path}.${i}`, 1, N));
+      let spec: OperatorSpec = { type: 'vstack', blocks };
+      for (let i = 0; i < 15; i++) spec = { type: 'vstack', blocks: [spec] };
+      return spec;
+    }),
   'many terms whose tensors are missing': () =>
     modelOf(16, (_, M, N) => ({
       type: 'sum',
