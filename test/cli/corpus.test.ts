@@ -7,7 +7,9 @@ import { build } from 'esbuild';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readCorpus as read } from '../../src/cli/corpus.js';
+import { encodeTexts, languageModelTask } from '../../src/cli/language-model.js';
 import { InputError } from '../../src/errors.js';
+import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { splitText } from '../../src/text/split.js';
 import type { Level } from '../../src/text/tokens.js';
 
@@ -189,6 +191,25 @@ test('bytes that are not UTF-8 are refused by name', async ({ folder }) => {
   const path = join(folder, 'book.txt');
   await writeFile(path, Buffer.from(`caf\u00e9 ${prose('book')}`, 'latin1'));
   await refused(path, /book\.txt, which is not UTF-8/);
+});
+
+test('between two texts there is a line break, so that their words and sentences stay apart', () => {
+  for (const rule of ['prose', 'lines', 'char'] as const) {
+    const vocabulary = buildVocabulary(['one two\nthree'], rule);
+    assert.equal(encodeTexts(['one', 'two', 'three'], vocabulary), vocabulary.encode('one\ntwo\nthree'));
+    assert.is(vocabulary.encode('one\ntwo').includes(vocabulary.unknown), false);
+  }
+});
+
+test('--max-tokens takes no more than that, over all of the texts', () => {
+  const train = Array.from({ length: 40 }, (_, i) => `text ${i} has five words`);
+  const corpus = { name: 'x', train, valid: ['a b'], test: ['c d'] };
+  const source = { data: 'x', level: 'word', maxTokens: 52 } as const;
+  const vocabulary = languageModelTask.vocabulary(corpus, source);
+  const encoded = languageModelTask.encode(corpus, source, vocabulary);
+  assert.is(encoded.train.length, 52);
+  assert.equal(encoded.train.subarray(0, 5), vocabulary.encode(train[0]));
+  assert.equal(encoded.valid, vocabulary.encode('a b'));
 });
 
 test.run();

@@ -162,6 +162,18 @@ test('a request for memory that fails changes nothing', () => {
   });
 });
 
+test('without a threshold there is an answer, however little is known', () => {
+  const labels = Array.from({ length: 9 }, (_, i) => `label ${i}`);
+  const config = { hidden: 8, layers: 1, embedding: 8, method: 'dense', compression: 1 } as const;
+  const plan = loadIntentSync(encodeIntentModel(IntentModel.create(new Runtime(), config, vocabulary, labels, 7)));
+  for (const text of TEXTS) {
+    const { intent, probabilities } = plan.classify(text);
+    assert.ok(Math.max(...Object.values(probabilities)) < 0.3);
+    assert.ok(labels.includes(intent));
+    assert.equal(plan.classify(text, { threshold: 0 }), { intent, probabilities });
+  }
+});
+
 test('each loader refuses the other kind of model by name', async () => {
   const intents = encodeIntentModel(makeIntentModel('dense', 8));
   const language = encodeLanguageModel(makeModel('dense', 8));

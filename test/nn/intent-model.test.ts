@@ -5,6 +5,7 @@ import { InputError } from '../../src/errors.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import type { LstmLayer } from '../../src/nn/lstm.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
+import { Stream } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
@@ -128,6 +129,21 @@ test('with a dropout key every step has its own masks; without, there are none',
   const seen = [logits(), ...[1, 2].map((step) => logits({ rate: 0.5, seed: 1, step }))];
   assert.is(logits({ rate: 0.5, seed: 1, step: 2 }), seen[2]);
   assert.is(new Set(seen).size, 3);
+});
+
+test('every place has masks of its own', () => {
+  const model = noisy(makeModel('dense', 2));
+  const { kernels } = model.runtime;
+  const streams: number[] = [];
+  const f32_dropout: typeof kernels.f32_dropout = (...args) => {
+    streams.push(args[10]);
+    kernels.f32_dropout(...args);
+  };
+  const watched = Object.create(kernels, { f32_dropout: { value: f32_dropout } });
+  Object.defineProperty(model.runtime, 'kernels', { value: watched });
+  model.forward(new Tape(model.runtime, false), model.batch(sentencesOf(4, 6)), { rate: 0.5, seed: 1, step: 1 });
+  // The embedding's output and that of each layer.
+  assert.equal(streams, [Stream.dropout, Stream.dropout + 1, Stream.dropout + 2]);
 });
 
 test('every matrix is made by the method, for what its layer reads', () => {

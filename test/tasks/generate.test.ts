@@ -206,16 +206,13 @@ test('topK of the whole vocabulary and topP of 1 change no token', () => {
   assert.equal(take(model, [1, 2], 1, 5, 60, { topP: 1e-9 }), take(model, [1, 2], 0, 5, 60));
 });
 
-test('of equally probable tokens, topK keeps the first', () => {
-  const tokens = take(
-    constantModel(() => 0),
-    [],
-    1,
-    1,
-    100,
-    { topK: 3 },
-  );
-  assert.equal([...new Set(tokens)].sort(), [1, 2, 3]);
+test('of equally probable tokens, the first are kept, no more than needed', () => {
+  const model = constantModel(() => 0);
+  const drawn = (options: object) => [...new Set(take(model, [], 1, 1, 100, options))].sort();
+  assert.equal(drawn({ topK: 3 }), [1, 2, 3]);
+  assert.is(chars.size - 1, 8, 'so that these shares are exact');
+  assert.equal(drawn({ topP: 0.25 }), [1, 2]);
+  assert.equal(drawn({ topP: 0.5, topK: 4 }), [1, 2]);
 });
 
 test('largestFirst is a stable sort, as far as it is asked for', () => {

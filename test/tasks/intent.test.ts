@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { FileFormatError, InputError } from '../../src/errors.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
-import { uniform } from '../../src/random.js';
+import { Stream, uniform } from '../../src/random.js';
 import {
   classifySentences,
   defaultIntentOptions,
@@ -83,24 +83,80 @@ for (const method of ['dense', 'doped-kron'] as const) {
   });
 }
 
-test('every sentence is trained on once in each pass, in another order', () => {
-  const training = create();
-  const seen: string[][] = [];
+/** The sentences of each batch that is trained on, by their places. */
+function orderOf(training: IntentTraining): number[][] {
+  const seen: number[][] = [];
   const { batch } = training.model;
-  training.model.batch = (sentences) => {
-    // Evaluations lay out validation sentences; those of training are the very arrays.
-    if (sentences.every((sentence) => data.train.sentences.includes(sentence))) {
-      seen.push(sentences.map((sentence) => `${data.train.sentences.indexOf(sentence)}`));
+  const { sentences } = training.data.train;
+  training.model.batch = (chosen) => {
+    if (chosen.every((sentence) => sentences.includes(sentence))) {
+      seen.push(chosen.map((sentence) => sentences.indexOf(sentence)));
     }
-    return batch.call(training.model, sentences);
+    return batch.call(training.model, chosen);
   };
   finish(training);
+  return seen;
+}
+
+test('every sentence is trained on once in each pass, in another order', () => {
+  const training = create();
+  const seen = orderOf(training);
   assert.is(seen.length, 3 * 7);
   const passes = [0, 7, 14].map((from) => seen.slice(from, from + 7));
-  const all = data.train.sentences.map((_, i) => `${i}`).sort();
-  for (const pass of passes) assert.equal(pass.flat().sort(), all);
+  const all = [...data.train.sentences.keys()];
+  for (const pass of passes)
+    assert.equal(
+      pass.flat().sort((a, b) => a - b),
+      all,
+    );
   assert.is(new Set(passes.map((pass) => JSON.stringify(pass))).size, 3);
   assert.is(training.tokensPerStep, data.train.sentences.reduce((sum, { length }) => sum + length, 0) / 7);
+});
+
+test('batches are of sentences of about equal length, otherwise drawn by the seed and by the epoch', () => {
+  const n = data.train.sentences.length;
+  const orders = [7, 8].map((seed) => {
+    const order = orderOf(create({ seed }));
+    const lots = (first: number, count: number) =>
+      Array.from({ length: count }, (_, i) => uniform(seed, Stream.order, first + i));
+    /** Places in the order of their lots. */
+    const draw = (first: number, count: number) => {
+      const keys = lots(first, count);
+      return [...keys.keys()].sort((a, b) => keys[a] - keys[b]);
+    };
+    // Each draw is made with lots that no other has: 2 n for an epoch.
+    const expected = [0, 1, 2].flatMap((epoch) => {
+      const sorted = draw(2 * n * epoch, n).sort(
+        (a, b) => data.train.sentences[a].length - data.train.sentences[b].length,
+      );
+      const batches = Array.from({ length: 7 }, (_, i) => sorted.slice(7 * i, 7 * i + 7));
+      return draw(2 * n * epoch + n, batches.length).map((i) => batches[i]);
+    });
+    assert.equal(order, expected);
+    return order;
+  });
+  assert.not.equal(orders[0], orders[1]);
+});
+
+test('pruning is measured on the first 256 validation examples whose intents are known', () => {
+  const valid = {
+    sentences: Array.from({ length: 400 }, (_, i) => Int32Array.of(1 + (i % 5), 2)),
+    intents: Array.from({ length: 400 }, (_, i) => (i % 4 === 3 ? 'unheard of' : 'play')),
+  };
+  const training = create({}, { train: data.train, valid });
+  const seen = new Set<number>();
+  const { batch } = training.model;
+  training.model.batch = (chosen) => {
+    for (const sentence of chosen) seen.add((valid.sentences as Int32Array[]).indexOf(sentence));
+    return batch.call(training.model, chosen);
+  };
+  training.rehearse();
+  seen.delete(-1); // of training
+  const known = valid.intents.flatMap((intent, i) => (intent === 'play' ? [i] : []));
+  assert.equal(
+    [...seen].sort((a, b) => a - b),
+    known.slice(0, 256),
+  );
 });
 
 const BUSY: Partial<IntentOptions> = {

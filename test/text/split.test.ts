@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { countUnits, splitOf, splitText, splitTexts } from '../../src/text/split.js';
+import { countUnits, sampleTexts, splitOf, splitText, splitTexts } from '../../src/text/split.js';
 
 const LEVELS = ['word', 'char'] as const;
 
@@ -132,6 +132,17 @@ test('no text is in two splits', () => {
     assert.is(places.filter((split) => split === 'valid').length, 1);
     assert.is(places.filter((split) => split === 'test').length, 1);
   }
+});
+
+test('texts are sampled at regular distances, the first among them', () => {
+  const texts = Array.from({ length: 30 }, (_, i) => `text ${i} has five words`);
+  const tokens = 5 * texts.length;
+  const every = (n: number) => texts.filter((_, i) => i % n === 0);
+  for (const n of [1, 2, 3, 5, 10]) assert.equal(sampleTexts(texts, 'word', tokens / n), every(n));
+  assert.equal(sampleTexts(texts, 'word', 1), [texts[0]]);
+  assert.equal(sampleTexts(texts, 'word', 10 * tokens), texts);
+  // A text longer than is needed stands for more.
+  assert.equal(sampleTexts(['a b c d e f', 'g', 'h', 'i', 'j', 'k'], 'tokens', 7), ['a b c d e f', 'k']);
 });
 
 test.run();
