@@ -609,8 +609,8 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
       ...each('nonzeros', [...NOT_WHOLE, 1e6], (nonzeros) => trainer({}, 10, [nonzeros])),
       ...each('epoch', NOT_WHOLE, (epoch) => step(epoch, 1)),
       ...each('batch', SIZES, (batch) => step(0, batch)),
-      ...each('rate', [-1, Number.NaN, Number.POSITIVE_INFINITY], (rate) => good.optimizer.step(rate, 1)),
-      ...each('clip', [-1, Number.NaN, Number.POSITIVE_INFINITY], (clip) => good.optimizer.step(1, clip)),
+      ...each('rate', [undefined, '1', Number.NaN, Number.POSITIVE_INFINITY], (rate) => good.optimizer.step(rate, 1)),
+      ...each('clip', [undefined, '1', Number.NaN, Number.POSITIVE_INFINITY], (clip) => good.optimizer.step(1, clip)),
     ];
   },
   Evaluation: () => [

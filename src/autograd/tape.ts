@@ -53,12 +53,12 @@ export class Tape {
     if (tensor.runtime && tensor.runtime !== runtime) {
       throw new InputError(`${name}: got a tensor of another runtime; expected one of the tape's`);
     }
-    checkWhole(`${name}.rows`, tensor.rows, 0);
-    checkWhole(`${name}.cols`, tensor.cols, 0);
-    if (rows !== undefined && tensor.rows !== rows) throw invalid(`${name}.rows`, tensor.rows, `${rows}`);
-    if (cols !== undefined && tensor.cols !== cols) throw invalid(`${name}.cols`, tensor.cols, `${cols}`);
-    runtime.check(`${name}.value`, tensor.value, tensor.rows * tensor.cols);
-    if (tensor.grad !== 0) runtime.check(`${name}.grad`, tensor.grad, tensor.rows * tensor.cols);
+    // Names are put together only for the errors: this is called for every operation of every step.
+    checkSide(name, 'rows', tensor.rows, rows);
+    checkSide(name, 'cols', tensor.cols, cols);
+    const n = tensor.rows * tensor.cols;
+    if (!runtime.holds(tensor.value, n)) runtime.check(`${name}.value`, tensor.value, n);
+    if (tensor.grad !== 0 && !runtime.holds(tensor.grad, n)) runtime.check(`${name}.grad`, tensor.grad, n);
   }
 
   record(step: () => void): void {
@@ -71,4 +71,9 @@ export class Tape {
     this.steps = [];
     for (const step of steps) step();
   }
+}
+
+function checkSide(name: string, side: 'rows' | 'cols', value: number, expected: number | undefined): void {
+  if (!Number.isSafeInteger(value) || value < 0) checkWhole(`${name}.${side}`, value, 0);
+  if (expected !== undefined && value !== expected) throw invalid(`${name}.${side}`, value, `${expected}`);
 }

@@ -20,8 +20,10 @@ export function checkParameter(runtime: Runtime, name: string, parameter: Parame
   if (parameter.runtime !== runtime) {
     throw new InputError(`${name}: got a parameter of another runtime; expected one of the same runtime`);
   }
-  const [got, expected] = [parameter.shape.join(' x '), shape.join(' x ')];
-  if (got !== expected) throw new InputError(`${name}: got ${got} numbers; expected ${expected}`);
+  const got = parameter.shape;
+  if (got.length !== shape.length || got.some((side, i) => side !== shape[i])) {
+    throw new InputError(`${name}: got ${got.join(' x ')} numbers; expected ${shape.join(' x ')}`);
+  }
 }
 
 /** Throws InputError unless this is an operator of the runtime of M x N. */

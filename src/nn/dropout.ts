@@ -30,7 +30,9 @@ export function dropout(tape: Tape, x: Tensor, { rate, seed, step, stream }: Dro
   const { kernels } = runtimeOf(tape);
   tape.check('x', x);
   checkRate('rate', rate);
-  for (const [name, value] of Object.entries({ seed, step, stream })) checkWhole(name, value, 0);
+  checkWhole('seed', seed, 0);
+  checkWhole('step', step, 0);
+  checkWhole('stream', stream, 0);
   if (rate === 0) return x;
   const { rows, cols } = x;
   const [low, high] = seedWords(seed);

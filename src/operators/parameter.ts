@@ -73,7 +73,9 @@ export class Parameter {
     const { size } = this;
     const n = places.length;
     checkWhole('places.length', n, 0, size);
-    for (let i = 0; i < n; i++) checkWhole(`places[${i}]`, places[i], 0, size - 1);
+    for (let i = 0; i < n; i++) {
+      if (places[i] >>> 0 !== places[i] || places[i] >= size) checkWhole(`places[${i}]`, places[i], 0, size - 1);
+    }
     for (const at of [this.value, this.prepared, ...this.companions]) {
       if (!at) continue;
       const data = this.runtime.floats(at, size);

@@ -175,8 +175,9 @@ export class Sum extends Operator {
 
 function checkMasks({ rates, seed, step, stream, period }: CoMatrixDropout, terms: number): void {
   if (rates?.length !== terms) throw invalid('rates', rates, `${terms} rates, one for each term`);
-  rates.forEach((rate, i) => {
-    checkNumber(`rates[${i}]`, rate, rate >= 0 && rate < 1, 'a number >= 0 and < 1');
-  });
-  for (const [name, value] of Object.entries({ seed, step, stream, period })) checkWhole(name, value, 0);
+  for (const rate of rates) checkNumber('rates', rate, rate >= 0 && rate < 1, 'numbers >= 0 and < 1');
+  checkWhole('seed', seed, 0);
+  checkWhole('step', step, 0);
+  checkWhole('stream', stream, 0);
+  checkWhole('period', period, 0);
 }

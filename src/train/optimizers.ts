@@ -54,9 +54,8 @@ class Sgd implements Optimizer {
 }
 
 function checkStep(rate: number, clip: number): void {
-  for (const [name, value] of Object.entries({ rate, clip })) {
-    checkNumber(name, value, value >= 0, 'a number >= 0');
-  }
+  checkNumber('rate', rate, true, 'a finite number');
+  checkNumber('clip', clip, true, 'a finite number');
 }
 
 const BETA1 = 0.9;

@@ -78,6 +78,8 @@ export class Runtime {
   private top: Pointer;
   /** Where it must end at the latest: see within(). */
   private most = Number.POSITIVE_INFINITY;
+  /** The memory as it is since it grew last, and a view of all of it. */
+  private buffer: ArrayBuffer;
   private f32: Float32Array;
 
   /**
@@ -97,7 +99,8 @@ export class Runtime {
     this.memory = shared ?? new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES });
     this.kernels = instantiate(module, this.memory, shared !== undefined);
     this.base = this.top = this.kernels.heapBase();
-    this.f32 = new Float32Array(this.memory.buffer);
+    this.buffer = this.memory.buffer;
+    this.f32 = new Float32Array(this.buffer);
     if (shared) {
       const mailboxes = Array.from({ length: threads - 1 }, () => this.zeros(Threads.mailboxBytes));
       this.others = new Threads(module, this.memory, mailboxes);
@@ -176,7 +179,7 @@ export class Runtime {
     const at = Math.ceil(this.top / ALIGNMENT) * ALIGNMENT;
     const end = at + bytes;
     if (end > this.most) throw invalid('memory', end, `at most ${this.most} bytes`);
-    if (end > this.memory.buffer.byteLength) this.grow(end);
+    if (end > this.buffer.byteLength) this.grow(end);
     this.top = end;
     return at;
   }
@@ -189,7 +192,7 @@ export class Runtime {
   }
 
   private grow(end: number): void {
-    const have = this.memory.buffer.byteLength;
+    const have = this.buffer.byteLength;
     // A quarter more than needed, so that many small requests do not each move the memory.
     const wanted = Math.min(MAX_PAGES, Math.ceil((end + have / 4) / PAGE));
     try {
@@ -201,7 +204,8 @@ export class Runtime {
         { cause },
       );
     }
-    this.f32 = new Float32Array(this.memory.buffer);
+    this.buffer = this.memory.buffer;
+    this.f32 = new Float32Array(this.buffer);
   }
 
   /** Where the memory that is handed out ends: for release(). */
@@ -251,15 +255,20 @@ export class Runtime {
     }
   }
 
+  /** Whether `n` 4-byte numbers at this address lie in memory that is handed out. */
+  holds(at: Pointer, n: number): boolean {
+    return Number.isSafeInteger(at) && at % 4 === 0 && at >= this.base && at + 4 * n <= this.top;
+  }
+
   /** Throws InputError unless `n` 4-byte numbers at this address lie in memory that is handed out. */
   check(name: string, at: Pointer, n: number): void {
-    if (Number.isSafeInteger(at) && at % 4 === 0 && at >= this.base && at + 4 * n <= this.top) return;
+    if (this.holds(at, n)) return;
     throw invalid(name, at, `the address of ${n} numbers in memory that this runtime handed out`);
   }
 
   /** Bytes handed out now, and bytes held from the host. */
   usage(): { used: number; held: number } {
-    return { used: this.top, held: this.memory.buffer.byteLength };
+    return { used: this.top, held: this.buffer.byteLength };
   }
 
   // Views of n numbers of memory. Growing the memory detaches them: do not keep one across an alloc(). They throw
@@ -272,26 +281,26 @@ export class Runtime {
 
   doubles(at: Pointer, n: number): Float64Array {
     this.checkView(at, n, 8);
-    return new Float64Array(this.memory.buffer, at, n);
+    return new Float64Array(this.buffer, at, n);
   }
 
   ints(at: Pointer, n: number): Int32Array {
     this.checkView(at, n, 4);
-    return new Int32Array(this.memory.buffer, at, n);
+    return new Int32Array(this.buffer, at, n);
   }
 
   words(at: Pointer, n: number): Uint32Array {
     this.checkView(at, n, 4);
-    return new Uint32Array(this.memory.buffer, at, n);
+    return new Uint32Array(this.buffer, at, n);
   }
 
   bytes(at: Pointer, n: number): Uint8Array {
     this.checkView(at, n, 1);
-    return new Uint8Array(this.memory.buffer, at, n);
+    return new Uint8Array(this.buffer, at, n);
   }
 
   private checkView(at: Pointer, n: number, bytes: number): void {
-    const { byteLength } = this.memory.buffer;
+    const { byteLength } = this.buffer;
     if (!Number.isSafeInteger(at) || at < 0 || at > byteLength || at % bytes !== 0) {
       throw invalid('at', at, `a multiple of ${bytes} from 0 to ${byteLength}`);
     }
