@@ -130,6 +130,19 @@ test('a failure does not stand in the way of the next runtime', async () => {
   runtime.close();
 });
 
+test('if a worker ends later, this thread does its work too', async () => {
+  const runtime = new Runtime({ threads: 3 });
+  while (!runtime.ready) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.is(runtime.threads, 3);
+  const { others } = runtime as unknown as { others: { workers: Worker[] } };
+  await others.workers[1].terminate();
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.is(runtime.threads, 1);
+  assert.ok(runtime.ready);
+  assert.match(whyNoThreads()!, /a worker failed: it exited/);
+  assert.equal(runtime.shares(12), [[0, 12]]);
+});
+
 // ---- the command line
 
 const folder = mkdtempSync(join(tmpdir(), 'dopant-'));
