@@ -313,6 +313,7 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
       runtime.scoped(() => network.forward(silent, { ...batch, ...changes }, forward));
     return [
       ...each('runtime', NOT_OBJECTS, (wrong) => dopant.Network.create(wrong, spec, 1)),
+      ["tensor 'out'", () => network.withOperator('out', dopant.Network.create(other, spec, 1).operator('out'))],
       ...each('network', [undefined, null, 3, 'x', []], (wrong) => dopant.Network.create(runtime, wrong, 1)),
       ...each('network.input', [undefined, null, 3], (input) => create({ input })),
       ...each('network.layers', [undefined, null, 3, []], (layers) => create({ layers })),
@@ -762,6 +763,38 @@ test('an output that nothing depends on has a gradient of zeros', () => {
   for (const { gradient } of parameters) assert.ok(gradient.every((value) => value === 0));
   assert.ok(runtime.floats(input.grad, 2 * I).every((value) => value === 0));
 });
+
+const LAYERS: readonly Any[] = [
+  ...['lstm', 'gru'].flatMap((kind) => ['forward', 'both'].map((direction) => ({ kind, units: 32, direction }))),
+  ...['tanh', 'sigmoid', 'relu'].map((activation) => ({ kind: 'linear', outputs: 32, activation })),
+  { kind: 'conv', outputs: 32, width: 2, stride: 2 },
+  { kind: 'conv', outputs: 32, width: 3, padding: [1, 1], activation: 'tanh' },
+  ...['last', 'mean', 'max'].map((over) => ({ kind: 'pool', over })),
+];
+
+for (const layerSpec of LAYERS) {
+  test(`a network whose outputs nothing depends on has gradients of zeros: ${JSON.stringify(layerSpec)}`, () => {
+    const inner = dopant.Network.create(
+      runtime,
+      { input: { tokens: 5, width: 256 }, layers: [{ name: 'one', ...layerSpec }] },
+      1,
+    );
+    for (const [, parameter] of inner.parameters()) parameter.prepareGradient();
+    const constants = () => runtime.bytes(0, runtime.kernels.heapBase()).slice();
+    const before = constants();
+    const fresh = new Tape(runtime, true);
+    // Larger than all constants together, which begin at 1024 or so.
+    const lengths = [20, 1, 7, 20, 3, 9, 4, 11];
+    inner.forward(fresh, inner.batch(lengths.map((length) => new Array(length).fill(length % 5))));
+    fresh.backward();
+    assert.equal(constants(), before);
+    for (const [name, { gradient }] of inner.parameters())
+      assert.ok(
+        gradient.every((value) => value === 0),
+        name,
+      );
+  });
+}
 
 test('a model, a training or a matrix that cannot be made keeps no memory', () => {
   const { used } = runtime.usage();

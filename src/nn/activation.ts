@@ -8,6 +8,6 @@ export function activate(tape: Tape, activation: Activation, x: Tensor): Tensor 
   const y = tape.tensor(x.rows, x.cols);
   kernels[`f32_${activation}`](x.value, y.value, n);
   if (tape.recording) tape.gradient(x);
-  tape.record(() => kernels[`f32_${activation}_grad`](y.value, y.grad, x.grad, n));
+  tape.record(() => kernels[`f32_${activation}_grad`](y.value, tape.gradient(y), x.grad, n));
   return y;
 }

@@ -127,6 +127,9 @@ export class Network {
       const operator = weights.get(name);
       const found = operator ? [operator.M, operator.N] : vectors.get(name)?.shape;
       if (found?.join() !== shape.join()) throw invalid(`tensor '${name}'`, found, `the shape ${shape.join(' x ')}`);
+      if ((operator ?? vectors.get(name))?.runtime !== runtime) {
+        throw new InputError(`tensor '${name}': got one of another runtime; expected one of the same runtime`);
+      }
     }
   }
 
@@ -249,8 +252,8 @@ export class Network {
       const { h, c } = state[i];
       if (state[i].name !== name || state[i].units !== units)
         throw invalid(`state[${i}]`, state[i].name, `that of '${name}'`);
-      this.runtime.check(`state[${i}].h`, h, B * units);
-      if (kind === 'lstm') this.runtime.check(`state[${i}].c`, c, B * units);
+      if (!this.runtime.holds(h, B * units)) this.runtime.check(`state[${i}].h`, h, B * units);
+      if (kind === 'lstm' && !this.runtime.holds(c, B * units)) this.runtime.check(`state[${i}].c`, c, B * units);
     }
   }
 
@@ -519,8 +522,9 @@ class Places {
     clear(y.value);
     if (tape.recording) tape.gradient(x);
     tape.record(() => {
-      clear(y.grad);
-      runtime.kernels.f32_add(y.grad, x.grad, x.rows * N);
+      const dy = tape.gradient(y);
+      clear(dy);
+      runtime.kernels.f32_add(dy, x.grad, x.rows * N);
     });
     return y;
   }
@@ -532,7 +536,7 @@ function columns(tape: Tape, x: Tensor, first: number, n: number): Tensor {
   const y = tape.tensor(x.rows, n);
   f32_copy_columns(x.value + 4 * first, x.cols, y.value, n, x.rows, n, false);
   if (tape.recording) tape.gradient(x);
-  tape.record(() => f32_copy_columns(y.grad, n, x.grad + 4 * first, x.cols, x.rows, n, true));
+  tape.record(() => f32_copy_columns(tape.gradient(y), n, x.grad + 4 * first, x.cols, x.rows, n, true));
   return y;
 }
 

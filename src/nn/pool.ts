@@ -14,8 +14,9 @@ export function meanOverTime(tape: Tape, x: Tensor, lengths: readonly number[]):
   });
   if (tape.recording) tape.gradient(x);
   tape.record(() => {
+    const dy = tape.gradient(y);
     lengths.forEach((length, b) => {
-      const row = y.grad + 4 * b * N;
+      const row = dy + 4 * b * N;
       kernels.f32_scale(1 / length, row, row, N);
       for (let t = 0; t < length; t++) kernels.f32_add(row, x.grad + 4 * (t * B + b) * N, N);
     });
@@ -45,7 +46,8 @@ export function largestOverTime(tape: Tape, x: Tensor, lengths: readonly number[
   });
   if (tape.recording) tape.gradient(x);
   tape.record(() => {
-    const [dy, dx] = [runtime.floats(y.grad, B * N), runtime.floats(x.grad, x.rows * N)];
+    const at = tape.gradient(y);
+    const [dy, dx] = [runtime.floats(at, B * N), runtime.floats(x.grad, x.rows * N)];
     for (let i = 0; i < from.length; i++) dx[from[i]] += dy[i];
   });
   return y;

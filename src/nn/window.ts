@@ -34,8 +34,9 @@ export function windows(tape: Tape, conv: ConvSpec, x: Tensor, B: number): Tenso
   }
   if (tape.recording) tape.gradient(x);
   tape.record(() => {
+    const dy = tape.gradient(y);
     for (const { k, to, from, count } of runs) {
-      const [source, target] = [y.grad + 4 * (to * B * width * I + k * I), x.grad + 4 * from * B * I];
+      const [source, target] = [dy + 4 * (to * B * width * I + k * I), x.grad + 4 * from * B * I];
       f32_copy_columns(source, width * I, target, I, count * B, I, true);
     }
   });

@@ -2,6 +2,10 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Tape } from '../../src/autograd/tape.js';
+import type { NetworkSpec } from '../../src/network/spec.js';
+import { meanSquaredLoss } from '../../src/nn/element-loss.js';
+import { Network } from '../../src/nn/network.js';
 import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
@@ -90,6 +94,36 @@ for (const options of settings) {
     }
   });
 }
+
+test('a GRU has the same outputs and gradients on 1, 2 and 3 threads', async () => {
+  const spec: NetworkSpec = {
+    input: { frames: 5 },
+    layers: [
+      { name: 'gru', kind: 'gru', units: 6, direction: 'both' },
+      { name: 'out', kind: 'linear', outputs: 2 },
+    ],
+  };
+  const run = (runtime: Runtime, B: number) => {
+    const network = Network.create(runtime, spec, 3);
+    for (const [, parameter] of network.parameters()) parameter.prepareGradient();
+    const tape = new Tape(runtime, true);
+    const frames = Array.from({ length: B }, (_, b) =>
+      Float32Array.from({ length: 20 }, (_, i) => Math.sin(i + 7 * b)),
+    );
+    const y = network.forward(tape, network.batch(frames));
+    meanSquaredLoss(tape, y, new Float32Array(y.rows * y.cols).fill(0.5));
+    tape.backward();
+    return [
+      [...runtime.floats(y.value, y.rows * y.cols)],
+      ...network.parameters().map(([, { gradient }]) => [...gradient]),
+    ];
+  };
+  for (const threads of [2, 3]) {
+    const runtime = await started(threads);
+    for (const B of [1, 2, 9]) assert.equal(run(runtime, B), run(new Runtime(), B), `${threads} threads, ${B} rows`);
+    runtime.close();
+  }
+});
 
 for (const threads of [1, 2, 3]) {
   test(`products of no rows write nothing, on ${threads} threads`, async () => {

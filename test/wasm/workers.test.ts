@@ -154,7 +154,7 @@ test('the command line says that threads cannot start, and trains on one', () =>
   hosts['a worker of Node throws at its start'].within(async () => {
     const { code, stderr } = await dopantHere(folder, `${TRAIN} denied.safetensors`);
     assert.is(code, 0, stderr);
-    assert.match(stderr, /threads: .*out of memory.*; one does all the work/);
+    assert.match(stderr, /threads: .*out of memory.*; one thread does all the work/);
   }));
 
 test('the command line does not wait for ever for threads that never start', async () => {
