@@ -53,8 +53,7 @@ async function runGrid(file: string, args: ExperimentArguments, train: Command, 
   const outputs = new Map<string, Output>(); // by path: a cell may be in several parts
   const notes = new Map<string, string>(); // on the data, with the first cell that they apply to: most cells share theirs
   for (const [rank, cell] of cells.entries()) {
-    await pause(signals.interrupted, STOPPED);
-    const { cost, inputs, lines } = await checkCell(file, cell, task, given);
+    const { cost, inputs, lines } = await checkCell(file, cell, task, given, signals);
     for (const line of lines) if (!notes.has(line)) notes.set(line, cell.label);
     const { weights, tokens } = cost;
     for (const input of inputs) read.push(input);
@@ -133,10 +132,12 @@ async function checkCell(
   cell: Cell,
   task: Task,
   given: (settings: Settings) => Given,
+  { interrupted }: StopSignals,
 ): Promise<{ cost: Cost; inputs: Input[]; lines: string[] }> {
   try {
     const checked: Awaited<ReturnType<Task['check']>>[] = [];
     for (const candidate of cell.candidates) {
+      await pause(interrupted, STOPPED);
       checked.push(await task.check(given({ ...cell.settings, ...candidate, seed: cell.seeds[0] })));
     }
     const lines = checked.flatMap(({ shares }) => describeShares(shares));

@@ -113,6 +113,8 @@ export interface Outcome {
   problems: Error[];
 }
 
+const UNSTARTED = 'stopped before the first step; nothing was written';
+
 /** Runs a training from the start: trains, writes the model, evaluates. */
 export async function runTraining<S extends RunSource, D, T extends Training, E>(
   task: Task<S, D, T, E>,
@@ -121,7 +123,7 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
   places: RunPlaces,
   watcher: RunWatcher,
 ): Promise<Outcome> {
-  const ready = () => pause(watcher.interrupted, 'stopped before the first step; nothing was written');
+  const ready = () => pause(watcher.interrupted, UNSTARTED);
   await checkPlaces(task, source, places);
   const data = await task.read(source);
   await ready();
@@ -132,7 +134,15 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
   await ready();
   const encoded = task.encode(data, source, vocabulary);
   await ready();
-  const training = task.training.create(runtime, vocabulary, options, encoded, { from, teacher });
+  const training = task.training.create(runtime, vocabulary, options, encoded, { teacher });
+  if (from) {
+    if (options.method !== 'dense') {
+      watcher.announce(`decomposing the matrices of ${source.from} for --method ${options.method}`);
+    }
+    await stoppable(training.startFromInParts(from), watcher.interrupted).catch((error) => {
+      throw error instanceof Interrupted ? new Interrupted(UNSTARTED, { cause: error }) : error;
+    });
+  }
   return finish(task, training, data, { ...source, teacherHash }, places, watcher);
 }
 

@@ -2,6 +2,7 @@
 // roots: the same bits everywhere.
 
 import { uniform } from '../random.js';
+import type { Work } from '../work.js';
 
 /** W[M,N] near U[M,rank] V[rank,N], row-major; each singular value is divided evenly between the two. */
 export interface LowRank {
@@ -17,7 +18,7 @@ const STEPS = { each: 4, besides: 40 };
  * The nearest matrix of a rank in the Frobenius norm: a Krylov space of W W^T, kept orthogonal, and a Jacobi SVD of W
  * projected on it (Golub and Kahan, 1965; Simon and Zha, 2000). Where the rank exceeds the sides, the rest is 0.
  */
-export function nearestLowRank(w: ArrayLike<number>, M: number, N: number, rank: number): LowRank {
+export function* nearestLowRank(w: ArrayLike<number>, M: number, N: number, rank: number): Work<LowRank> {
   // W ~ sum over k of q[k] z[k]^T, q orthonormal, z[k] = W^T q[k].
   const q: Float64Array[] = [];
   const z: Float64Array[] = [];
@@ -30,8 +31,9 @@ export function nearestLowRank(w: ArrayLike<number>, M: number, N: number, rank:
     if (!next) break;
     q.push(next);
     z.push(multiplyTransposed(w, M, N, next));
+    yield q.length / (2 * steps);
   }
-  rotate(z, q);
+  yield* rotate(z, q);
   const order = z.map((column, k) => ({ k, square: dot(column, column) })).sort((a, b) => b.square - a.square);
   const U = new Float64Array(M * rank);
   const V = new Float64Array(rank * N);
@@ -49,13 +51,13 @@ export function nearestLowRank(w: ArrayLike<number>, M: number, N: number, rank:
  * of a rearranged matrix, in which Kronecker products are those of rank 1 (Van Loan and Pitsianis, 1993). B and C come
  * with the same root mean square.
  */
-export function nearestKronecker(
+export function* nearestKronecker(
   w: ArrayLike<number>,
   m1: number,
   n1: number,
   m2: number,
   n2: number,
-): { B: Float64Array; C: Float64Array } {
+): Work<{ B: Float64Array; C: Float64Array }> {
   const rearranged = new Float64Array(m1 * n1 * m2 * n2);
   let at = 0;
   for (let i1 = 0; i1 < m1; i1++) {
@@ -66,7 +68,7 @@ export function nearestKronecker(
       }
     }
   }
-  const { U, V } = nearestLowRank(rearranged, m1 * n1, m2 * n2, 1);
+  const { U, V } = yield* nearestLowRank(rearranged, m1 * n1, m2 * n2, 1);
   const balance = Math.sqrt(Math.sqrt((m1 * n1) / (m2 * n2)));
   return { B: U.map((value) => value * balance), C: V.map((value) => value / balance) };
 }
@@ -112,11 +114,12 @@ function direction(vector: Float64Array, known: readonly Float64Array[]): Float6
  * Makes the columns z orthogonal by rotating pairs of them, q with them, so that the sum of q z^T stays (one-sided
  * Jacobi: Hestenes, 1958).
  */
-function rotate(z: Float64Array[], q: Float64Array[]): void {
+function* rotate(z: Float64Array[], q: Float64Array[]): Work<void> {
   let turned = true;
   for (let sweep = 0; turned && sweep < 30; sweep++) {
     turned = false;
     for (let a = 0; a < z.length; a++) {
+      yield 0.5;
       for (let b = a + 1; b < z.length; b++) {
         const [aa, bb, ab] = [dot(z[a], z[a]), dot(z[b], z[b]), dot(z[a], z[b])];
         if (Math.abs(ab) <= 1e-15 * Math.sqrt(aa * bb)) continue;

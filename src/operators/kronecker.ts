@@ -2,6 +2,7 @@ import { invalid } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { complete, type Work } from '../work.js';
 import { nearestKronecker } from './decompose.js';
 import { Dense, packedBytes } from './dense.js';
 import { checkEntries, checkOperator, checkSides, checkVariance, type Noise, Operator } from './operator.js';
@@ -99,10 +100,14 @@ export class Kronecker extends Operator {
   }
 
   fit(w: ArrayLike<number>): void {
+    complete(this.fitInParts(w));
+  }
+
+  override *fitInParts(w: ArrayLike<number>): Work<void> {
     checkEntries(w, this.M, this.N);
-    const nearest = nearestKronecker(w, this.B.M, this.B.N, this.C.M, this.C.N);
-    this.B.fit(nearest.B);
-    this.C.fit(nearest.C);
+    const nearest = yield* nearestKronecker(w, this.B.M, this.B.N, this.C.M, this.C.N);
+    yield* this.B.fitInParts(nearest.B);
+    yield* this.C.fitInParts(nearest.C);
   }
 
   spec(): KroneckerSpec {

@@ -2,6 +2,7 @@ import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { checkRuntime, type Runtime } from '../wasm/runtime.js';
+import type { Work } from '../work.js';
 import { LARGEST_SIDE } from './methods.js';
 import type { Parameter } from './parameter.js';
 import { type Place, Program, X, Y } from './program.js';
@@ -89,6 +90,11 @@ export abstract class Operator {
   abstract initialise(variance: number, noise: Noise): void;
   /** Sets the parameters so that W comes near w[M,N], row-major, in the Frobenius norm. */
   abstract fit(w: ArrayLike<number>): void;
+  /** The same as work in parts: a large matrix takes minutes to decompose. */
+  *fitInParts(w: ArrayLike<number>): Work<void> {
+    this.fit(w);
+    yield 1;
+  }
   abstract spec(): OperatorSpec;
   /** W, row-major: for looking and testing, not for speed. */
   abstract toDense(): Float32Array;

@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { complete, type Work } from '../work.js';
 import { nearestLowRank } from './decompose.js';
 import { checkEntries, checkOperator, checkVariance, type Noise, Operator } from './operator.js';
 import type { Place, Program } from './program.js';
@@ -55,10 +56,14 @@ export class Product extends Operator {
   }
 
   fit(w: ArrayLike<number>): void {
+    complete(this.fitInParts(w));
+  }
+
+  override *fitInParts(w: ArrayLike<number>): Work<void> {
     checkEntries(w, this.M, this.N);
-    const nearest = nearestLowRank(w, this.M, this.N, this.U.N);
-    this.U.fit(nearest.U);
-    this.V.fit(nearest.V);
+    const nearest = yield* nearestLowRank(w, this.M, this.N, this.U.N);
+    yield* this.U.fitInParts(nearest.U);
+    yield* this.V.fitInParts(nearest.V);
   }
 
   spec(): OperatorSpec {

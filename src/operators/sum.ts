@@ -4,6 +4,7 @@ import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { complete, type Work } from '../work.js';
 import { STRUCTURE_SHARE } from './methods.js';
 import { checkEntries, checkOperator, checkVariance, type Noise, Operator } from './operator.js';
 import { floatWord, type Place, type Program } from './program.js';
@@ -148,12 +149,16 @@ export class Sum extends Operator {
     this.terms.at(-1)!.initialise(others.length ? variance * (1 - share) : variance, noise);
   }
 
-  /** The first term alone as well as it can, the next what that leaves, and so on. */
   fit(w: ArrayLike<number>): void {
+    complete(this.fitInParts(w));
+  }
+
+  /** The first term alone as well as it can, the next what that leaves, and so on. */
+  override *fitInParts(w: ArrayLike<number>): Work<void> {
     checkEntries(w, this.M, this.N);
     const rest = Float64Array.from(w);
     for (const term of this.terms) {
-      term.fit(rest);
+      yield* term.fitInParts(rest);
       const values = term.toDense();
       for (let i = 0; i < rest.length; i++) rest[i] -= values[i];
     }

@@ -1,6 +1,7 @@
 import { invalid } from '../errors.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
+import { complete, type Work } from '../work.js';
 import { checkEntries, checkOperator, checkSides, type Noise, Operator } from './operator.js';
 import { type Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
@@ -65,12 +66,16 @@ export class VStack extends Operator {
   }
 
   fit(w: ArrayLike<number>): void {
+    complete(this.fitInParts(w));
+  }
+
+  override *fitInParts(w: ArrayLike<number>): Work<void> {
     checkEntries(w, this.M, this.N);
     const numbers = Float64Array.from(w);
     let at = 0;
     for (const block of this.blocks) {
       const size = block.M * block.N;
-      block.fit(numbers.subarray(at, at + size));
+      yield* block.fitInParts(numbers.subarray(at, at + size));
       at += size;
     }
   }

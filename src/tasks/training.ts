@@ -14,7 +14,7 @@ import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { TrainRecord } from '../train/records.js';
 import type { Schedule } from '../train/schedule.js';
-import { startFrom } from '../train/start.js';
+import { startFrom, startFromInParts } from '../train/start.js';
 import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
@@ -306,6 +306,13 @@ export abstract class Training<M extends Model = Model, Options extends Training
     trainer.optimizer.steps = steps;
     for (const record of records) trainer.records.push(record);
     trainer.afterPruning();
+  }
+
+  /**
+   * Takes the initial weights from a trained model, as `from` of create() does, as work in parts. Only before the first step.
+   */
+  startFromInParts(from: Model): Work<void> {
+    return startFromInParts(this.model, alike('from', from, this.model));
   }
 
   /** Throws TrainingError if a weight or a moment is not finite: readers reject files with such numbers. */

@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
-import { parametersOf } from '../operators/operator.js';
+import { type Operator, parametersOf } from '../operators/operator.js';
+import { complete, type Work } from '../work.js';
 import type { Trainable } from './trainer.js';
 
 /**
@@ -9,6 +10,11 @@ import type { Trainable } from './trainer.js';
  * @throws InputError if the models' sizes differ; nothing is changed then
  */
 export function startFrom(model: Trainable, trained: Trainable): void {
+  complete(startFromInParts(model, trained));
+}
+
+/** The same as work in parts. */
+export function* startFromInParts(model: Trainable, trained: Trainable): Work<void> {
   const matrices = new Map(trained.matrices());
   const parameters = new Map(trained.parameters());
   /** What the trained model has by this name; it must have the same shape. */
@@ -22,16 +28,24 @@ export function startFrom(model: Trainable, trained: Trainable): void {
     return found;
   };
   // Nothing is changed before all shapes have been compared.
-  const fits: (() => void)[] = [];
+  const fits: Work<void>[] = [];
+  const copies: (() => void)[] = [];
   const inside = new Set(model.matrices().flatMap(([, operator]) => parametersOf(operator)));
   for (const [name, operator] of model.matrices()) {
     const from = partner(name, matrices, operator, ({ M, N }) => [M, N]);
-    fits.push(() => operator.fit(from.toDense()));
+    fits.push(fitted(operator, from));
   }
   for (const [name, parameter] of model.parameters()) {
     if (inside.has(parameter)) continue;
     const from = partner(name, parameters, parameter, ({ shape }) => shape);
-    fits.push(() => parameter.data.set(from.data));
+    copies.push(() => parameter.data.set(from.data));
   }
-  for (const fit of fits) fit();
+  for (const copy of copies) copy();
+  for (const [i, fit] of fits.entries()) {
+    for (const share of fit) yield (i + share) / fits.length;
+  }
+}
+
+function* fitted(operator: Operator, trained: Operator): Work<void> {
+  yield* operator.fitInParts(trained.toDense());
 }

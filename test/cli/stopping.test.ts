@@ -102,6 +102,28 @@ for (const seed of [1, 2, 3, 4]) {
   });
 }
 
+test('a stop while the matrices of a model are decomposed comes through', async () => {
+  const from = path('whole');
+  const start = startLm({ data: path('ptb'), from, hidden: 8, batch: 4, bptt: 8, method: 'doped-lmf', compression: 2 });
+  for (const parts of [0, 1, 5, 30]) {
+    let left = Number.POSITIVE_INFINITY;
+    const watcher = {
+      ...nothing,
+      announce(text: string) {
+        if (text.startsWith('decomposing ')) left = parts;
+      },
+      interrupted: () => left-- <= 0,
+    };
+    const there = { checkpointEvery: 60, out: path('decomposed') };
+    const outcome = await runTraining(languageModelTask, start.source, start.options, there, watcher).catch(
+      (error) => error,
+    );
+    assert.instance(outcome, Interrupted);
+    assert.is(outcome.message, 'stopped before the first step; nothing was written');
+    assert.not.ok(existsSync(there.out));
+  }
+});
+
 test('a stop in the last evaluation of the validation split leaves the model', async () => {
   let now: StepReport | undefined;
   let stop = false;

@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { nearestKronecker, nearestLowRank } from '../../src/operators/decompose.js';
 import * as reference from '../../src/reference.js';
+import { complete } from '../../src/work.js';
 import { U64, values } from '../support.js';
 
 const norm = (w: ArrayLike<number>) => Math.sqrt(reference.f32_dot(w, w, w.length));
@@ -40,7 +41,7 @@ for (const [M, N] of [
     const singular = Array.from({ length: Math.min(M, N) }, (_, i) => 3 * 0.8 ** i);
     const w = withSingularValues(M, N, singular);
     for (const rank of [1, 3, Math.min(M, N)]) {
-      const { U, V } = nearestLowRank(w, M, N, rank);
+      const { U, V } = complete(nearestLowRank(w, M, N, rank));
       const least = norm(singular.slice(rank));
       const error = distance(w, multiply(U, V, M, N, rank));
       assert.ok(Math.abs(error - least) < 1e-6 * norm(w), `rank ${rank}: ${error}, not ${least}`);
@@ -57,10 +58,10 @@ test('a matrix of rank 2 is found whatever rank is asked for, and what is left i
   const [M, N] = [12, 5];
   const w = multiply(values(M * 2), values(2 * N), M, N, 2);
   for (const rank of [2, 4, 7]) {
-    const { U, V } = nearestLowRank(w, M, N, rank);
+    const { U, V } = complete(nearestLowRank(w, M, N, rank));
     assert.ok(distance(w, multiply(U, V, M, N, rank)) < 1e3 * U64 * norm(w), `rank ${rank}`);
   }
-  const zero = nearestLowRank(new Float32Array(M * N), M, N, 2);
+  const zero = complete(nearestLowRank(new Float32Array(M * N), M, N, 2));
   assert.is(norm(zero.U) + norm(zero.V), 0);
 });
 
@@ -74,7 +75,7 @@ test('a Kronecker product is found again, its factors with the same root mean sq
     [16, 4, 2, 8],
   ]) {
     const w = reference.kron(values(m1 * n1), values(m2 * n2), m1, n1, m2, n2);
-    const { B, C } = nearestKronecker(w, m1, n1, m2, n2);
+    const { B, C } = complete(nearestKronecker(w, m1, n1, m2, n2));
     const error = distance(w, reference.kron(B, C, m1, n1, m2, n2));
     assert.ok(error < 1e3 * U64 * norm(w), `${m1}x${n1} (x) ${m2}x${n2}: off by ${error}`);
     const [b, c] = [norm(B) / Math.sqrt(B.length), norm(C) / Math.sqrt(C.length)];
@@ -85,7 +86,7 @@ test('a Kronecker product is found again, its factors with the same root mean sq
 test('no Kronecker product near the nearest one is nearer', () => {
   const [m1, n1, m2, n2] = [5, 3, 4, 6];
   const w = values(m1 * n1 * m2 * n2);
-  const { B, C } = nearestKronecker(w, m1, n1, m2, n2);
+  const { B, C } = complete(nearestKronecker(w, m1, n1, m2, n2));
   const error = distance(w, reference.kron(B, C, m1, n1, m2, n2));
   for (const size of [1e-3, 1e-1, 1]) {
     for (let n = 0; n < 10; n++) {
