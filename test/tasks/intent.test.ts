@@ -223,11 +223,19 @@ test('a checkpoint is gone on with by its own task, with its own data', () => {
     /task: got "intent"; expected "lm"/,
   );
   const { train, valid } = data;
-  const changed = ({ sentences, intents }: Examples) => ({ sentences, intents: intents.with(3, 'book2') });
+  /** Examples with one number or label changed: the first of all, one in the middle, the last of all. */
+  const changed = ({ sentences, intents }: Examples): Examples[] =>
+    [0, 3, intents.length - 1].flatMap((i) => {
+      const place = i === 0 ? 0 : sentences[i].length - 1;
+      const other = sentences[i].map((id, k) => (k === place ? (id % (vocabulary.size - 1)) + 1 : id));
+      return [
+        { sentences, intents: intents.with(i, `${intents[i]}2`) },
+        { sentences: sentences.with(i, other), intents },
+      ];
+    });
   for (const other of [
-    { train: changed(train), valid },
-    { train, valid: changed(valid) },
-    { train: { ...train, sentences: train.sentences.with(0, train.sentences[1]) }, valid },
+    ...changed(train).map((train) => ({ train, valid })),
+    ...changed(valid).map((valid) => ({ train, valid })),
     { train: valid, valid: train },
   ]) {
     refuses(() => decodeCheckpoint(checkpoint, IntentTraining).resume(new Runtime(), other), InputError, /^data: /);
