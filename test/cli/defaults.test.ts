@@ -1,11 +1,13 @@
 // Defaults are written twice, for the program and for its users: in code, and in words in --help.
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { defaultIntentOptions } from '../../src/tasks/intent.js';
 import { defaultOptions } from '../../src/tasks/language-model.js';
 import type { TrainingOptions } from '../../src/tasks/training.js';
-import { makeFolder, succeed } from './command.js';
+import { makeFolder, makeText, succeed } from './command.js';
 
 const folder = makeFolder();
 
@@ -67,6 +69,19 @@ test('train intent --help names the defaults that it has', async () => {
   const [adam, sgd] = [defaultIntentOptions(), defaultIntentOptions('sgd')];
   const wanted = { ...common([adam, sgd]), embedding: [adam.embedding] };
   for (const [name, values] of Object.entries(wanted)) assert.equal(told.get(name), values, name);
+});
+
+test('the other commands do by default what they do when told so', async () => {
+  writeFileSync(join(folder, 'text.txt'), makeText(1000));
+  const train = 'train lm --data text.txt --hidden 8 --compression 5 --batch 4 --bptt 8 --epochs 1';
+  await succeed(folder, train);
+  const same = async (line: string, ...defaults: string[]) => {
+    const [{ stdout }, told] = [await succeed(folder, line), await succeed(folder, [line, ...defaults].join(' '))];
+    assert.is(stdout, told.stdout, line);
+  };
+  await same('generate model.safetensors', '--tokens 100', '--temperature 0.8', '--seed 1');
+  await same('eval model.safetensors --data text.txt --json', '--split test');
+  await same('export model.safetensors --data text.txt --out int8 --json', '--split test', '--head int8');
 });
 
 test.run();

@@ -45,6 +45,16 @@ test("a cell's own settings come before those of the grid, and are not tuned", (
   assert.equal(cells[1].seeds, [7]);
 });
 
+test('a grid that says nothing trains the doped language model of train lm, with its seed', () => {
+  const { task, cells } = parseGrid({ cells: [{}] });
+  assert.is(task, 'lm');
+  const [{ label, method, compression, shrunk, settings, candidates, seeds }] = cells;
+  assert.equal([label, method, compression, shrunk], ['doped-kron', 'doped-kron', 25, 1]);
+  assert.equal(settings, { method: 'doped-kron', compression: 25 });
+  assert.equal(candidates, [{}]);
+  assert.equal(seeds, [1]);
+});
+
 test('small-dense has as many units as the budget allows, and no more', () => {
   fc.assert(
     fc.property(fc.integer({ min: 8, max: 2000 }), fc.integer({ min: 1, max: 60 }), (hidden, compression) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TrainResult } from '../../src/cli/training.js';
+import { warningsOf } from '../../src/cli/unknown.js';
 import { loadSync } from '../../src/infer/index.js';
 import { uniform } from '../../src/random.js';
 import { splitText } from '../../src/text/split.js';
@@ -143,6 +144,18 @@ test('train, eval and export print the share of unknown tokens, and warn where i
   const known = await succeed(folder, `train lm --data lines.txt ${SIZES} --out known.safetensors`);
   assert.not.match(known.stderr, /warning/);
   assert.match(known.stdout, /unknown tokens, %: 0\.0\n/);
+});
+
+test('more than 5 % is much', () => {
+  for (const [tokens, labels, warnings] of [
+    [0, 0, 0],
+    [0.05, 0.05, 0],
+    [0.051, 0.05, 1],
+    [0.05, 0.051, 1],
+    [1, 1, 2],
+  ]) {
+    assert.is(warningsOf('valid', { tokens, labels }).length, warnings, `${tokens}, ${labels}`);
+  }
 });
 
 test('records of experiments have the shares of all splits', async () => {
