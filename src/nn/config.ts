@@ -8,16 +8,16 @@ export interface ModelConfig {
   hidden: number;
   layers: number;
   method: Method;
-  /** Asked of every LSTM matrix; 1 for dense. */
+  /** Of every LSTM matrix; 1 for dense. */
   compression: number;
-  /** Kronecker factor shapes by hand; the budget solver chooses where there are none. */
+  /** Shapes of the Kronecker factors; chosen by planMatrix() unless given. */
   kron?: KronShape;
-  /** Consecutive rows of the sparse matrices that are pruned together; 1 where nothing is said. */
+  /** How many rows of the sparse matrices are pruned together; default 1. */
   block?: BlockSize;
 }
 
 export interface IntentModelConfig extends ModelConfig {
-  /** Numbers that stand for a word. */
+  /** Width of the embedding. */
   embedding: number;
 }
 

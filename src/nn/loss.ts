@@ -33,7 +33,7 @@ export function checkDistillation({ weight, temperature }: Distillation): void {
 
 const LEAST = -(2 ** 31); // any negative target
 
-/** Bytes of logits at a time: they should still be in cache when their gradient is taken. */
+/** Bytes of logits at a time: they should still be in cache when their gradient is computed. */
 const BLOCK_BYTES = 2 ** 21;
 
 /**
@@ -46,8 +46,8 @@ const BLOCK_BYTES = 2 ** 21;
  *
  * (Hinton et al., 2015).
  *
- * It is the end of the tape, so the way back begins here: logits, their gradient and x's are made block by block, and
- * the logits, the largest tensor there is, are stored once.
+ * It ends the tape, so the gradients begin here: logits, their gradient and that of x are computed block by block, and the
+ * logits, the largest tensor, are stored once.
  */
 export function softmaxLoss(
   tape: Tape,

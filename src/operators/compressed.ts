@@ -7,22 +7,22 @@ import type { Place, Program } from './program.js';
 import { PRUNED, sizeOf } from './pruning.js';
 
 /**
- * Below this density, by the rows of a block, the compressed form's three products are faster than the dense ones. Measured
- * at 2600 x 650 and 800 x 200 with batches of 20 and 160 rows, they take the same time at 0.52 to 0.60 for single weights,
- * at 0.79 or more for blocks; a gemm that gets a quarter faster brings that down to these.
+ * Below this density, by the rows of a block, the three products of the compressed form are faster than the dense ones.
+ * Measured at 2600 x 650 and 800 x 200 with batches of 20 and 160 rows, both take the same time at 0.52 to 0.60 for single
+ * weights, at 0.79 or more for blocks; with a gemm that is a quarter faster, at these densities.
  */
 export const CROSSOVER = { 1: 0.4, 4: 0.65, 8: 0.65 };
 
-/** Bytes that the compressed form's indices take. */
+/** Bytes of the compressed form's indices. */
 export function indexBytes(M: number, N: number, { size }: BlockRows, columns: number): number {
   const starts = M / size + 1;
   return 4 * (size === 1 ? starts + N + 1 + 3 * columns : starts + columns);
 }
 
 /**
- * The weights that are alive: their blocks as assembly/sparse.ts wants them. Single weights have a second list, by columns,
- * for the transpose, since adding up in registers is faster than adding to memory; what a block adds to memory is four or
- * eight sums at once, and needs none.
+ * The weights that have not been pruned, in the layout that assembly/sparse.ts reads. Single weights have a second list,
+ * by columns, for the transpose: accumulating in registers is faster than in memory. Blocks need none, since they add four or
+ * eight sums at once.
  */
 export class Compressed {
   // u32, in `room`
@@ -108,7 +108,7 @@ export class Compressed {
     return new Uint32Array(sizes.buffer);
   }
 
-  /** Prunes what has the size PRUNED: what stays moves up in the memory it is in. */
+  /** Prunes what has the size PRUNED; what is left moves up within its memory. */
   prune(sizes: Uint32Array): void {
     const { size } = this.rows;
     const before = this.alive();
@@ -131,7 +131,7 @@ export class Compressed {
     this.index(columns, starts);
   }
 
-  /** What is alive; the values are where `weight` has them. */
+  /** The indices of what is left; its values are those of `weight`, in order. */
   alive(): { columns: Uint32Array; starts: Uint32Array; indices?: undefined } {
     const { runtime, M, rows, nonzeros } = this;
     return {
@@ -141,7 +141,7 @@ export class Compressed {
   }
 }
 
-/** The entries of CSR arrays by columns: their rows, ascending in a column, and their places among the entries. */
+/** The entries of CSR arrays by columns: their rows, ascending within a column, and their places among the entries. */
 function transposed(N: number, columns: Uint32Array, starts: Uint32Array) {
   const rowStarts = new Uint32Array(N + 1);
   for (const column of columns) rowStarts[column + 1]++;

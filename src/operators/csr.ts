@@ -7,7 +7,7 @@ export interface CsrArrays {
   starts: Uint32Array; // [M + 1]
 }
 
-/** CSR arrays of blocks: a row is a row of blocks, of which each has a column and `block` values. */
+/** CSR arrays of blocks: a row is a row of blocks; each block has a column and `block` values. */
 export interface BlockArrays {
   values?: Float32Array; // [blocks, block]
   columns: Uint32Array; // [blocks], below N
@@ -15,13 +15,13 @@ export interface BlockArrays {
 }
 
 /**
- * Rows that share their columns, so that they are pruned together: so many consecutive ones, or the four gates of a unit,
- * which lie a quarter of all rows apart.
+ * How many consecutive rows share their columns and are pruned together; or 'gates', the four gates of a unit, whose rows
+ * are a quarter of all rows apart.
  */
 export type BlockSize = 1 | 4 | 8 | 'gates';
 export const BLOCK_SIZES: readonly BlockSize[] = [1, 4, 8, 'gates'];
 
-/** How many rows a block has, and how far apart they lie. */
+/** How many rows a block has, and how far apart they are. */
 export interface BlockRows {
   size: 1 | 4 | 8;
   stride: number;
@@ -37,8 +37,8 @@ export function firstRow(group: number, { size, stride }: BlockRows): number {
 }
 
 /**
- * Kernels check nothing: an index out of range would be read or written outside the arrays. With blocks, a row is a row
- * of blocks, and values are [columns.length, block].
+ * Throws InputError for arrays that are not those of an M x N matrix. Kernels check nothing: they would read or write outside
+ * the arrays. With blocks, a row is a row of blocks, and values are [columns.length, block].
  */
 export function checkCsr(M: number, N: number, arrays: BlockArrays, block: BlockSize = 1): void {
   checkBlock(M, N, block);
@@ -58,7 +58,7 @@ export function checkCsr(M: number, N: number, arrays: BlockArrays, block: Block
     }
   }
   if (starts[rows] !== count) throw invalid(`starts[${rows}]`, starts[rows], `${count}, the number of columns`);
-  // Ascending and ending where they should, all starts are within the arrays: only now can they be followed.
+  // The starts ascend from 0 to the number of columns, so all are within the arrays and can be followed.
   for (let i = 0; i < rows; i++) {
     for (let k = starts[i]; k < starts[i + 1]; k++) {
       const column = columns[k];
@@ -70,6 +70,7 @@ export function checkCsr(M: number, N: number, arrays: BlockArrays, block: Block
   }
 }
 
+/** Throws InputError for a block size that is unknown or does not divide the rows. */
 export function checkBlock(M: number, N: number, block: BlockSize): void {
   if (!BLOCK_SIZES.includes(block)) {
     throw invalid('block', block, `one of ${BLOCK_SIZES.join(', ')}`);
@@ -80,7 +81,7 @@ export function checkBlock(M: number, N: number, block: BlockSize): void {
   }
 }
 
-/** CSR arrays for those of blocks, [blocks, size] values and a column a block. */
+/** Converts CSR arrays of blocks to those of single entries. */
 export function fromBlocks(M: number, { values, columns, starts }: CsrArrays, block: BlockSize): CsrArrays {
   if (block === 1) return { values, columns, starts };
   const rows = rowsOf(block, M);
@@ -109,7 +110,7 @@ export function fromBlocks(M: number, { values, columns, starts }: CsrArrays, bl
   return result;
 }
 
-/** The arrays of blocks for CSR arrays. Throws InputError when the rows of a block do not share their columns. */
+/** Converts CSR arrays to those of blocks. Throws InputError if the rows of a block do not share their columns. */
 export function toBlocks(M: number, { values, columns, starts }: CsrArrays, block: BlockSize): CsrArrays {
   if (block === 1) return { values, columns, starts };
   const rows = rowsOf(block, M);
@@ -140,7 +141,7 @@ export function toBlocks(M: number, { values, columns, starts }: CsrArrays, bloc
   return result;
 }
 
-/** The place in W, of N columns, of each value, [blocks, size]. */
+/** The index of each value, [blocks, size], in W, row-major with N columns. */
 export function placesOf(N: number, rows: BlockRows, columns: Uint32Array, starts: Uint32Array): Uint32Array {
   const { size, stride } = rows;
   const places = new Uint32Array(columns.length * size);

@@ -1,22 +1,22 @@
-// Nearest matrices of low rank and nearest Kronecker products, in f64 and with nothing but sums, products and square
-// roots: the same bits everywhere.
+// Nearest low-rank matrices and nearest Kronecker products, in f64, from sums, products and square roots only: the same bits
+// everywhere.
 
 import { uniform } from '../random.js';
 import type { Work } from '../work.js';
 
-/** W[M,N] near U[M,rank] V[rank,N], row-major; each singular value is divided evenly between the two. */
+/** W[M,N] ~ U[M,rank] V[rank,N], row-major; each singular value is divided evenly between the two. */
 export interface LowRank {
   U: Float64Array;
   V: Float64Array;
 }
 
-// Directions tried for each one wanted, and besides. The largest singular values are found first and soonest; where they
-// hardly differ, it hardly matters which are taken.
+// Krylov directions for each singular value needed, and in addition. The largest values converge first; where they hardly
+// differ, it hardly matters which are kept.
 const STEPS = { each: 4, besides: 40 };
 
 /**
- * The nearest matrix of a rank in the Frobenius norm: a Krylov space of W W^T, kept orthogonal, and a Jacobi SVD of W
- * projected on it (Golub and Kahan, 1965; Simon and Zha, 2000). Where the rank exceeds the sides, the rest is 0.
+ * The nearest matrix of a given rank in the Frobenius norm: a Krylov space of W W^T, reorthogonalised, and a Jacobi SVD of W
+ * projected on it (Golub and Kahan, 1965; Simon and Zha, 2000). If the rank exceeds the sides, the rest is 0.
  */
 export function* nearestLowRank(w: ArrayLike<number>, M: number, N: number, rank: number): Work<LowRank> {
   // W ~ sum over k of q[k] z[k]^T, q orthonormal, z[k] = W^T q[k].
@@ -25,7 +25,7 @@ export function* nearestLowRank(w: ArrayLike<number>, M: number, N: number, rank
   const steps = Math.min(M, N, STEPS.each * rank + STEPS.besides);
   const noise = () => Float64Array.from({ length: N }, (_, j) => uniform(1, q.length, j) - 0.5);
   while (q.length < steps) {
-    // Where the space is exhausted, as with singular values that occur twice, another direction opens the next one.
+    // When the space is exhausted, for instance by repeated singular values, a random direction starts the next one.
     const next =
       (q.length && direction(multiply(w, M, N, z[q.length - 1]), q)) || direction(multiply(w, M, N, noise()), q);
     if (!next) break;
@@ -47,9 +47,9 @@ export function* nearestLowRank(w: ArrayLike<number>, M: number, N: number, rank
 }
 
 /**
- * The nearest Kronecker product B[m1,n1] (x) C[m2,n2] in the Frobenius norm: a block of W for every entry of B is a row
- * of a rearranged matrix, in which Kronecker products are those of rank 1 (Van Loan and Pitsianis, 1993). B and C come
- * with the same root mean square.
+ * The nearest Kronecker product B[m1,n1] (x) C[m2,n2] in the Frobenius norm: with each block of W as a row of a rearranged
+ * matrix, Kronecker products are the matrices of rank 1 (Van Loan and Pitsianis, 1993). B and C have the same root mean
+ * square.
  */
 export function* nearestKronecker(
   w: ArrayLike<number>,
@@ -97,7 +97,7 @@ function multiplyTransposed(w: ArrayLike<number>, M: number, N: number, y: Float
   return x;
 }
 
-/** What of a vector is new beside the orthonormal ones, normalised: Gram and Schmidt, twice (Giraud et al., 2005). */
+/** The part of a vector orthogonal to the known ones, normalised: Gram-Schmidt, twice (Giraud et al., 2005). */
 function direction(vector: Float64Array, known: readonly Float64Array[]): Float64Array | undefined {
   const length = Math.sqrt(dot(vector, vector));
   for (let pass = 0; pass < 2; pass++) {
@@ -110,10 +110,7 @@ function direction(vector: Float64Array, known: readonly Float64Array[]): Float6
   return left > 1e-12 * length ? vector.map((value) => value / left) : undefined;
 }
 
-/**
- * Makes the columns z orthogonal by rotating pairs of them, q with them, so that the sum of q z^T stays (one-sided
- * Jacobi: Hestenes, 1958).
- */
+/** Makes the columns z orthogonal by rotations that leave the sum of q z^T unchanged (one-sided Jacobi: Hestenes, 1958). */
 function* rotate(z: Float64Array[], q: Float64Array[]): Work<void> {
   let turned = true;
   for (let sweep = 0; turned && sweep < 30; sweep++) {

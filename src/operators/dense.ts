@@ -5,7 +5,7 @@ import { Parameter } from './parameter.js';
 import { type Place, Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
-/** Bytes of a gemm's second operand, packed: K x N. */
+/** Bytes of a gemm's packed second operand, K x N. */
 export function packedBytes(N: number, K: number): number {
   return 32 * Math.ceil(N / 8) * K;
 }

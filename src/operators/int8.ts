@@ -3,13 +3,13 @@ import type { Runtime } from '../wasm/runtime.js';
 import { Dense } from './dense.js';
 import type { OperatorSpec } from './spec.js';
 
-/** Row i of the matrix is scales[i] times row i of weight, whose numbers are from -127 to 127. */
+/** Row i of the matrix is scales[i] times row i of weight, whose numbers are -127 to 127. */
 export interface Int8Arrays {
   weight: Int8Array; // [M,N]
   scales: Float32Array; // [M]
 }
 
-/** A matrix of 8-bit integers, for inference; here it runs as the dense matrix that they stand for. */
+/** A matrix of 8-bit integers for inference; in training code it runs as the dense matrix that it stands for. */
 export class Int8 extends Dense {
   constructor(
     runtime: Runtime,
@@ -33,7 +33,7 @@ export class Int8 extends Dense {
   }
 }
 
-/** The nearest 8-bit integers, a row's largest magnitude being 127. */
+/** Quantises each row to 8-bit integers; its largest magnitude becomes 127. */
 export function quantise(values: Float32Array, M: number, N: number): Int8Arrays {
   const weight = new Int8Array(M * N);
   const scales = new Float32Array(M);
@@ -41,7 +41,7 @@ export function quantise(values: Float32Array, M: number, N: number): Int8Arrays
     const row = values.subarray(i * N, (i + 1) * N);
     const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     scales[i] = largest / 127;
-    // A scale below the smallest float would be 0.
+    // A scale below the smallest float is 0.
     if (scales[i] > 0) weight.set(row.map((value) => Math.round(value / scales[i])).map(clamp), i * N);
   }
   return { weight, scales };

@@ -60,7 +60,7 @@ export class Kronecker extends Operator {
     }
   }
 
-  /** C's numbers: where they are, or formed for as long as the program lives. */
+  /** The address of C's numbers; a C of several factors is formed in memory that lives as long as the program. */
   private valueOfC(): Pointer {
     const { C, runtime } = this;
     if (!(C instanceof Kronecker)) return C.weight.value;
@@ -69,7 +69,7 @@ export class Kronecker extends Operator {
     return formed;
   }
 
-  /** Adds what `add` adds to C's gradient, and passes it on to C's factors. */
+  /** Accumulates C's gradient with `add`, and passes it on to C's factors. */
   private gradientOfC(program: Program, add: (grad: Pointer) => void): void {
     const { C, runtime } = this;
     if (!(C instanceof Kronecker)) {
@@ -127,13 +127,13 @@ export class Kronecker extends Operator {
   }
 }
 
-/** What a product needs: floats of a row that lie between its two steps, and bytes of the larger of their packed operands. */
+/** What a product needs: floats per row between its two steps, and bytes of the larger packed operand. */
 interface Memory {
   temp: number;
   packed: number;
 }
 
-/** Of (B X) C^T or B (X C^T), whichever assembly/kron.ts chooses. */
+/** For (B X) C^T or B (X C^T), whichever assembly/kron.ts chooses. */
 function memoryOf(m1: number, n1: number, m2: number, n2: number): Memory {
   const c = packedBytes(m2, n2);
   return m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)

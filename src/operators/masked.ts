@@ -6,7 +6,7 @@ import { Dense } from './dense.js';
 import type { Place, Program } from './program.js';
 import { PRUNED, sizeOf } from './pruning.js';
 
-/** All M N weights with a mask: while many are alive, dense products over them are the faster ones. */
+/** All M N weights with a mask: while few are pruned, dense products are faster. */
 export class Masked extends Dense {
   nonzeros: number;
   private readonly roomSize: number;
@@ -19,7 +19,7 @@ export class Masked extends Dense {
   ) {
     super(runtime, M, N);
     this.nonzeros = M * N;
-    // Where the mask is, the indices of the compressed form will be.
+    // The indices of the compressed form will take the place of the mask.
     this.roomSize = Math.max(M * N, indexBytes(M, N, rows, Math.ceil((CROSSOVER[rows.size] * M * N) / rows.size)));
     this.weight.mask = runtime.alloc(this.roomSize);
     this.mask.fill(1);
@@ -34,7 +34,7 @@ export class Masked extends Dense {
     this.nonzeros = mask.reduce((sum, alive) => sum + alive, 0);
   }
 
-  /** Pruned weights have no gradient: the dense product gave them one, which clipping by the norm must not see. */
+  /** Clears the gradients that the dense product gave to pruned weights: clipping by the norm must not see them. */
   override gradient(program: Program, dy: Place, x: Place): void {
     super.gradient(program, dy, x);
     const { M, N, weight } = this;
@@ -60,7 +60,7 @@ export class Masked extends Dense {
     return bits;
   }
 
-  /** Prunes what has the size PRUNED; its moments are 0 then, too. */
+  /** Prunes what has the size PRUNED; its moments become 0 too. */
   prune(sizes: Uint32Array): void {
     const { M, N, rows, mask } = this;
     const { size, stride } = rows;
@@ -81,7 +81,7 @@ export class Masked extends Dense {
     this.nonzeros = alive;
   }
 
-  /** What is alive, and the place of each value, [blocks, size], in W. */
+  /** The indices of what is left, and the place of each value, [blocks, size], in W. */
   alive(): { columns: Uint32Array; starts: Uint32Array; indices: Uint32Array } {
     const { M, N, rows, mask, nonzeros } = this;
     const { size } = rows;
@@ -96,7 +96,7 @@ export class Masked extends Dense {
     return { columns, starts, indices: placesOf(N, rows, columns, starts) };
   }
 
-  /** This matrix's weights at these places, in its memory; it must not be used any more. */
+  /** Moves the weights at these places into the compressed form, in the same memory. This form must not be used again. */
   compress(columns: Uint32Array, starts: Uint32Array): Compressed {
     const { runtime, M, N, rows, weight, roomSize } = this;
     const wanted = indexBytes(M, N, rows, columns.length);

@@ -9,10 +9,10 @@ import { type Place, Program, X, Y } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
- * A weight matrix W[M,N], however it is stored. Three verbs say what training needs of it, for R rows of a batch at
- * once; an operator says how by adding instructions to a program, so that a whole sequence of products is one call.
- * `firstRow` is the place of the first row in the sequence's batch (step * batch + stream); only the masks of co-matrix
- * dropout, which must be the same forward and backward, depend on it.
+ * A weight matrix W[M,N], however it is stored. Training needs three products of it, for R rows of a batch at once:
+ * matmul, tMatmul and gradParams. An operator implements them by adding instructions to a program, so that a whole sequence
+ * of products is one call. `firstRow` is the place of the first row in the sequence's batch (step * batch + stream); only
+ * the masks of co-matrix dropout, which must be the same forward and backward, depend on it.
  */
 export abstract class Operator {
   abstract readonly M: number;
@@ -76,7 +76,7 @@ export abstract class Operator {
   /** Adds dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, for the program's part of the parameters. */
   abstract gradient(program: Program, dy: Place, x: Place): void;
 
-  /** The operators it is made of, by the name they have in files; none for a leaf. */
+  /** The operators that it is composed of, by their names in files; none for a leaf. */
   children(): readonly (readonly [string, Operator])[] {
     return [];
   }
@@ -86,9 +86,9 @@ export abstract class Operator {
     return [];
   }
 
-  /** Fills the parameters with uniform noise such that each entry of W has this variance. */
+  /** Fills the parameters with uniform noise so that each entry of W has this variance. Throws InputError unless it is >= 0. */
   abstract initialise(variance: number, noise: Noise): void;
-  /** Sets the parameters so that W comes near w[M,N], row-major, in the Frobenius norm. */
+  /** Sets the parameters so that W is near w[M,N], row-major, in the Frobenius norm. Throws InputError for another length. */
   abstract fit(w: ArrayLike<number>): void;
   /** The same as work in parts: a large matrix takes minutes to decompose. */
   *fitInParts(w: ArrayLike<number>): Work<void> {
@@ -96,7 +96,7 @@ export abstract class Operator {
     yield 1;
   }
   abstract spec(): OperatorSpec;
-  /** W, row-major: for looking and testing, not for speed. */
+  /** A copy of W, row-major: for inspection and tests, not for speed. */
   abstract toDense(): Float32Array;
 }
 
@@ -134,12 +134,13 @@ export function checkVariance(variance: number): void {
 /** Fills a parameter with uniform noise in [-halfWidth, halfWidth). */
 export type Noise = (parameter: Parameter, halfWidth: number) => void;
 
-/** The operator and all it is made of, with their names in files, parents first. */
+/** The operator and everything it is composed of, with their names in files, parents first. */
 export function* walk(operator: Operator, name: string): Generator<[string, Operator]> {
   yield [name, operator];
   for (const [child, inner] of operator.children()) yield* walk(inner, `${name}.${child}`);
 }
 
+/** All parameters of an operator and of what it is composed of. */
 export function parametersOf(operator: Operator): Parameter[] {
   return [...walk(operator, '')].flatMap(([, inner]) => inner.own());
 }

@@ -2,7 +2,7 @@ import type { Pointer } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 
-/** Where an instruction reads or writes: byte offset in x, y or scratch, its two low bits saying which. */
+/** Where an instruction reads or writes: a byte offset in x, y or scratch; its two low bits say in which. */
 export type Place = number & { readonly brand?: 'place' };
 
 export const X: Place = 0;
@@ -12,15 +12,14 @@ const SCRATCH = 2;
 const WORDS = 16; // of an instruction
 
 /**
- * What operators add the instructions of their products to, for R rows; assembly/program.ts runs it. Memory that it
- * needs, packed weights among it, is handed out while it is built, for the caller to take back.
+ * The instructions of a product over R rows: operators add them, assembly/program.ts runs them. Memory that they need, such
+ * as packed weights, is handed out while the program is built; the caller takes it back.
  *
- * The runtime's threads share the rows of a product, the same program serving all. A gradient is a sum over the rows, so
- * there each thread has a program of its own, for its part of the parameters. Either way no sum is split, and the number
- * of threads changes no bit.
+ * The threads share the rows of a product and run the same program. A gradient is a sum over the rows, so there each thread
+ * has its own program, for its part of the parameters. No sum is split either way: the number of threads changes no bit.
  */
 export class Program {
-  /** Rows that are run at once: those of the largest share. */
+  /** Rows that run at once: those of the largest share. */
   readonly rows: number;
   private readonly words: number[] = [];
   private scratchBytes = 0;
@@ -29,7 +28,7 @@ export class Program {
   private constructor(
     readonly runtime: Runtime,
     private readonly shares: readonly (readonly [first: number, count: number])[],
-    /** Of a gradient: which of how many parts. */
+    /** For a gradient: which part, of how many. */
     private readonly part: readonly [index: number, parts: number] = [0, 1],
   ) {
     this.rows = shares[0][1];
@@ -40,7 +39,7 @@ export class Program {
     return new Program(runtime, runtime.shares(R));
   }
 
-  /** A product over `rows` rows at a time, by each of so many threads. */
+  /** A product over `rows` rows at a time, on each of the threads. */
   static block(runtime: Runtime, rows: number, threads: number): Program {
     return new Program(
       runtime,
@@ -48,7 +47,7 @@ export class Program {
     );
   }
 
-  /** dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, by all threads. */
+  /** dtheta += d<dy[R,M], x[R,N] W^T> / dtheta, on all threads. */
   static gradient(
     runtime: Runtime,
     R: number,
@@ -68,7 +67,7 @@ export class Program {
     });
   }
 
-  /** This part of n things, in whole groups: the first, and how many. */
+  /** This part of n items, in whole groups: the first, and how many. */
   partOf(n: number, group: number): [first: number, count: number] {
     const [index, parts] = this.part;
     const each = group * Math.ceil(n / (group * parts));
@@ -76,7 +75,7 @@ export class Program {
     return [first, Math.min(each, n - first)];
   }
 
-  /** The place `columns` floats further on in a row. */
+  /** The place `columns` floats further along the row. */
   static column(place: Place, columns: number): Place {
     return place + 4 * columns;
   }
@@ -92,29 +91,29 @@ export class Program {
     return at | SCRATCH;
   }
 
-  /** What every gemm of packed weights needs while it runs. */
+  /** The scratch memory of every gemm of packed weights. */
   gemmWork(): Place {
     this.work ??= this.scratch(this.runtime.kernels.F32_GEMM_SCRATCH.value);
     return this.work;
   }
 
-  /** `to` (+)= op of `from`; the arguments stand in assembly/program.ts. */
+  /** Adds an instruction: `to` (+)= op of `from`; assembly/program.ts lists the arguments. */
   add(op: Op, from: Place, to: Place, accumulate: boolean, ...args: number[]): void {
     const words = [op, from, to, accumulate ? 1 : 0, ...args];
     while (words.length < WORDS) words.push(0);
     this.words.push(...words);
   }
 
-  /** Its address, and scratch for each share. */
+  /** Writes the program to memory; returns its address, and scratch for each share. */
   place(): { program: Pointer; scratch: Pointer[] } {
     const { runtime, words } = this;
     const program = runtime.alloc(4 * (words.length + WORDS));
-    // An argument may be a float's bits or an address beyond 2^31: words are unsigned.
+    // An argument may be the bits of a float or an address above 2^31: words are unsigned.
     runtime.words(program, words.length + 1).set([...words.map((word) => word >>> 0), Op.End]);
     return { program, scratch: this.shares.map(() => runtime.alloc(this.scratchBytes)) };
   }
 
-  /** Runs it on R rows of x and y, of so many columns, the first being row `row` of the sequence's batch. */
+  /** Runs the program on all rows of x and y; the first is `row` of the sequence's batch. */
   run(x: Pointer, columnsOfX: number, y: Pointer, columnsOfY: number, row: number): void {
     const { runtime, shares } = this;
     const { program, scratch } = this.place();

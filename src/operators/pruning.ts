@@ -1,10 +1,10 @@
-// What is pruned together, a weight or a block, has a size: the bits of a float, its magnitude or its sum of squares. A
-// positive float's bits, read as an integer, are in the order of the floats. Both forms list sizes in one order, by rows
-// of blocks and then by columns, so that the same are pruned in either.
+// Whatever is pruned as a unit, a weight or a block, has a size: the bits of a float, its magnitude or sum of squares. The
+// bits of positive floats, read as integers, are in the order of the floats. Both forms list sizes in the same order, by rows
+// of blocks and then by columns, so that they prune the same weights.
 
-export const PRUNED = 0xffffffff; // no positive float, and larger than any
+export const PRUNED = 0xffffffff; // not a positive float, and larger than any
 
-/** The size below which all are to be pruned so that `keep` stay, and how many of just this size stay. */
+/** The size below which everything is pruned so that `keep` are left, and how many of exactly this size are left. */
 export function thresholdOf(sizes: readonly Uint32Array[], keep: number): { threshold: number; ties: number } {
   // Found digit by digit, 16 bits at a time.
   const counts = new Uint32Array(65536);
@@ -18,7 +18,7 @@ export function thresholdOf(sizes: readonly Uint32Array[], keep: number): { thre
   return { threshold: high.value * 65536 + low.value, ties: low.left };
 }
 
-/** The largest digit with which no fewer than `wanted` are at least as large, and how many of these it has to give. */
+/** The largest digit for which at least `wanted` are as large or larger, and how many of those with it are needed. */
 function digit(counts: Uint32Array, largest: number, wanted: number): { value: number; left: number } {
   let value = largest;
   let left = wanted;
@@ -26,7 +26,7 @@ function digit(counts: Uint32Array, largest: number, wanted: number): { value: n
   return { value, left };
 }
 
-/** What a weight adds to the size of a block of so many rows. */
+/** What a weight adds to the size of a block of `rows` rows. */
 export function sizeOf(weight: number, rows: number): number {
   return rows === 1 ? Math.abs(weight) : weight * weight;
 }

@@ -22,16 +22,16 @@ import type { Place, Program } from './program.js';
 import { PRUNED, thresholdOf } from './pruning.js';
 import type { OperatorSpec } from './spec.js';
 
-/** Which weights are alive: a mask, u8[M,N], 1 for those that are; or the compressed form, whose weights are 0 unless given. */
+/** Which weights are not pruned: a mask, u8[M,N], of ones for those; or the compressed form, with weights of 0 unless given. */
 export type Pattern = { mask: Uint8Array } | { blocks: BlockArrays };
 
 /**
- * An extremely sparse matrix, the dopants M_sp. Without `content` all M N weights are alive, and prune() thins them out:
- * first behind a mask, where products are the dense ones, and below a certain density compressed. CSR arrays hold every row
- * for itself; a pattern is what files hold. With `block`, rows share their columns and are pruned together.
+ * An extremely sparse matrix, the dopants M_sp. It starts with all M N weights, or with `content`: CSR arrays of single rows,
+ * or a pattern as files have it. prune() thins it out: first behind a mask, where products are dense, then, below a certain
+ * density, in compressed form. With `block`, rows share their columns and are pruned together.
  */
 export class Sparse extends Operator {
-  /** The weights' numbers: M N of them while masked, then those alive, [blocks, block]. */
+  /** M N weights while masked; in compressed form those that are left, [blocks, block]. */
   readonly weight: Parameter;
   private form: Masked | Compressed;
   private readonly rows: BlockRows;
@@ -70,7 +70,7 @@ export class Sparse extends Operator {
     this.form = new Compressed(runtime, M, N, this.rows, this.weight, room, columns, starts);
   }
 
-  /** Weights that have not been pruned. */
+  /** Number of weights that have not been pruned. */
   get nonzeros(): number {
     return this.form.nonzeros;
   }
@@ -79,7 +79,7 @@ export class Sparse extends Operator {
     return this.nonzeros / (this.M * this.N);
   }
 
-  /** Whether it holds the weights that are alive, and no others. */
+  /** Whether it is in compressed form. */
   get compressed(): boolean {
     return this.form instanceof Compressed;
   }
@@ -96,14 +96,14 @@ export class Sparse extends Operator {
     this.form.gradient(program, dy, x);
   }
 
-  /** The weights that are alive, as files hold them: values [blocks, block], a column a block. */
+  /** The weights that have not been pruned, as files store them: values [blocks, block], one column per block. */
   blocks(): CsrArrays {
     const { columns, starts, indices } = this.form.alive();
     const { data } = this.weight;
     return { values: indices ? gather(data, indices) : data.slice(), columns, starts };
   }
 
-  /** The same, every row for itself. */
+  /** The same as CSR arrays of single rows. */
   entries(): CsrArrays {
     return fromBlocks(this.M, this.blocks(), this.block);
   }
@@ -115,9 +115,11 @@ export class Sparse extends Operator {
   }
 
   /**
-   * Prunes by magnitude over all the matrices taken as one: the largest weights stay alive, or the blocks of the largest
-   * norms, all of one block size, and no more than `keep` weights. Ties go to the first. What is pruned stays so. Matrices
-   * that are sparse enough then are compressed, unless `compress` forbids it: what they compute differs by rounding alone.
+   * Prunes several matrices by magnitude as if they were one: the largest weights, or blocks of the largest norms, are left,
+   * at most `keep` weights. Ties go to the first. Matrices that are then sparse enough change to compressed form, which
+   * differs only by rounding, unless `compress` is false.
+   *
+   * @throws InputError for matrices of different block sizes, or unless `keep` is a whole number >= 0
    */
   static prune(matrices: readonly Sparse[], keep: number, compress = true): void {
     checkWhole('keep', keep, 0);
@@ -152,7 +154,7 @@ export class Sparse extends Operator {
     noise(this.weight, Math.sqrt(3 * variance));
   }
 
-  /** Takes what stands at the places that have not been pruned. */
+  /** Copies the entries at the places that have not been pruned. */
   fit(w: ArrayLike<number>): void {
     checkEntries(w, this.M, this.N);
     const { columns, starts, indices } = this.form.alive();

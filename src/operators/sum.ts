@@ -11,20 +11,20 @@ import { floatWord, type Place, type Program } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
- * Co-matrix row dropout (CMR): in training, y = sum of mask_i . (W_i x), mask_i independent Bernoulli masks over the
- * rows of y, rescaled. Masks depend on the fields below and on the row's place in the sequence, nothing else.
+ * Co-matrix row dropout (CMR): in training, y = sum of mask_i . (W_i x), where mask_i are independent, rescaled Bernoulli
+ * masks over the rows of y. Masks depend only on the fields below and on the row's place in the sequence.
  */
 export interface CoMatrixDropout {
-  rates: readonly number[]; // one a term
+  rates: readonly number[]; // one per term, >= 0 and < 1
   seed: number;
-  step: number; // of the training
-  stream: number; // that of the first term; the others count on
-  period: number; // 0: a mask of its own for every row; the batch size: one mask a stream of the batch, held over the sequence
+  step: number; // of training
+  stream: number; // of the first term; those of the others follow it
+  period: number; // 0: a new mask for every row; the batch size: one mask per stream, kept for the whole sequence
 }
 
 /**
- * How the terms share the work, summed up over all rows multiplied while the probe was in place: at `gram`, f64[terms,
- * terms], <W_i x, W_j x>, and at `rows`, f64, their number.
+ * Accumulates how the terms share the work over all rows that are multiplied while it is set: at `gram`, f64[terms, terms],
+ * <W_i x, W_j x>, and at `rows`, f64, the number of rows.
  */
 export interface Probe {
   gram: Pointer;
@@ -37,9 +37,9 @@ export class Sum extends Operator {
   readonly N: number;
   private masks: CoMatrixDropout | undefined;
   probe: Probe | undefined;
-  /** Of the variance that W is initialised with, what all terms but the last have together. */
+  /** The share of W's initial variance that all terms but the last have together. */
   structureShare = STRUCTURE_SHARE;
-  /** Terms that take part; switching one off shows what the others do alone. Not for training. */
+  /** Which terms take part; switching one off shows what the others do alone. For evaluation only. */
   readonly active: boolean[];
 
   constructor(
@@ -100,7 +100,7 @@ export class Sum extends Operator {
     this.backward(program, dy, (term, masked) => term.gradient(program, masked, x));
   }
 
-  /** Each term with the dy that reaches it through its mask. */
+  /** Visits each term with the dy that reaches it through its mask. */
   private backward(program: Program, dy: Place, visit: (term: Operator, dy: Place, i: number) => void): void {
     const { M, dropout } = this;
     const masked = dropout && program.temp(M);
@@ -153,7 +153,7 @@ export class Sum extends Operator {
     complete(this.fitInParts(w));
   }
 
-  /** The first term alone as well as it can, the next what that leaves, and so on. */
+  /** Fits the first term to w, the next one to what is left, and so on. */
   override *fitInParts(w: ArrayLike<number>): Work<void> {
     checkEntries(w, this.M, this.N);
     const rest = Float64Array.from(w);

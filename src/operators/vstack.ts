@@ -48,7 +48,7 @@ export class VStack extends Operator {
     });
   }
 
-  /** Each block with its first row in W and a place for its part of y. */
+  /** Visits each block with its first row in W and a place for its part of y. */
   private eachBlock(program: Program, visit: (block: Operator, top: number, part: Place) => void): void {
     let top = 0;
     for (const block of this.blocks) {

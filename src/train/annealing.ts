@@ -80,7 +80,7 @@ export class SparsityAnnealing {
   }
 }
 
-/** Weights that are left when `progress`, 0 to 1, of the annealing is over. */
+/** The number of weights left when a share `progress` of the annealing is over. */
 function keptAt(progress: number, { M, N }: Sparse, final: number): number {
   const left = 1 - progress;
   return final + Math.round((M * N - final) * left * left * left);

@@ -26,7 +26,7 @@ export function checkCoMatrixDropout({ structure, dopants, until }: CoMatrixDrop
   checkNumber('cmr until', until, until >= 0 && until <= 1, 'a number from 0 to 1');
 }
 
-/** The doped matrices among these, by name. */
+/** All doped matrices in these, by name. */
 export function dopedMatrices(matrices: readonly (readonly [string, Operator])[]): [string, Sum][] {
   return matrices
     .flatMap(([name, operator]) => [...walk(operator, name)])
@@ -34,8 +34,8 @@ export function dopedMatrices(matrices: readonly (readonly [string, Operator])[]
 }
 
 /**
- * Sets the masks for one training step over sequences of `batch` streams; `progress` is the share of training that is
- * over. All terms of a sum but its dopants get masks of the structure's rate, each its own.
+ * Sets the masks of one training step over sequences of `batch` streams; `progress` is the share of training that is over.
+ * Every term of a sum has its own mask, at the rate of the dopants for the last of several terms, of the structure for others.
  */
 export function setCoMatrixDropout(
   sums: readonly (readonly [string, Sum])[],
@@ -60,7 +60,7 @@ export function withoutMasks<T>(sums: readonly (readonly [string, Sum])[], act: 
   });
 }
 
-/** Runs `act`, which may set masks, and puts back those that were set before. */
+/** Runs `act`, which may set masks, and then restores the masks that were set before. */
 export function restoringMasks<T>(sums: readonly (readonly [string, Sum])[], act: () => T): T {
   const before = sums.map(([, { dropout }]) => dropout);
   try {
@@ -72,7 +72,7 @@ export function restoringMasks<T>(sums: readonly (readonly [string, Sum])[], act
   }
 }
 
-/** Runs `act` with one of the two matrices of every sum alone: 0 the structure, 1 the dopants. */
+/** Runs `act` with only one of the two matrices of every sum: 0 the structure, 1 the dopants. */
 export function alone<T>(sums: readonly (readonly [string, Sum])[], which: 0 | 1, act: () => T): T {
   const before = sums.map(([, { active }]) => [...active]);
   try {
@@ -87,7 +87,7 @@ export function alone<T>(sums: readonly (readonly [string, Sum])[], which: 0 | 1
   }
 }
 
-/** How structure and dopants share the work in what `evaluate` computes. */
+/** Measures how structure and dopants share the work in what `evaluate` computes. */
 export function measureAdaptation(
   runtime: Runtime,
   sums: readonly (readonly [string, Sum])[],
@@ -119,7 +119,7 @@ function adaptationOf(runtime: Runtime, name: string, sum: Sum, { gram, rows }: 
   const n = sum.terms.length;
   const products = runtime.doubles(gram, n * n);
   const [count] = runtime.doubles(rows, 1);
-  // <S x, S x>, <S x, M_sp x> and <M_sp x, M_sp x>, S being the sum of all terms but the dopants.
+  // <S x, S x>, <S x, M_sp x> and <M_sp x, M_sp x>, where S is the sum of all terms but the dopants.
   let [ss, sm, mm] = [0, 0, 0];
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) {

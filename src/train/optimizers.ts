@@ -8,9 +8,9 @@ import type { Runtime } from '../wasm/runtime.js';
 export interface Optimizer {
   /** One step: the gradients are multiplied by `clip`, the learning rate `rate` by each parameter's rateScale. */
   step(rate: number, clip: number): void;
-  /** The addresses of what it keeps for a parameter, as many numbers as that has: a checkpoint must hold them. */
+  /** The addresses of a parameter's moments, by name, as many floats as it has: a checkpoint must store them. */
   moments(parameter: Parameter): Record<string, Pointer>;
-  /** Steps made so far. */
+  /** Number of steps done. */
   steps: number;
 }
 

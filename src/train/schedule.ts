@@ -4,9 +4,9 @@ import { cosineOfPi } from '../math.js';
 /** How the learning rate changes over training. */
 export type Schedule =
   | { kind: 'constant' }
-  /** Half a cosine, from the full rate to 0 at the last step. */
+  /** Half a cosine, from the full rate to 0 at the end. */
   | { kind: 'cosine' }
-  /** The full rate for `after` epochs, then divided by `by` at every epoch (Zaremba et al., 2014). */
+  /** The full rate for `after` epochs, then divided by `by` in every epoch (Zaremba et al., 2014). */
   | { kind: 'decay'; after: number; by: number };
 
 /** Throws InputError for an unknown kind of schedule, or numbers out of range. */

@@ -64,7 +64,7 @@ export class Trainer {
   private readonly sparse: Sparse[];
   private readonly sums: [string, Sum][];
   private readonly annealing: SparsityAnnealing | undefined;
-  /** The last pruning: the step that it came before, and the perplexity until then. */
+  /** The last pruning: the step that it preceded, and the perplexity before it. */
   private pruned = { step: -1, before: 0 };
 
   /**
@@ -113,9 +113,11 @@ export class Trainer {
   }
 
   /**
-   * One step. `loss` records its computation on the tape and returns the mean loss, for a batch of `batch` streams;
-   * `probe` evaluates a fixed piece of text that is not trained on and returns its mean loss. If a callback throws, the
-   * step can be repeated; what it has pruned by then stays so.
+   * One step. `loss` records its computation on the tape and returns the mean loss of a batch of `batch` streams; `probe`
+   * evaluates a fixed text that is not trained on and returns its mean loss. If a callback throws, the step can be repeated
+   * with the same result; what it pruned before that stays pruned.
+   *
+   * @throws TrainingError if the loss or the gradient is not finite; weights and moments are not changed then
    */
   step(epoch: number, batch: number, loss: (tape: Tape) => number, probe: () => number): number {
     const { options, stepsDone: step } = this;
@@ -166,7 +168,7 @@ export class Trainer {
     complete(this.rehearseInParts(batch, loss, probe));
   }
 
-  /** The same in parts. */
+  /** rehearse() in parts. */
   *rehearseInParts(batch: number, loss: (tape: Tape) => number, probe: () => number): Work<void> {
     this.backward(batch, loss);
     yield 0.5;
@@ -174,8 +176,8 @@ export class Trainer {
   }
 
   /**
-   * Prunes and measures what is due before the next step, and nothing where that has been done. After a part that was
-   * given up, or a probe that threw, the same call does the rest and leaves the same records.
+   * Prunes and measures what is due before the next step, unless that has been done. If a part is given up, or the probe
+   * throws, another call does the rest and leaves the same records.
    */
   *pruneInParts(probe: () => number): Work<void> {
     const { annealing, records, options, stepsDone: step } = this;
@@ -202,7 +204,7 @@ export class Trainer {
     complete(this.measureInParts(probe));
   }
 
-  /** The same in parts. */
+  /** measureAdaptation() in parts. */
   *measureInParts(probe: () => number): Work<void> {
     const { sums, sparsity, stepsDone: step } = this;
     if (!sums.length) return;
@@ -220,7 +222,7 @@ export class Trainer {
     this.records.push({ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices });
   }
 
-  /** Of a probe, with no masks. Infinity where its loss is not a number: the logits have left the range of floats. */
+  /** The perplexity of a probe, with no masks. Infinity if its loss is NaN: the logits have left the range of floats. */
   private perplexity(probe: () => number): number {
     const perplexity = exp(this.unmasked(probe));
     return Number.isNaN(perplexity) ? Number.POSITIVE_INFINITY : perplexity;
@@ -270,7 +272,7 @@ export class Trainer {
 
 export function diverged(what: string, value: number, step: number, epoch: number): TrainingError {
   return new TrainingError(
-    `the ${what} became ${value} at step ${step + 1} (epoch ${epoch + 1}); training stops, and the last checkpoint is kept as it is. A smaller learning rate or stronger clipping may help`,
+    `the ${what} became ${value} at step ${step + 1} (epoch ${epoch + 1}); training stops and keeps the last checkpoint. Try a smaller learning rate or stronger clipping`,
   );
 }
 

@@ -73,12 +73,12 @@ export class Runtime {
   private readonly memory: WasmMemory;
   private readonly others: Threads | undefined;
   private isAlone = false;
-  /** Where the memory that can be handed out begins, and where what is handed out ends. */
+  /** Where the memory that can be handed out begins, and where the part that is handed out ends. */
   private readonly base: Pointer;
   private top: Pointer;
-  /** Where it must end at the latest: see within(). */
+  /** The limit of `top`: see within(). */
   private most = Number.POSITIVE_INFINITY;
-  /** The memory as it is since it grew last, and a view of all of it. */
+  /** The buffer of the memory since it last grew, and a view of all of it. */
   private buffer: ArrayBuffer;
   private f32: Float32Array;
 
@@ -132,7 +132,7 @@ export class Runtime {
     return result;
   }
 
-  /** Calls a kernel once for each list of arguments, each on a thread of its own, and returns when all are done. */
+  /** Calls a kernel once for each list of arguments, each on its own thread, and returns when all are done. */
   parallel(kernel: ThreadedKernel, calls: readonly (readonly number[])[]): void {
     const { others, threads } = this;
     const call = this.kernels[kernel] as (...args: readonly number[]) => void;
