@@ -7,11 +7,15 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 export function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (isObject(value)) return 'an object';
-  const text = Array.isArray(value) ? showList(value) : typeof value === 'string' ? JSON.stringify(value) : `${value}`;
+  const text = Array.isArray(value) ? showList(value) : typeof value === 'string' ? JSON.stringify(value) : name(value);
   return text.length <= 80 ? text : `${text.slice(0, 80)}...`;
 }
 
+/** A symbol cannot be put into a string by itself, and a bigint would look like a number. */
+const name = (value: unknown) => `${String(value)}${typeof value === 'bigint' ? 'n' : ''}`;
+
 function showList(values: unknown[]): string {
-  const shown = values.slice(0, 8).map((value) => (Array.isArray(value) ? 'a list' : show(value)));
+  // Not map(), which skips holes.
+  const shown = Array.from(values.slice(0, 8), (value) => (Array.isArray(value) ? 'a list' : show(value)));
   return `[${shown.join(', ')}${values.length > 8 ? ', ...' : ''}]`;
 }

@@ -18,6 +18,9 @@ const runtime = new Runtime();
 const other = new Runtime();
 const NOT_WHOLE: Any[] = [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '2', null, {}];
 const SIZES: Any[] = [0, ...NOT_WHOLE];
+const NOT_STRINGS: Any[] = [undefined, null, 5, ['a'], {}, Symbol('text'), 1n, new String('a')];
+const NOT_LISTS: Any[] = [undefined, null, 5, 'the cat', {}, new Set(['a'])];
+const NOT_RULES: Any[] = ['words', '', null, 1, {}, Symbol('rule'), 'toString'];
 const NOT_OBJECTS: Any[] = [undefined, null, 0, 3, 'x', [], {}];
 
 /** A case for each wrong value, or for what a function returns when the call is made. */
@@ -665,7 +668,37 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
     ...each('R', NOT_WHOLE, (R) => runtime.shares(R)),
     ...each('bytes', [-1, Number.NaN, 'x'], (bytes) => runtime.within(bytes, () => 0)),
   ],
-  // They take no numbers that a kernel sees: texts, files and plain data, with tests of their own.
+  Vocabulary: () => [
+    ...each('text', NOT_STRINGS, (text) => vocabulary.encode(text)),
+    ...each('text', NOT_STRINGS, (text) => vocabulary.encodeSentence(text)),
+    ...each('ids', [undefined, null, 3, {}, new Set([1]), Symbol('ids')], (ids) => vocabulary.decode(ids)),
+    ...each('ids[0]', [-1, 0.5, '1', 'length', [1], 1n, Symbol('id'), vocabulary.size], (id) =>
+      vocabulary.decode([id]),
+    ),
+  ],
+  buildVocabulary: () => [
+    ...each('texts', NOT_LISTS, (texts) => dopant.buildVocabulary(texts, 'word')),
+    ...each('text', NOT_STRINGS, (text) => dopant.buildVocabulary([text], 'word')),
+    ...each('how', NOT_RULES, (how) => dopant.buildVocabulary([text], how)),
+    ...each('vocab', SIZES, (size) => dopant.buildVocabulary([text], 'word', size)),
+    ...each('least', NOT_WHOLE, (least) => dopant.buildVocabulary([text], 'word', undefined, least)),
+  ],
+  sampleTexts: () => [
+    ...each('texts', NOT_LISTS, (texts) => dopant.sampleTexts(texts, 'word', 5)),
+    ...each('text', NOT_STRINGS, (text) => dopant.sampleTexts([text], 'word', 5)),
+    ...each('how', NOT_RULES, (how) => dopant.sampleTexts([text], how, 5)),
+    ...each('maxTokens', SIZES, (most) => dopant.sampleTexts([text], 'word', most)),
+  ],
+  splitText: () => [
+    ...each('text', NOT_STRINGS, (text) => dopant.splitText(text)),
+    ...each('level', NOT_RULES, (level) => dopant.splitText(text, level)),
+  ],
+  splitTexts: () => [
+    ...each('texts', NOT_LISTS, (texts) => dopant.splitTexts(texts, 'word')),
+    ...each('text', NOT_STRINGS, (text) => dopant.splitTexts([text], 'word')),
+    ...each('level', NOT_RULES, (level) => dopant.splitTexts([text], level)),
+  ],
+  // They take no numbers that a kernel sees: files and plain data, with tests of their own.
   ...({} as Record<Elsewhere, never>),
 };
 
@@ -674,8 +707,6 @@ const ELSEWHERE = [
   'InputError',
   'TrainingError',
   'METHODS',
-  'Vocabulary',
-  'buildVocabulary',
   'decodeCheckpoint',
   'decodeIntentModel',
   'decodeLanguageModel',
@@ -700,9 +731,6 @@ const ELSEWHERE = [
   'kernelBytes',
   'noCoMatrixDropout',
   'parametersOf',
-  'sampleTexts',
-  'splitText',
-  'splitTexts',
   'takeInventory',
   'walk',
   'whyNoThreads',

@@ -38,7 +38,11 @@ export async function readCorpus(data: string, level: Level): Promise<Corpus> {
   const missing = PTB_FILES.filter((file) => !files.includes(file));
   if (missing.length === PTB_FILES.length) {
     const texts: string[] = [];
-    for (const file of files) texts.push(await readText(join(data, file)));
+    for (const file of files) {
+      const text = await decodeText(join(data, file));
+      if (!isBlank(text)) texts.push(text);
+    }
+    if (texts.length === 0) throw new InputError(`--data: got ${data}, whose .txt files are all empty; expected text`);
     return { name, ...splitFiles(data, texts, level) };
   }
   if (missing.length > 0) {
@@ -90,8 +94,8 @@ export async function isFolder(path: string, expected = CHOICES): Promise<boolea
   }
 }
 
-/** Whether a file of a folder belongs to the corpus. */
-export const isTextFile = (name: string) => name.endsWith('.txt');
+/** Whether a file of a folder belongs to the corpus. Hidden ones, such as the '._a.txt' that macOS leaves, do not. */
+export const isTextFile = (name: string) => /^[^.].*\.txt$/is.test(name);
 
 async function listTexts(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
@@ -105,6 +109,14 @@ async function listTexts(folder: string): Promise<string[]> {
 
 /** The text of a UTF-8 file, without a byte order mark. Throws InputError when there is none. */
 export async function readText(path: string): Promise<string> {
+  const text = await decodeText(path);
+  if (isBlank(text)) throw new InputError(`--data: got ${path}, which is empty; expected text`);
+  return text;
+}
+
+const isBlank = (text: string) => text.trim() === '';
+
+async function decodeText(path: string): Promise<string> {
   const bytes = await readFileBytes(path).catch((error: Error) => {
     throw new InputError(`--data: ${error.message}`, { cause: error });
   });
@@ -113,14 +125,11 @@ export async function readText(path: string): Promise<string> {
       `--data: got ${bytes.length} bytes in ${path}; expected at most ${constants.MAX_STRING_LENGTH}`,
     );
   }
-  let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     throw new InputError(`--data: got ${path}, which is not UTF-8; expected UTF-8 text`, { cause: error });
   }
-  if (text.trim() === '') throw new InputError(`--data: got ${path}, which is empty; expected text`);
-  return text;
 }
 
 function unreadable(path: string, error: unknown): InputError {

@@ -16,7 +16,8 @@ export async function predict(path: string, text: string, { json, threshold }: P
   const unknown = ids.filter((id) => id === plan.vocabulary.unknown).length;
   if (unknown) process.stderr.write(`${unknown} of ${ids.length} words are not in the vocabulary\n`);
   const { intent, probabilities } = plan.classify(text, { threshold });
-  const ranked = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
+  // Not Object.entries(), which puts labels such as '7' first.
+  const ranked = plan.labels.map((label) => [label, probabilities[label]] as const).sort(([, a], [, b]) => b - a);
   if (json) {
     process.stdout.write(`${JSON.stringify({ intent, probabilities: Object.fromEntries(ranked) })}\n`);
     return;

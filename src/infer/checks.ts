@@ -25,11 +25,6 @@ export function checkNumbers(
   }
 }
 
-/** Throws InputError for anything but a string. */
-export function checkText(name: string, text: string): void {
-  if (typeof text !== 'string') throw invalid(name, text, 'a string');
-}
-
 /** Throws InputError for anything but an integer >= `least`. */
 export function checkInteger(name: string, n: number, least: number): void {
   if (!(Number.isInteger(n) && n >= least)) throw invalid(name, n, `an integer >= ${least}`);

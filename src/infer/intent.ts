@@ -4,7 +4,6 @@ import { readIntentMeaning } from '../tasks/meaning.js';
 import { likeliest, softmax } from '../tasks/softmax.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Pointer } from '../wasm/kernels.js';
-import { checkText } from './checks.js';
 import { Engine } from './engine.js';
 import { type Network, packNetwork } from './network.js';
 
@@ -12,7 +11,7 @@ import { type Network, packNetwork } from './network.js';
 export interface Classification {
   /** The most probable intent, or 'none' where that is below the threshold. */
   intent: string;
-  /** By intent, in the order of the model's labels; they add up to 1. */
+  /** By intent; they add up to 1. In the order of the model's labels, but for labels such as '7', which JavaScript puts first. */
   probabilities: Record<string, number>;
 }
 
@@ -61,7 +60,6 @@ export class IntentPlan {
    * plan.classify('flights from boston', { threshold: 0.7 }); // { intent: 'flight', probabilities: { flight: 0.98, ... } }
    */
   classify(text: string, { threshold = 0 }: ClassifyOptions = {}): Classification {
-    checkText('text', text);
     if (!(typeof threshold === 'number' && threshold >= 0 && threshold <= 1)) {
       throw invalid('threshold', threshold, 'a number from 0 to 1');
     }

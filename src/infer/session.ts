@@ -1,7 +1,8 @@
 import { invalid } from '../errors.js';
 import { type SamplingOptions, sampler } from '../tasks/sampling.js';
 import { largestFirst, softmax } from '../tasks/softmax.js';
-import { checkInteger, checkNumbers, checkText } from './checks.js';
+import { checkText } from '../text/tokens.js';
+import { checkInteger, checkNumbers } from './checks.js';
 import type { Plan } from './plan.js';
 import { eventLoopTurns } from './turns.js';
 
@@ -82,9 +83,9 @@ export class Session {
    * @throws InputError for anything but a string
    */
   read(text: string): void {
-    checkText('text', text);
+    const tokens = this.plan.vocabulary.encode(text);
     this.begin();
-    for (const token of this.plan.vocabulary.encode(text)) this.readToken(token);
+    for (const token of tokens) this.readToken(token);
   }
 
   /**

@@ -32,7 +32,7 @@ export interface Loaded {
 
 /** Reads a source. Throws InputError, naming the source, where that fails. */
 export async function readSource(source: ModelSource | PromiseLike<ModelSource>): Promise<Loaded> {
-  const given = await source;
+  const given = await settled(source);
   const bytes = bytesOf(given);
   if (bytes) return { name: '', bytes };
   const { href, arrayBuffer, url, name, method } = Object(given) as Partial<{ href: string } & Body & Described>;
@@ -41,13 +41,23 @@ export async function readSource(source: ModelSource | PromiseLike<ModelSource>)
   }
   const isString = typeof given === 'string';
   const place = isString ? given : href;
-  if (typeof place !== 'string') throw invalid('source', given, 'bytes, a URL, a path, a Blob or a Response');
+  if (typeof place !== 'string' || place === '')
+    throw invalid('source', given, 'bytes, a URL, a path, a Blob or a Response');
   const isFileUrl = /^file:\//i.test(place);
   const isPath = isString && !/^(https?|data|blob):/i.test(place) && !isFileUrl;
   const files = isPath || isFileUrl ? fileSystem(place) : undefined;
   if (files) return readFile(place, isFileUrl, files);
   const shown = /^data:/i.test(place) && place.length > 60 ? `${place.slice(0, 60)}...` : place;
   return readBody(shown, () => fetch(place));
+}
+
+/** What a source resolves to, such as fetch(url); that it rejects is an error of the source. */
+async function settled<T>(source: T | PromiseLike<T>): Promise<T> {
+  try {
+    return await source;
+  } catch (error) {
+    throw unreadable('source', error);
+  }
 }
 
 /** Runs `read`; its FileFormatErrors and InputErrors name the source. */

@@ -1,5 +1,6 @@
+import { checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
-import { EOS, type Level, levelOf, type Rule, readTokens, UNK } from './tokens.js';
+import { checkTexts, EOS, type Level, levelOf, type Rule, readTokens, ruleOf, UNK } from './tokens.js';
 import { Vocabulary } from './vocabulary.js';
 
 const NOUN: Record<Level, string> = { word: 'word', char: 'character' };
@@ -20,9 +21,12 @@ const UNKNOWN_AT_MOST = 0.01;
  * than `least` times are left to `<unk>`, which is then trained, too.
  *
  * @example buildVocabulary(['the cat sat. the dog lay.'], 'word').encode('the cat') // Int32Array [1, 3]
- * @throws InputError when the size is no integer >= 2 or exceeds what the texts have, or when they hold no token
+ * @throws InputError for arguments of another kind, for a size that is no integer >= 2 or exceeds what the texts have, and for
+ * texts without a token
  */
 export function buildVocabulary(texts: readonly string[], how: Level | Rule, size?: number, least = 1): Vocabulary {
+  checkTexts(texts);
+  checkWhole('least', least, 0);
   if (size !== undefined && (!Number.isInteger(size) || size < 2)) throw invalid('vocab', size, 'an integer >= 2');
   const { rule, counts } = countTokens(texts, how);
   const level = levelOf(rule);
@@ -52,7 +56,7 @@ export function buildVocabulary(texts: readonly string[], how: Level | Rule, siz
 
 /** How often each token occurs, in the order of first appearance. */
 function countTokens(texts: readonly string[], how: Level | Rule): { rule: Rule; counts: Map<string, number> } {
-  const rule = how === 'word' ? 'prose' : how;
+  const rule = ruleOf(how);
   const counts = new Map<string, number>();
   for (const text of texts) readTokens(text, rule, (token) => counts.set(token, (counts.get(token) ?? 0) + 1));
   return how === 'word' && !counts.has(EOS) ? countTokens(texts, 'lines') : { rule, counts };

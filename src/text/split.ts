@@ -1,4 +1,6 @@
-import { type Level, type Rule, readTokens, UNSPACED } from './tokens.js';
+import { checkWhole } from '../checks.js';
+import { invalid } from '../errors.js';
+import { checkText, checkTexts, type Level, type Rule, readTokens, ruleOf, UNSPACED } from './tokens.js';
 
 /** What is trained on, what decides, and what measures the result. */
 export interface Splits<T> {
@@ -16,8 +18,12 @@ const ENOUGH_UNITS: Record<Level, number> = { word: 100, char: 500 };
  * Splits a text 18 : 1 : 1. Each cut moves on past the next white space, so that no word is cut. Where that leaves less
  * than half of a part, the text is cut between words or, at character level, between characters with their combining
  * marks. The parts make up the text again. A text of fewer than six words or characters is all for training.
+ *
+ * @throws InputError for arguments of another kind
  */
 export function splitText(text: string, level: Level = 'word'): Splits<string> {
+  checkText('text', text);
+  checkLevel(level);
   return cutAtSpaces(text) ?? cutBetween(text, level) ?? { train: text, valid: '', test: '' };
 }
 
@@ -25,8 +31,12 @@ export function splitText(text: string, level: Level = 'word'): Splits<string> {
  * Splits many texts. Each of at least 100 words, or 500 characters at character level, is cut by itself as in splitText.
  * Shorter ones go whole: one in twenty for validation and one in twenty for test, at regular distances; more often where
  * there are fewer than twenty texts and all are short. One or two texts are always cut.
+ *
+ * @throws InputError for arguments of another kind
  */
 export function splitTexts(texts: readonly string[], level: Level): Splits<string[]> {
+  checkTexts(texts);
+  checkLevel(level);
   const isCut = texts.map(
     (text) => texts.length < 3 || countUnits(text, level, ENOUGH_UNITS[level]) >= ENOUGH_UNITS[level],
   );
@@ -52,6 +62,10 @@ export function splitOf(index: number, period = PERIOD): (typeof SPLITS)[number]
   const place = index % period;
   if (place === Math.floor((3 * period) / PERIOD)) return 'valid';
   return place === Math.floor((13 * period) / PERIOD) ? 'test' : 'train';
+}
+
+function checkLevel(level: Level): void {
+  if (level !== 'word' && level !== 'char') throw invalid('level', level, "'word' or 'char'");
 }
 
 function cutAtSpaces(text: string): Splits<string> | undefined {
@@ -103,9 +117,13 @@ function cutBetween(text: string, level: Level): Splits<string> | undefined {
 /**
  * Texts with about `maxTokens` tokens in all: whole ones at regular distances, so that a corpus in order of time or
  * subject is sampled over all of it. The first is always among them; it, or the last, may hold more than is needed.
+ *
+ * @throws InputError for arguments of another kind
  */
 export function sampleTexts(texts: readonly string[], how: Level | Rule, maxTokens: number): string[] {
-  const rule = how === 'word' ? 'prose' : how;
+  checkTexts(texts);
+  checkWhole('maxTokens', maxTokens, 1);
+  const rule = ruleOf(how);
   const lengths = texts.map((text) => {
     let length = 0;
     readTokens(text, rule, () => length++);

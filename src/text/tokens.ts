@@ -1,3 +1,5 @@
+import { invalid } from '../errors.js';
+
 /** Tokens are words or characters. */
 export type Level = 'word' | 'char';
 
@@ -20,6 +22,23 @@ export const isRule = (value: unknown): value is Rule => RULES.includes(value as
 
 export const levelOf = (rule: Rule): Level => (rule === 'char' ? 'char' : 'word');
 
+/** The rule that `how` names; 'word' stands for `prose`. Throws InputError for what names none. */
+export function ruleOf(how: Level | Rule): Rule {
+  if (how === 'word') return 'prose';
+  if (!isRule(how)) throw invalid('how', how, "'word' or a rule: prose, lines, tokens or char");
+  return how;
+}
+
+/** Throws InputError for anything but a string. */
+export function checkText(name: string, text: string): void {
+  if (typeof text !== 'string') throw invalid(name, text, 'a string');
+}
+
+/** Throws InputError for anything but an array: a string would be read as a list of its characters. */
+export function checkTexts(texts: readonly string[]): void {
+  if (!Array.isArray(texts)) throw invalid('texts', texts, 'an array of strings');
+}
+
 export const UNK = '<unk>';
 export const EOS = '<eos>';
 const NUMBER = 'N';
@@ -27,14 +46,17 @@ const NUMBER = 'N';
 /**
  * Calls `emit` with each token of a text, in time proportional to its length. Every rule reads the text in NFC, without
  * soft hyphens and byte order marks. `<eos>` ends a sentence; an empty sentence has none.
+ *
+ * @throws InputError for a text that is not a string
  */
 export function readTokens(text: string, rule: Rule, emit: (token: string) => void): void {
+  checkText('text', text);
   const normal = normalise(text);
   if (rule === 'char') {
     for (const char of normal.replaceAll('\r\n', '\n')) emit(char);
     return;
   }
-  const marked = rule === 'prose' ? normal : normal.replace(/[\n\r\u2028\u2029]+/g, ` ${EOS} `);
+  const marked = rule === 'prose' ? normal : normal.replace(/[\n\v\f\r\u2028\u2029]+/g, ` ${EOS} `);
   let last = EOS;
   for (const [match, number, end] of rule === 'tokens' ? marked.matchAll(/\S+/g) : matchProse(marked)) {
     const token = number ? NUMBER : end ? EOS : match;
@@ -47,14 +69,15 @@ export function readTokens(text: string, rule: Rule, emit: (token: string) => vo
 const BEYOND_ASCII = /[\x80-\uffff]/;
 
 /**
- * NFC, without the characters that never show: the soft hyphen, and the byte order mark wherever files were joined. NFC
- * sorts the marks of a character in quadratic time, so a joiner (U+034F) comes after every 30 of them, as in the
- * Stream-Safe Text Format of Unicode (UAX #15).
+ * NFC, without the characters that never show: the soft hyphen, and the byte order mark wherever files were joined. NEL
+ * (U+0085), which JavaScript does not count as white space, becomes a line feed. NFC sorts the marks of a character in
+ * quadratic time, so a joiner (U+034F) comes after every 30 of them, as in the Stream-Safe Text Format of Unicode (UAX #15).
  */
 export function normalise(text: string): string {
   if (!BEYOND_ASCII.test(text)) return text;
   return text
     .replace(/[\u00ad\ufeff]/g, '')
+    .replace(/\x85/g, '\n')
     .replace(/\p{M}{30}(?=\p{M})/gu, '$&\u034f')
     .normalize('NFC');
 }
@@ -72,13 +95,14 @@ const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?
 const INITIALS = String.raw`(?:\p{L}\.){2,99}|(?!i)\p{L}\.(?=\s)`;
 // Inside words: hyphen, apostrophe, Catalan middle dot, Hebrew geresh; the joiners of Persian and Indic scripts (U+200C,
 // U+200D), of which the second may also end a word, behind a mark.
-const WORD = String.raw`\p{L}${REST}(?:(?:['\xb7\u05f3\u05f4-]\p{L}|[\u200c\u200d][\p{L}\p{M}])${REST}){0,99}(?:(?<=\p{M})\u200d)?`;
+const WORD = String.raw`\p{L}${REST}(?:(?:['\xb7\u05f3\u05f4-]\p{L}|[\u200c\u200d]{1,9}[\p{L}\p{M}])${REST}){0,99}(?:(?<=\p{M})\u200d)?`;
 // 1,000.50  9:30  21st  1930's
 const DIGITS = String.raw`\p{N}{1,999}(?:[.,:\/\u066b\u066c\uff0e]\p{N}{1,999}){0,99}(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`;
 // These need white space behind them, and a sentence may end within quotes. Those of other scripts (U+3002, U+0964,
-// U+061F, ...) end a sentence wherever they stand; older engines do not count the Khmer ones, Unicode not the Tibetan.
+// U+061F, ...) end a sentence wherever they stand; older engines do not count the Khmer ones, Unicode not the Hebrew and
+// Tibetan.
 const SPACED_END = String.raw`[.!?\u2026](?=[\p{STerm}\u2026\p{Pe}\p{Pf}\p{Pi}"']{0,9}(?:\s|$))`;
-const SENTENCE_END = String.raw`${SPACED_END}|(?![.!?])[\p{STerm}\u0f0d\u0f0e\u17d4\u17d5]`;
+const SENTENCE_END = String.raw`${SPACED_END}|(?![.!?])[\p{STerm}\u05c3\u0f0d\u0f0e\u17d4\u17d5]`;
 const PROSE = `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
 /** A letter of a script without spaces between words. */
 export const UNSPACED = String.raw`[\p{scx=Hani}\p{scx=Hira}\p{scx=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}](?<=\p{L})`;
@@ -101,7 +125,10 @@ function matchProse(text: string): Iterable<RegExpMatchArray> {
       .replace(/[\p{Bidi_C}\u2060\u055b\u055c\u055e]/gu, '') // marks of direction, and Armenian accents of a sentence
       .replace(/[\u2019\u02bc\uff07]/g, "'")
       .replace(/[\u2010\u2011]/g, '-')
-      .replace(regex(String.raw`${UNSPACED}\p{M}{0,99}`), ' $& ');
+      .replace(/;(?<=\p{sc=Grek}\p{M}{0,9};{1,9})/gu, '?') // NFC makes the Greek question mark a semicolon
+      .replace(/"(?<=\p{sc=Hebr}\p{M}{0,9}")(?=\p{L}(?![\p{L}\p{M}]))/gu, '\u05f4') // typed for gershayim
+      .replace(regex(String.raw`${UNSPACED}\p{M}{0,99}`), ' $& ')
+      .normalize('NFC'); // again: some letters are composed in lower case alone
   }
   return plain.matchAll(regex(PROSE));
 }

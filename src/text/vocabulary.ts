@@ -1,6 +1,17 @@
 import { invalid, malformed } from '../errors.js';
 import { isObject } from '../values.js';
-import { EOS, isRule, isUnspaced, type Level, levelOf, RULES, type Rule, readTokens, UNK } from './tokens.js';
+import {
+  checkText,
+  EOS,
+  isRule,
+  isUnspaced,
+  type Level,
+  levelOf,
+  RULES,
+  type Rule,
+  readTokens,
+  UNK,
+} from './tokens.js';
 
 /** What a model file stores of a vocabulary. */
 export interface VocabularyJson {
@@ -40,8 +51,9 @@ export class Vocabulary {
     return this.tokens.length;
   }
 
-  /** The ids of a text's tokens, by the rule of this vocabulary. */
+  /** The ids of a text's tokens, by the rule of this vocabulary. Throws InputError for anything but a string. */
   encode(text: string): Int32Array {
+    checkText('text', text);
     let ids = new Int32Array((text.length >> 2) + 16); // enough for most words; grows for characters
     let length = 0;
     readTokens(text, this.rule, (token) => {
@@ -55,10 +67,13 @@ export class Vocabulary {
     return ids.slice(0, length);
   }
 
-  /** The same for a text that stands by itself, at word level: it ends with `<eos>` whether or not its writer ended it. */
+  /**
+   * The same for a text that stands by itself: at word level, it ends with `<eos>` whether or not its writer ended it. At
+   * character level, where nothing marks an end, it is encode().
+   */
   encodeSentence(text: string): Int32Array {
     const ids = this.encode(text);
-    if (ids.at(-1) === this.eos) return ids;
+    if (this.eos < 0 || ids.at(-1) === this.eos) return ids;
     const ended = new Int32Array(ids.length + 1);
     ended.set(ids);
     ended[ids.length] = this.eos;
@@ -95,10 +110,12 @@ export class Vocabulary {
     return this.rule !== 'tokens' && isUnspaced(a) && isUnspaced(b);
   }
 
-  /** @throws InputError for an id out of range: kernels look it up unchecked */
+  /** @throws InputError for what is no list of ids, or has one out of range: kernels look it up unchecked */
   check(ids: ArrayLike<number>, name: string): void {
-    for (let i = 0; i < ids.length; i++) {
-      if (this.tokens[ids[i]] === undefined) {
+    const length: unknown = (ids as ArrayLike<number> | null | undefined)?.length;
+    if (typeof length !== 'number') throw invalid(name, ids, 'a list of integers');
+    for (let i = 0; i < length; i++) {
+      if (typeof ids[i] !== 'number' || this.tokens[ids[i]] === undefined) {
         throw invalid(`${name}[${i}]`, ids[i], `an integer from 0 to ${this.size - 1}`);
       }
     }
@@ -112,7 +129,7 @@ export class Vocabulary {
   static fromJSON(value: unknown): Vocabulary {
     if (!isObject(value)) throw malformed('vocabulary', value, 'an object with rule, start and tokens');
     const { rule, start, tokens } = value;
-    if (!isRule(rule)) throw malformed('vocabulary.rule', rule, RULES.join(', '));
+    if (!isRule(rule)) throw malformed('vocabulary.rule', rule, `one of ${RULES.join(', ')}`);
     if (!Array.isArray(tokens) || tokens.length < 2) {
       throw malformed('vocabulary.tokens', tokens, 'a list of at least two strings');
     }

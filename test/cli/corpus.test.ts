@@ -187,6 +187,19 @@ test('a folder of many short files is split by file', async ({ folder }) => {
   assert.is(train.length, 36);
 });
 
+test('hidden and empty files of a folder are no texts', async ({ folder }) => {
+  await writeFile(join(folder, 'A.TXT'), prose('a'));
+  await writeFile(join(folder, '._A.txt'), Uint8Array.of(0, 5, 22, 7, 255));
+  await writeFile(join(folder, '.txt'), 'hidden');
+  await writeFile(join(folder, 'empty.txt'), '');
+  await writeFile(join(folder, 'blank.txt'), ' \n');
+  const { train, valid, test } = await readCorpus(folder);
+  assert.equal({ train: train[0], valid: valid[0], test: test[0] }, splitText(prose('a')));
+  assert.equal([train.length, valid.length, test.length], [1, 1, 1]);
+  await rm(join(folder, 'A.TXT'));
+  await refused(folder, /^--data: got .*, whose \.txt files are all empty; expected text$/);
+});
+
 test('bytes that are not UTF-8 are refused by name', async ({ folder }) => {
   const path = join(folder, 'book.txt');
   await writeFile(path, Buffer.from(`caf\u00e9 ${prose('book')}`, 'latin1'));

@@ -234,12 +234,26 @@ test('what is no source is rejected by name', async () => {
   assert.throws(() => loadSync('model.safetensors' as unknown as Uint8Array), /^bytes: got "model/);
 });
 
+test('bytes that were transferred away are rejected by name', async () => {
+  for (const view of [
+    (buffer: ArrayBuffer) => buffer,
+    (buffer: ArrayBuffer) => new Uint8Array(buffer),
+    (buffer: ArrayBuffer) => new DataView(buffer),
+  ]) {
+    const buffer = bytes.slice().buffer;
+    const source = view(buffer);
+    structuredClone(buffer, { transfer: [buffer] });
+    await assertRejects(load(source), InputError, ['bytes: got a detached buffer; expected ']);
+    assert.throws(() => loadSync(source), /^bytes: got a detached buffer; expected /);
+  }
+});
+
 // ---- faults, each with the name of the source
 
 test('a source that cannot be read is named, with the reason', async () => {
   await assertRejects(load('nowhere'), InputError, ['cannot load nowhere: there is no such file']);
   await assertRejects(loadIntent('nowhere'), InputError, ['cannot load nowhere: there is no such file']);
-  await assertRejects(load(''), InputError, ['cannot load ']);
+  await assertRejects(load(''), InputError, ['source: got ""; expected bytes']);
   await assertRejects(load(folder), InputError, [`cannot load ${folder}: it is a folder`]);
   await assertRejects(load('model.safetensors/x'), InputError, ['cannot load model.safetensors/x: ', /ENOTDIR/]);
   await assertRejects(load('nul\0'), InputError, ['cannot load nul']);
@@ -261,6 +275,11 @@ test('a source that cannot be read is named, with the reason', async () => {
   const used = new Response('used');
   await used.text();
   await assertRejects(load(used), InputError, ['cannot load source: ']);
+  await assertRejects(load(fetch('http://localhost:1/m')), InputError, [
+    'cannot load source: ',
+    /ECONNREFUSED|bad port/,
+  ]);
+  await assertRejects(load(Promise.reject(new Error('no luck'))), InputError, ['cannot load source: no luck']);
 });
 
 const text = 'the cat sat on the mat. the dog lay on the rug. '.repeat(20);

@@ -244,6 +244,11 @@ test('what is not in the vocabulary is unknown, and shown as such', () => {
   assert.is(byChar.decode(byChar.encode('a😀b')), 'a\ufffdb');
 });
 
+test('a sentence of characters has no end', () => {
+  const characters = buildVocabulary(['the cat'], 'char');
+  for (const text of ['cat', '']) assert.equal(characters.encodeSentence(text), characters.encode(text));
+});
+
 test('an id out of range is refused by place', () => {
   const vocabulary = buildVocabulary(['one two'], 'word');
   for (const id of [4, -1, 0.5, Number.NaN]) {
@@ -279,7 +284,10 @@ test('JSON that is no vocabulary is rejected', () => {
   const bad: [unknown, RegExp][] = [
     [null, /^vocabulary: got null/],
     ['word', /^vocabulary: got "word"/],
-    [{ start: 1, tokens: ['<unk>', 'a'] }, /^vocabulary\.rule: got nothing; expected prose, lines, tokens, char$/],
+    [
+      { start: 1, tokens: ['<unk>', 'a'] },
+      /^vocabulary\.rule: got nothing; expected one of prose, lines, tokens, char$/,
+    ],
     [{ rule: 'word', start: 1, tokens: ['<unk>', 'a'] }, /^vocabulary\.rule: got "word"/],
     [chars, /^vocabulary\.tokens: got nothing; expected a list/],
     [{ ...chars, tokens: '<unk>a' }, /^vocabulary\.tokens: got "<unk>a"/],

@@ -46,9 +46,47 @@ test('marks of direction do not show in words, and are characters', () => {
   assert.equal(tokens('a\u200f', 'char'), ['a', '\u200f']);
 });
 
+test('a word has one form in upper and lower case, whatever marks are on its letters', () => {
+  const words: string[] = [];
+  for (let c = 0x41; c < 0x2d00; c++) {
+    const letter = String.fromCodePoint(c);
+    if (!/\p{Lu}/u.test(letter)) continue;
+    for (let mark = 0x300; mark < 0x346; mark++) words.push(letter + String.fromCodePoint(mark));
+  }
+  const read = tokens(words.join(' '));
+  assert.is(read.length, words.length);
+  assert.equal(tokens(words.join(' ').toLowerCase()), read);
+  assert.is(read.join(' ').normalize('NFC'), read.join(' '));
+});
+
+test('every line break of Unicode breaks lines', () => {
+  for (const line of ['\n', '\r', '\r\n', '\v', '\f', '\x85', '\u2028', '\u2029']) {
+    const text = `one two${line}three${line}`;
+    for (const rule of ['lines', 'tokens'] as const) {
+      assert.equal(tokens(text, rule), ['one', 'two', END, 'three', END], JSON.stringify(line));
+    }
+    assert.equal(tokens(`one two.${line}Three`), ['one', 'two', END, 'three'], JSON.stringify(line));
+    assert.is(buildVocabulary([text], 'word').rule, 'lines');
+  }
+  assert.equal(tokens('a\x85b\r\nc', 'char'), ['a', '\n', 'b', '\n', 'c']);
+});
+
+test('a Greek question mark, which NFC makes a semicolon, ends a sentence; other semicolons do not', () => {
+  for (const mark of ['\u037e', ';', ';;', ';»']) {
+    assert.equal(tokens(`τι κάνεις${mark} Καλά`), ['τι', 'κάνεις', END, 'καλά'], mark);
+  }
+  assert.equal(tokens('naïve; one α;β'), ['naïve', 'one', 'α', 'β']);
+});
+
+test('the gershayim of Hebrew are also typed as a quotation mark', () => {
+  for (const mark of ['\u05f4', '"']) assert.equal(tokens(`צה${mark}ל הגיע`), ['צה\u05f4ל', 'הגיע'], mark);
+  assert.equal(tokens('אמר "שלום" ו"להתראות"'), ['אמר', 'שלום', 'ו', 'להתראות']);
+});
+
 test('joiners stay inside words, and only there', () => {
   assert.equal(tokens('می\u200cخواهم برود'), ['می\u200cخواهم', 'برود']); // Persian
   assert.equal(tokens('\u200cکتاب\u200c ها'), ['کتاب', 'ها']);
+  assert.equal(tokens('می\u200c\u200cخواهم'), ['می\u200c\u200cخواهم']); // typed twice
   assert.equal(tokens('क्\u200dष र\u200d्य'), ['क्\u200dष', 'र\u200d्य']); // Devanagari
   assert.equal(tokens('അവന്\u200d വന്നു'), ['അവന്\u200d', 'വന്നു']); // Malayalam: the joiner changes the last letter
 });
@@ -92,7 +130,7 @@ test('emoji are dropped as all symbols are, and leave no parts behind', () => {
 });
 
 test('sentences end as their script ends them', () => {
-  const ends = '.!?…۔؟।॥၊။།።፧։。｡！？．។៕܀߹‼⁇⁉᙮᠃';
+  const ends = '.!?…۔؟।॥׃၊။།።፧։。｡！？．។៕܀߹‼⁇⁉᙮᠃';
   for (const end of ends) {
     const name = `U+${end.codePointAt(0)!.toString(16)}`;
     assert.equal(tokens(`ab cd${end} ef gh${end}`), ['ab', 'cd', END, 'ef', 'gh', END], name);
