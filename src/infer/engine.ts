@@ -53,9 +53,9 @@ export interface InferenceKernels {
 }
 
 export interface InitOptions {
-  simd?: SimdChoice;
+  simd?: SimdChoice | undefined;
   /** The kernels of kernelBytes(), compiled elsewhere, for hosts that forbid compiling bytes. */
-  module?: WasmModule;
+  module?: WasmModule | undefined;
 }
 
 /**

@@ -17,7 +17,7 @@ export interface Classification {
 
 export interface ClassifyOptions {
   /** From 0, the default, to 1: where no intent is this probable, the answer is 'none'. */
-  threshold?: number;
+  threshold?: number | undefined;
 }
 
 /** The answer where no intent is probable enough; a model's own label of this name means the same. */

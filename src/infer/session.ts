@@ -7,11 +7,15 @@ import type { Plan } from './plan.js';
 import { eventLoopTurns } from './turns.js';
 
 /** Options of Session.generate: `temperature` is 0.8 and `seed` 1 by default. */
-export interface GenerateOptions extends Partial<SamplingOptions> {
+export interface GenerateOptions extends Pick<SamplingOptions, 'topK' | 'topP'> {
+  /** Divides the logits: 0 always takes the most likely token, 1 draws from the model's distribution. */
+  temperature?: number | undefined;
+  /** An integer from 0 to 2^53 - 1; the same seed gives the same tokens. */
+  seed?: number | undefined;
   /** Ends after this many tokens; by default never. */
-  maxTokens?: number;
+  maxTokens?: number | undefined;
   /** An AbortSignal: once it is aborted, generate() throws its reason. */
-  signal?: { readonly aborted: boolean; readonly reason?: unknown } | null;
+  signal?: { readonly aborted: boolean; readonly reason?: unknown } | null | undefined;
 }
 
 /** A token that generate() drew, and the text that it adds. */

@@ -8,6 +8,13 @@ const NOT_FINITE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINI
 
 type DataOf<D extends Dtype> = Extract<NamedTensor, { dtype: D }>['data'];
 
+/** The arrays of a sparse matrix as files store them, with indices of 16 or 32 bits. */
+export interface StoredCsr {
+  values: Float32Array;
+  columns: Uint16Array | Uint32Array;
+  starts: Uint16Array | Uint32Array;
+}
+
 /** The tensors of a file, taken out by name, with the type and shape they must have. finish() rejects what is left over. */
 export class TensorSource {
   private readonly rest: Map<string, NamedTensor>;
@@ -31,7 +38,7 @@ export class TensorSource {
   }
 
   /** The arrays of a sparse matrix, of its blocks where it has some, without a look at the numbers. */
-  unseenCsr(name: string, M: number, nonzeros: number, block: BlockSize) {
+  unseenCsr(name: string, M: number, nonzeros: number, block: BlockSize): StoredCsr {
     const { size } = rowsOf(block, M);
     return {
       values: this.unseenFloats(`${name}.values`, [nonzeros]),

@@ -10,12 +10,12 @@ export interface SamplingOptions {
   /** An integer from 0 to 2^53 - 1; the same seed gives the same tokens. */
   seed: number;
   /** Draws from this many of the most likely tokens only: an integer >= 1; all by default. */
-  topK?: number;
+  topK?: number | undefined;
   /**
    * Draws from the fewest most likely tokens whose probabilities, after temperature and topK, add up to this share: a number > 0
    * and <= 1, the default.
    */
-  topP?: number;
+  topP?: number | undefined;
 }
 
 /**

@@ -16,11 +16,11 @@ const MOST_THREADS = 64;
 
 export interface RuntimeOptions {
   /** Default 'plain'. */
-  simd?: SimdChoice;
+  simd?: SimdChoice | undefined;
   /** Threads that share the work, 1 to 64; default 1. */
-  threads?: number;
+  threads?: number | undefined;
   /** The kernels, compiled by a host that forbids compiling bytes: those of kernelBytes() with the same `threads`. */
-  module?: WasmModule;
+  module?: WasmModule | undefined;
 }
 
 /**

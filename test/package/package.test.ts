@@ -83,10 +83,16 @@ import { dense, kernelBytes, Runtime, Vocabulary } from 'dopant';
 import { init, kernelBytes as inferenceBytes, load, loadIntentSync, loadSync } from 'dopant/infer';
 const runtime: Runtime = new Runtime({ threads: 1 });
 const shape: number = dense(runtime, 3, 4).M;
+// Options that are passed on may be undefined, also with exactOptionalPropertyTypes.
+const unset = undefined as number | undefined;
 const bytes: Uint8Array = kernelBytes({ simd: 'plain' });
 export async function use(model: Uint8Array): Promise<string> {
   await init({ simd: 'plain' });
   const session = loadSync(model).session();
+  session.generate('', { temperature: unset, seed: unset, topK: unset, topP: unset, maxTokens: unset, signal: undefined });
+  await init({ simd: undefined, module: undefined });
+  new Runtime({ simd: undefined, threads: unset, module: undefined });
+  loadIntentSync(model).classify('text', { threshold: unset });
   const logits: Float32Array = session.next(1);
   const vocabulary: Vocabulary = (await load('model.safetensors')).vocabulary as Vocabulary;
   return loadIntentSync(model).classify('text').intent + logits.length + shape + bytes.length + vocabulary.size + inferenceBytes().length;
@@ -121,7 +127,14 @@ for (const name of COMPILERS) {
         : []),
     ];
     for (const { files, ...options } of settings) {
-      const compilerOptions = { noEmit: true, strict: true, skipLibCheck: false, target: 'es2022', ...options };
+      const compilerOptions = {
+        noEmit: true,
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        skipLibCheck: false,
+        target: 'es2022',
+        ...options,
+      };
       writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
       const { stdout, status } = spawnSync(process.execPath, [join(compiler!, 'bin/tsc'), '-p', project], {
         encoding: 'utf8',
