@@ -54,9 +54,10 @@ function build(runtime: Runtime, { network: spec, spec: operatorOf, source, fini
   return new Network(runtime, spec, vectors, operators);
 }
 
-/** Takes the memory that the product with one vector takes, and gives it back. */
+/** Takes the memory that the product with one vector takes, the vectors' own too, and gives it back. */
 function rehearse(runtime: Runtime, operator: Operator): void {
   runtime.scoped(() => {
+    runtime.alloc(4 * (operator.M + operator.N));
     const program = Program.product(runtime, 1);
     operator.forward(program, X, Y, false);
     program.place();

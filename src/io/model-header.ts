@@ -47,8 +47,7 @@ export function readHeader(bytes: ByteSource): Header {
   const network = checkNetwork(parseField(metadata, 'network'));
   const operators = asObject(parseField(metadata, 'operators'), 'operators');
   const task = asObject(parseField(metadata, 'task'), 'task');
-  const { name } = task;
-  if (typeof name !== 'string') throw malformed('metadata.task.name', name, 'a string');
+  if (typeof task.name !== 'string') throw malformed('metadata.task.name', task.name, 'a string');
   const source = new TensorSource(tensors);
   const spec = (name: string, M: number, N: number) => {
     const checked = checkSpec(operators[name], name);
@@ -58,7 +57,7 @@ export function readHeader(bytes: ByteSource): Header {
     return checked;
   };
   const memory = memoryFor(bytes.byteLength);
-  return { network, task: { ...task, name }, spec, source, memory, finish: () => source.finish() };
+  return { network, task: task as TaskData, spec, source, memory, finish: () => source.finish() };
 }
 
 /** Constructors blame their arguments, but in here those are the file's. */

@@ -83,7 +83,7 @@ export interface ResolvedLayer {
 /** Larger networks are neither made nor read from files, so that what is made can be read. */
 export const LARGEST_WIDTH = 2 ** 16;
 export const MOST_TOKENS = 2 ** 24;
-export const MOST_LAYERS = 64;
+export const MOST_LAYERS = 128;
 const MOST_STEPS = 2 ** 12; // of a convolution's window
 
 const NAME = /^[\w-]+(\.[\w-]+)*$/;
@@ -264,7 +264,7 @@ function checkInput(value: unknown): NetworkSpec['input'] {
 function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): LayerSpec {
   if (!isObject(value)) throw malformed(at, value, 'an object with name and kind');
   const { name, kind, from } = value;
-  if (typeof name !== 'string' || !NAME.test(name) || name.length > 64 || known.has(name)) {
+  if (typeof name !== 'string' || name.length > 64 || !NAME.test(name) || known.has(name)) {
     throw malformed(`${at}.name`, name, 'letters, digits, dots, dashes and underscores, used by no earlier layer');
   }
   if (typeof kind !== 'string' || !Object.hasOwn(FIELDS, kind)) {
@@ -289,7 +289,9 @@ function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): Lay
     }
     case 'linear': {
       const activation = option<Activation>('activation', ACTIVATIONS);
-      return { ...placed, kind: 'linear', outputs: size('outputs'), ...(activation && { activation }) };
+      // As many as there may be tokens, for a softmax over them.
+      const outputs = whole(value.outputs, `${at}.outputs`, 1, MOST_TOKENS);
+      return { ...placed, kind: 'linear', outputs, ...(activation && { activation }) };
     }
     case 'conv': {
       const activation = option<Activation>('activation', ACTIVATIONS);
@@ -349,8 +351,10 @@ function checkFlow(spec: NetworkSpec): void {
     if (length === 'one' && layer.kind !== 'linear') {
       throw malformed(at, layer.kind, 'a linear layer, since what it reads is pooled');
     }
-    if (Math.max(inputs, outputs) > LARGEST_WIDTH) {
-      throw malformed(at, Math.max(inputs, outputs), `at most ${LARGEST_WIDTH} inputs and outputs`);
+    const widest = layer.kind === 'linear' ? inputs : Math.max(inputs, outputs);
+    if (widest > LARGEST_WIDTH) throw malformed(at, widest, `at most ${LARGEST_WIDTH} inputs and outputs`);
+    if (layer.kind === 'pool' && layer.over === 'ends' && inputs % 2 !== 0) {
+      throw malformed(at, inputs, 'an even number of inputs, half of them read backward');
     }
     const shape = layer.kind === 'conv' && shapeOfConv(layer);
     lengths.set(layer.name, layer.kind === 'pool' ? 'one' : shape ? `${length}/${shape}` : length);

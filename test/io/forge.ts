@@ -10,7 +10,7 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 /** A file in parts. Names may occur twice. */
 export interface Parts {
   tensors: [name: string, tensor: NamedTensor][];
-  /** JSON where it is such; the others, which are no JSON, as they are. */
+  /** Objects and lists stand for their JSON, texts for themselves. */
   metadata: [name: string, value: Json][];
 }
 
@@ -32,21 +32,18 @@ export class Dice {
 
 // ---- taking apart and putting together
 
-const PLAIN = ['format', 'version', 'task'];
-
 export function partsOf(file: Uint8Array): Parts {
   const { tensors, metadata } = decodeSafetensors(file);
   return {
     tensors: [...tensors],
-    metadata: Object.entries(metadata).map(([name, text]) => [name, PLAIN.includes(name) ? text : JSON.parse(text)]),
+    metadata: Object.entries(metadata).map(([name, text]) => [name, /^[[{]/.test(text) ? JSON.parse(text) : text]),
   };
 }
 
 /** The file of some parts, its header changed once more as text. */
 function assemble({ tensors, metadata }: Parts, change: (header: string) => string): Uint8Array {
-  const text = (name: string, value: Json) =>
-    PLAIN.includes(name) && typeof value === 'string' ? value : textOf(value);
-  const said = metadata.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(text(name, value))}`);
+  const text = (value: Json) => (typeof value === 'string' ? value : textOf(value));
+  const said = metadata.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(text(value))}`);
   let end = 0;
   const entries = tensors.map(([name, { dtype, shape, data }]) => {
     const begin = end;

@@ -3,6 +3,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { InputError } from '../../src/errors.js';
+import { decodeNetwork, encodeNetwork } from '../../src/io/model-file.js';
+import { readHeader } from '../../src/io/model-header.js';
 import { checkNetwork, type LayerSpec, type NetworkSpec, resolveLayers, tensorsOf } from '../../src/network/spec.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
 import { Network } from '../../src/nn/network.js';
@@ -242,7 +244,31 @@ const BAD: [unknown, string][] = [
     },
     "layer 'b'",
   ],
+  [{ input: { frames: 3 }, layers: [{ name: 'ends', kind: 'pool', over: 'ends' }] }, "layer 'ends'"],
+  [{ input: { frames: 3 }, layers: [{ name: 'a'.repeat(65), kind: 'pool', over: 'max' }] }, 'network.layers.0.name'],
+  [{ input: { frames: 3 }, layers: [{ name: 'a', kind: 'lstm', units: 2 ** 16 + 1 }] }, 'network.layers.0.units'],
+  [
+    {
+      input: { frames: 3 },
+      layers: [
+        { name: 'a', kind: 'linear', outputs: 2 ** 16 + 1 },
+        { name: 'b', kind: 'pool', over: 'max' },
+      ],
+    },
+    "layer 'b'",
+  ],
 ];
+
+test('a softmax may be over more tokens than layers are wide, above as many layers as a model may have', () => {
+  const tokens = 2 ** 16 + 2;
+  const layers: LayerSpec[] = Array.from({ length: 64 }, (_, l) => ({ name: `lstm.${l}`, kind: 'lstm', units: 1 }));
+  const spec: NetworkSpec = {
+    input: { tokens, width: 1 },
+    layers: [...layers, { name: 'head', kind: 'linear', outputs: tokens }],
+  };
+  const bytes = encodeNetwork(Network.create(new Runtime(), spec, 1), { name: 'other' });
+  assert.equal(decodeNetwork(new Runtime(), readHeader(bytes)).spec, spec);
+});
 
 test('a spec that is none is rejected by the name of what is wrong', () => {
   for (const [spec, name] of BAD) {
