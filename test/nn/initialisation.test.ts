@@ -6,7 +6,9 @@ import type { ModelConfig } from '../../src/nn/config.js';
 import { IntentModel } from '../../src/nn/intent-model.js';
 import { LanguageModel } from '../../src/nn/language-model.js';
 import type { Model } from '../../src/nn/model.js';
+import { Dense } from '../../src/operators/dense.js';
 import { METHODS, STRUCTURE_SHARE } from '../../src/operators/methods.js';
+import { Sparse } from '../../src/operators/sparse.js';
 import { Sum } from '../../src/operators/sum.js';
 import { Stream } from '../../src/random.js';
 import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
@@ -114,6 +116,18 @@ test('what training does by default, models and matrices of their own do too', (
   }
   assert.is(defaultOptions('word').structureShare, STRUCTURE_SHARE);
   assert.is(defaultIntentOptions().structureShare, STRUCTURE_SHARE);
+});
+
+test('several structures of a sum share the variance that one would have', () => {
+  const runtime = new Runtime();
+  const dense = () => new Dense(runtime, 4, 4);
+  const sum = new Sum(runtime, [dense(), dense(), new Sparse(runtime, 4, 4)]);
+  sum.structureShare = SHARE;
+  const variances: number[] = [];
+  sum.initialise(1, (_, halfWidth) => variances.push(halfWidth ** 2 / 3)); // of numbers evenly spread
+  const wanted = [SHARE / 2, SHARE / 2, 1 - SHARE];
+  for (const [i, variance] of variances.entries()) assert.ok(Math.abs(variance - wanted[i]) < 1e-12);
+  assert.is(variances.length, 3);
 });
 
 test('streams of random numbers for different purposes lie apart', () => {

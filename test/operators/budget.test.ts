@@ -110,6 +110,29 @@ test('the nearest compression that a refusal names can be had, and none above it
   }
 });
 
+test('with blocks the dopants are whole blocks, as many as the budget leaves room for', () => {
+  for (const [block, rows] of [
+    [1, 1],
+    [4, 4],
+    [8, 8],
+    ['gates', 4],
+  ] as const) {
+    for (const method of ['pruned', 'doped-kron', 'doped-lmf', 'doped-hmd'] as const) {
+      for (const compression of [2.5, 5, 7, 11.3]) {
+        const plan = planMatrix(64, 30, method, compression, undefined, block);
+        const free = planMatrix(64, 30, method, compression);
+        const structure = plan.parameters - plan.nonzeros!;
+        const what = `${method} ${compression}x in blocks of ${block}`;
+        assert.equal(plan.structure, free.structure, what);
+        assert.is(plan.nonzeros! % rows, 0, what);
+        assert.ok(plan.parameters <= (64 * 30) / compression, what);
+        assert.ok(structure + plan.nonzeros! + rows > Math.floor((64 * 30) / compression), what);
+        assert.is(countParameters(plan), plan.parameters, what);
+      }
+    }
+  }
+});
+
 test('dense is the uncompressed baseline whatever compression is asked', () => {
   for (const compression of [1, 20]) {
     const plan = planMatrix(6, 7, 'dense', compression);
