@@ -39,4 +39,8 @@ export function checkEffects(given: TrainArguments, method: Method): void {
   needs(given.cmrUntil !== 0, 'a share > 0 of the training', 'cmrUntil');
 }
 
-export const cmrRates = (text: string) => numbers(text, '--cmr-rates', ['structure', 'dopants']);
+export function cmrRates(text: string): number[] {
+  const rates = numbers(text, '--cmr-rates', ['structure', 'dopants']);
+  if (!rates.every((rate) => rate >= 0 && rate < 1)) throw invalid('--cmr-rates', text, 'two numbers >= 0 and < 1');
+  return rates;
+}

@@ -2,6 +2,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError, invalid } from '../errors.js';
 import { checkWritable } from '../io/files.js';
+import { isClaim } from './experiment/claim.js';
 
 /** A file that a command writes, and the option that names it. */
 export interface Output {
@@ -28,6 +29,13 @@ export async function checkOutputs(outputs: readonly Output[], inputs: readonly 
 export async function checkDistinct(outputs: readonly Output[], inputs: readonly Input[]): Promise<void> {
   const written = new Map<string, Output>();
   for (const output of outputs) {
+    if (isClaim(output.path) || isClaim(await realpath(output.path).catch(() => ''))) {
+      throw invalid(
+        output.option,
+        output.path,
+        'another name: dopant marks the folders that it works in with such files',
+      );
+    }
     const place = await placeOf(output.path);
     const other = written.get(place);
     if (other) throw collision(output, other.option);

@@ -59,3 +59,24 @@ export function numbers(text: string, name: string, what: readonly string[]): nu
 
 /** The flag of an option from its camel-case name. */
 export const flagOf = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** Names of the library's settings that options abbreviate. */
+const ABBREVIATED: Record<string, string> = { annealing: 'anneal' };
+
+/**
+ * Puts the flag of an option where a message starts with the library's name of it: `final sparsity: got 2` is about
+ * --final-sparsity.
+ */
+export function withFlag(message: string, flags: readonly string[]): string {
+  const end = message.indexOf(': got ');
+  if (end < 0) return message;
+  const words = message
+    .slice(0, end)
+    .split(' ')
+    .map((word) => (Object.hasOwn(ABBREVIATED, word) ? ABBREVIATED[word] : word));
+  for (let n = words.length; n > 0; n--) {
+    const flag = flagOf(words.slice(0, n).join('-'));
+    if (flags.includes(flag)) return [flag, ...words.slice(n)].join(' ') + message.slice(end);
+  }
+  return message;
+}

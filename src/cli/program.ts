@@ -1,7 +1,7 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json';
 import { METHODS, STRUCTURE_SHARE } from '../operators/methods.js';
-import { number, numberFrom, numberThat, oneOf, type Parser, path, whole } from './parsers.js';
+import { number, numberFrom, numberThat, oneOf, type Parser, path, whole, withFlag } from './parsers.js';
 
 /** An option whose value is made by a parser, or is the text itself. */
 function option(flags: string, description: string, parse?: Parser<unknown>): Option {
@@ -406,18 +406,24 @@ Examples:
  * 1 failure, 2 wrong usage. Errors are printed to stderr.
  */
 export async function runCommand(args: readonly string[]): Promise<number> {
+  let flags: string[] = [];
   try {
-    await createProgram().parseAsync(args, { from: 'user' });
+    await createProgram()
+      .hook('preAction', (_, { options }) => {
+        flags = options.flatMap(({ long }) => long ?? []);
+      })
+      .parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    return explain(error);
+    return explain(error, flags);
   }
 }
 
-function explain(error: unknown): number {
+/** Prints an error and returns the exit code. `flags`: those of the command that failed. */
+function explain(error: unknown, flags: readonly string[]): number {
   // Of a run that left its model all the same.
   if (error instanceof AggregateError) {
-    for (const problem of error.errors) explain(problem);
+    for (const problem of error.errors) explain(problem, flags);
     return 1;
   }
   // Commander has printed what is wrong; --help and --version are no errors.
@@ -432,7 +438,7 @@ function explain(error: unknown): number {
   );
   const expected = known || refused || message.startsWith('out of memory');
   // One line, whatever names are in it.
-  const line = message.replace(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1));
+  const line = withFlag(message, flags).replace(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1));
   process.stderr.write(`dopant: ${expected ? line : stack}\n`);
   return name === 'InputError' ? 2 : 1;
 }

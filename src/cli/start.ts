@@ -205,6 +205,7 @@ function scheduleOf({ schedule, decay }: TrainArguments, standard: Schedule): Sc
   }
   if (decay !== undefined) {
     const [after, by] = numbers(decay, '--decay', ['epochs', 'divisor']);
+    if (after < 0 || by <= 0) throw invalid('--decay', decay, 'epochs >= 0 and a divisor > 0');
     return { kind, after, by };
   }
   return standard.kind === 'decay' ? standard : { kind, after: 4, by: 1.5 };

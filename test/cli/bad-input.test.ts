@@ -90,8 +90,8 @@ test('a trained model to start from or to learn from', async () => {
     `${line} --teacher good.safetensors`,
   );
   await refuse(2, /--distill: got "x"; expected a decimal number/, `${line} --from good.safetensors --distill x`);
-  await refuse(2, /^dopant: distill weight: got 2;/, `${line} --from good.safetensors --distill 2`);
-  await refuse(2, /^dopant: distill temperature: got 0;/, `${line} --teacher good.safetensors --distill 0.5,0`);
+  await refuse(2, /^dopant: --distill weight: got 2;/, `${line} --from good.safetensors --distill 2`);
+  await refuse(2, /^dopant: --distill temperature: got 0;/, `${line} --teacher good.safetensors --distill 0.5,0`);
 });
 
 test('a text that is not there, or no text', async () => {
@@ -191,14 +191,26 @@ test('numbers out of range', async () => {
     ['--cmr-rates 0.1', /--cmr-rates: got "0.1"; expected structure and dopants as decimal numbers/],
     ['--lr 0', /lr: got 0; expected a number > 0/],
     ['--clip -1', /clip: got -1; expected a number >= 0 \(0 disables clipping\)/],
-    ['--decay 4,0', /schedule: got decay after 4 epochs by 0; .* > 0/],
-    ['--anneal 0.6,0.1', /annealing: got start 0.6 and end 0.1/],
-    ['--anneal 0,1', /annealing: got start 0 and end 1/],
-    ['--final-sparsity 1.1', /final sparsity: got 1.1/],
+    ['--decay 4,0', /--decay: got "4,0"; .* > 0/],
+    ['--anneal 0.6,0.1', /anneal: got start 0.6 and end 0.1/],
+    ['--anneal 0,1', /anneal: got start 0 and end 1/],
+    ['--final-sparsity 1.1', /final-sparsity: got 1.1/],
+    ['--structure-share 1', /structure-share: got 1;/],
+    ['--free-rate 0,0', /free-rate scale: got 0;/],
+    ['--cmr 0.5 --cmr-until 2', /--cmr-until: got 2;/],
+    ['--cmr-rates 0.1,1', /--cmr-rates: got "0.1,1"; expected two numbers >= 0 and < 1/],
+    ['--distill 2 --teacher good.safetensors', /distill weight: got 2;/],
+    ['--threads 65', /threads: got 65;/],
+    ['--batch 0', /batch: got "0";/],
+    ['--vocab 99999', /vocab: got 99999;/],
+    ['--compression 0.5', /compression: got 0.5;/],
     ['--kron 8x4', /--kron: got "8x4"; expected two or more shapes/],
     ['--kron 8x4,4x3', /kron: got 8x4 and 4x3, which make 32 x 12; expected factors of 32 x 8/],
   ] as const) {
-    await refuse(2, message, `${SMALL} ${option}`);
+    const stderr = await refuse(2, message, `${SMALL} ${option}`);
+    // The option is named as it was given.
+    assert.match(stderr, /^dopant: --/);
+    assert.ok(option.includes(/--[\w-]+/.exec(stderr)![0]), stderr);
   }
   const generate = 'generate good.safetensors';
   await refuse(2, /--temperature: got "-1"; expected a number >= 0/, `${generate} --temperature -1`);
@@ -244,7 +256,7 @@ test('a model file that is none', async () => {
   await refuse(1, /^dopant: cut\.safetensors: tensor ".*"\.data_offsets/, 'inspect cut.safetensors');
   await refuse(
     1,
-    /checkpoint\.safetensors: got a checkpoint, which .* dopant train --resume read; expected a language model/,
+    /checkpoint\.safetensors: got a checkpoint, which .* dopant train --resume read; expected a model/,
     `inspect run/${CHECKPOINT}`,
   );
 });
@@ -267,7 +279,7 @@ test('checkpoints that are none', async () => {
   await refuse(1, /corrupt\/checkpoint\.safetensors: tensor ".*"\.data_offsets/, 'train lm --resume corrupt');
   await refuse(
     1,
-    /model-for-checkpoint\/checkpoint\.safetensors: got a language model, .*; expected a checkpoint/,
+    /model-for-checkpoint\/checkpoint\.safetensors: got a model, .*; expected a checkpoint/,
     'train lm --resume model-for-checkpoint',
   );
 });
@@ -375,6 +387,16 @@ diskTest('a disk too full for a checkpoint: the one before stays, and the traini
   assert.is(stepsOf('saved'), 1);
   await succeed(folder, 'train lm --resume saved');
   assert.is(digest(path('resumed.safetensors')), digest(path('whole.safetensors')));
+});
+
+diskTest('a folder that cannot be claimed on a full disk is not left behind', () => {
+  const { status, stdout, stderr } = onDisk(
+    '-o size=4k',
+    `printf full > disk/full && { ${command(`${SMALL} --checkpoint disk/a/run`)}; code=$?; ls -A disk; exit $code; }`,
+  );
+  assert.match(stderr, /^dopant: --checkpoint: cannot write disk\/a\/run\/\.claim: the disk is full\n$/);
+  assert.is(stdout, 'full\n');
+  assert.is(status, 1);
 });
 
 diskTest('a disk that is read-only', () => {

@@ -162,6 +162,24 @@ test('a record with anything else in any field is refused by the name of the fie
   }
 });
 
+test('a record whose figures cannot be is refused by the name of the field', () => {
+  for (const [place, value] of [
+    ['result.valid.perplexity', -3],
+    ['result.valid.perplexity', 0],
+    ['result.valid.accuracy', 1.5],
+    ['result.test.exact', -0.1],
+    ['result.unknown.train', 2],
+    ['result.compression.bytes', 0],
+  ] as const) {
+    assert.throws(
+      () => checkRecord(changed(whole, place.split('.'), value)),
+      (error: Error) =>
+        error instanceof FileFormatError && error.message.startsWith(`${place}: got ${value}; expected`),
+      place,
+    );
+  }
+});
+
 test('a record without a field that it needs is refused by the name of the field', () => {
   const free = ['final', 'timing', 'settings.data'];
   free.push('result.test', 'result.compression.parameters', 'timing.step', 'dopant.commit');

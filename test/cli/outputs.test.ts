@@ -128,6 +128,19 @@ test('two outputs that are one file are refused, whether or not it exists', asyn
   for (const name of ['dense.safetensors', 'one', 'training.html']) rmSync(path('folder', name));
 });
 
+test('the file that marks a folder as claimed is not an output', async () => {
+  symlinkSync('.claim', path('claim-link'));
+  writeFileSync(path('.claim'), '');
+  for (const name of ['run/.claim', 'new/.claim', '.claim', 'folder/.claim.next', 'folder/.CLAIM', 'claim-link']) {
+    const message = /^dopant: --\w+: got ".*"; expected another name: dopant marks the folders/;
+    await refuse(message, `${TEXT} --checkpoint new --out ${name}`);
+    await refuse(message, `${TEXT} --records ${name}`);
+    await refuse(message, `train lm --resume run --report ${name}`);
+    await refuse(message, `export teacher --head f32 --out ${name}`);
+  }
+  for (const name of ['.claim', 'claim-link']) rmSync(path(name));
+});
+
 test('names in another case are the same where the file system says so', async () => {
   const outputs = ['New', 'nEW'].map((name, i) => ({ option: `--${i}`, path: path('case', name) }));
   mkdirSync(path('case'));

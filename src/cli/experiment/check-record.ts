@@ -16,6 +16,10 @@ const kind =
 const text = kind((value) => typeof value === 'string', 'a string');
 const number = kind(Number.isFinite, 'a finite number');
 const positive = kind((value) => Number.isFinite(value) && Number(value) > 0, 'a positive number');
+const share = kind(
+  (value) => Number.isFinite(value) && Number(value) >= 0 && Number(value) <= 1,
+  'a number from 0 to 1',
+);
 const only = (one: unknown) => kind((value) => value === one, String(one));
 
 const optional =
@@ -49,12 +53,12 @@ const settings: Check = (value, where) => {
 };
 
 const quality: Check = (value, where) => {
-  object({ perplexity: optional(number), accuracy: optional(number), exact: optional(number) })(value, where);
+  object({ perplexity: optional(positive), accuracy: optional(share), exact: optional(share) })(value, where);
   const { perplexity, accuracy } = value as Record<string, unknown>;
   if (perplexity === undefined && accuracy === undefined) throw malformed(where, value, 'a perplexity or an accuracy');
 };
 
-const shares = object({ train: optional(number), valid: optional(number), test: optional(number) });
+const shares = object({ train: optional(share), valid: optional(share), test: optional(share) });
 
 const result = object({
   valid: quality,

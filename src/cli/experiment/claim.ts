@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { link, lstat, open, readFile, rm, rmdir, utimes } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { InputError } from '../../errors.js';
 import { explained, makeFolder, writeTemporary } from '../../io/files.js';
 import { isRunning, type ProcessId, thisProcess } from '../../io/process.js';
@@ -12,8 +12,11 @@ import { isObject } from '../../values.js';
 const BEAT_MS = 30_000;
 const STALE_MS = 10 * BEAT_MS;
 
-/** The name of that file, which no user's file has. */
+/** The name of that file. */
 export const CLAIM_FILE = '.claim';
+
+/** Whether a claim is, or may become, the file of a path. No output may have such a name: a claim would replace it. */
+export const isClaim = (path: string) => /^\.claim(\.next)*$/i.test(basename(path));
 
 export interface Claim {
   release(): Promise<void>;
@@ -36,7 +39,12 @@ export async function claim(folder: string): Promise<Claim | undefined> {
     });
   };
   // The last holder may just have removed the folder.
-  const won = await attempt().catch((error) => (codeOf(error.cause) === 'ENOENT' ? attempt() : Promise.reject(error)));
+  const won = await attempt()
+    .catch((error) => (codeOf(error.cause) === 'ENOENT' ? attempt() : Promise.reject(error)))
+    .catch(async (error) => {
+      if (made !== undefined) await removeEmpty(folder, made);
+      throw error;
+    });
   if (!won) return undefined;
   const timer = setInterval(() => {
     const now = new Date();
