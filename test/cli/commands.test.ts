@@ -232,6 +232,19 @@ test('export --head int8 writes a smaller model, and tells what that does to its
   );
 });
 
+test('a model learns in the words of its teacher, whatever text that was trained on', async () => {
+  const words = text.replaceAll('fox', 'cat').replaceAll('the ', 'every ');
+  writeFileSync(path('other.txt'), words);
+  const sizes = `--hidden ${HIDDEN} --layers ${LAYERS} --batch ${BATCH} --bptt ${BPTT} --epochs 1`;
+  await succeed(folder, `train lm --data other.txt ${sizes} --method dense --out teacher.safetensors`);
+  await succeed(folder, `${SMALL} --compression 5 --teacher teacher.safetensors --distill 0.5 --out pupil.safetensors`);
+  const [teacher, pupil] = ['teacher', 'pupil'].map(
+    (name) => decodeLanguageModel(new Runtime(), readFileSync(path(`${name}.safetensors`))).vocabulary,
+  );
+  assert.equal(pupil.toJSON(), teacher.toJSON());
+  assert.ok(pupil.tokens.includes('every') && !pupil.tokens.includes('fox'));
+});
+
 test('export without a text to measure on is refused, and writes nothing', async () => {
   const { code, stderr } = await dopantHere(folder, `export ${MODEL} --head int8 --out nothing.safetensors`);
   assert.is(code, 2);
