@@ -87,7 +87,7 @@ export function sharedMemory(maximum: number): WasmMemory | undefined {
   try {
     return new WebAssembly.Memory({ initial: 1, maximum, shared: true });
   } catch (error) {
-    failure = `there is no shared memory here: ${error}`;
+    failure = `there is no shared memory here: ${(error as Error).message}`;
     return undefined;
   }
 }
@@ -108,7 +108,7 @@ export class Threads {
         this.workers.push(startWorker({ module, memory, mailbox, kernels: KERNELS }, (why) => this.fail(why)));
       }
     } catch (error) {
-      this.fail(`${error}`);
+      this.fail((error as Error).message);
     }
   }
 
@@ -165,7 +165,7 @@ function startWorker(data: object, onFailure: (why: string) => void): { terminat
   if (process?.getBuiltinModule) {
     const { Worker } = process.getBuiltinModule('node:worker_threads');
     const worker = new Worker(WORKER, { eval: true, workerData: data });
-    worker.on('error', (error) => onFailure(`${error}`));
+    worker.on('error', ({ message }) => onFailure(message));
     worker.on('exit', (code) => onFailure(`it exited with code ${code}`));
     worker.unref();
     return worker;
