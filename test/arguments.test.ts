@@ -544,8 +544,11 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
       ...each('vocabulary', [...NOT_OBJECTS, dopant.buildVocabulary(['abc'], 'char')], (wrong) =>
         IntentModel.create(runtime, intentConfig, wrong, LABELS, 1),
       ),
-      ...each('labels', [undefined, null, 'x', {}, []], (wrong) =>
+      ...each('labels', [undefined, null, 'x', {}, [], ['one']], (wrong) =>
         IntentModel.create(runtime, intentConfig, vocabulary, wrong, 1),
+      ),
+      ...each('labels[1]', ['', 'one', 7, null, undefined, Symbol('two')], (wrong) =>
+        IntentModel.create(runtime, intentConfig, vocabulary, ['one', wrong], 1),
       ),
       ...each('seed', NOT_WHOLE, (seed) => IntentModel.create(runtime, intentConfig, vocabulary, LABELS, seed)),
       ...each('embedding', SIZES, (embedding) => create({ embedding })),
@@ -641,6 +644,9 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
     const create = (changes: Any, data = { train: examples, valid: examples }) =>
       dopant.IntentTraining.create(runtime, vocabulary, { ...intentOptions, ...changes }, data);
     return [
+      ...each('intents[2]', ['', 7, null, undefined, Symbol('two')], (wrong) =>
+        create({}, { train: { ...examples, intents: ['one', 'two', wrong] }, valid: examples }),
+      ),
       ...each('embedding', SIZES, (embedding) => create({ embedding })),
       ...each('lr', [0], (learningRate) => create({ learningRate })),
     ];

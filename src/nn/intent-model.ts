@@ -5,6 +5,7 @@ import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { checkModelSize, type IntentModelConfig } from './config.js';
 import type { StepDropout } from './dropout.js';
+import { checkLabels } from './labels.js';
 import { softmaxLoss, type Taught } from './loss.js';
 import { checkVocabulary, Model, recipeOf } from './model.js';
 import { type Batch, type CreateOptions, Network } from './network.js';
@@ -37,7 +38,7 @@ export class IntentModel extends Model {
     if (vocabulary.level !== 'word') {
       throw new InputError('vocabulary: got one of characters; expected one of words');
     }
-    if (!Array.isArray(labels) || labels.length === 0) throw invalid('labels', labels, 'a list of at least one label');
+    checkLabels('labels', labels, invalid);
     const spec = intentSpec(config, vocabulary.size, labels.length);
     const network = Network.create(runtime, spec, seed, { ...options, recipe: recipeOf(config) });
     return new IntentModel(network, config, vocabulary, labels);

@@ -1,6 +1,6 @@
 import { Tape } from '../autograd/tape.js';
 import { checkWhole } from '../checks.js';
-import { InputError } from '../errors.js';
+import { InputError, invalid } from '../errors.js';
 import { exp, log } from '../math.js';
 import { type IntentModelConfig, modelConfig } from '../nn/config.js';
 import { IntentModel } from '../nn/intent-model.js';
@@ -57,6 +57,8 @@ export interface IntentData {
 
 /** The labels of a model that is trained on these examples. */
 export function labelsOf({ intents }: Examples): string[] {
+  const wrong = intents.findIndex((label) => typeof label !== 'string' || label === '');
+  if (wrong >= 0) throw invalid(`intents[${wrong}]`, intents[wrong], 'the name of an intent');
   return [...new Set(intents)].sort();
 }
 

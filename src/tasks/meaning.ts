@@ -4,6 +4,7 @@ import { FileFormatError, malformed } from '../errors.js';
 import type { Header, TaskData } from '../io/model-header.js';
 import { checkNetwork, type NetworkSpec } from '../network/spec.js';
 import { checkConfig, checkIntentConfig, type IntentModelConfig, type ModelConfig } from '../nn/config.js';
+import { checkLabels } from '../nn/labels.js';
 import { intentSpec, languageModelSpec } from '../nn/specs.js';
 import { Vocabulary } from '../text/vocabulary.js';
 
@@ -47,7 +48,7 @@ export function readIntentMeaning({ task, network }: Header): IntentMeaning {
   const [config, vocabulary] = [checkIntentConfig(task.config), Vocabulary.fromJSON(task.vocabulary)];
   const { level, size } = vocabulary;
   if (level !== 'word') throw malformed('vocabulary.level', level, 'word, for an intent model');
-  const labels = checkLabels(task.labels);
+  const labels = checkLabels('metadata.labels', task.labels, malformed);
   expectNetwork(network, intentSpec(config, size, labels.length));
   return { config, vocabulary, labels };
 }
@@ -59,15 +60,4 @@ function expectNetwork(network: NetworkSpec, expected: NetworkSpec): void {
   const at = wanted.findIndex((part, i) => part !== got[i]);
   if (at >= 0) throw malformed('metadata.network', got[at], wanted[at]);
   if (got.length > wanted.length) throw malformed('metadata.network', got[wanted.length], 'no further layer');
-}
-
-function checkLabels(value: unknown): string[] {
-  if (!Array.isArray(value) || value.length < 2) throw malformed('metadata.labels', value, 'at least two names');
-  const seen = new Set<string>();
-  for (const [i, label] of value.entries()) {
-    if (typeof label !== 'string' || label === '' || seen.size === seen.add(label).size) {
-      throw malformed(`metadata.labels[${i}]`, label, 'a name that no other has');
-    }
-  }
-  return value;
 }
