@@ -5,7 +5,7 @@ import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
 import { leafTensors } from './tensors.js';
 
-/** One matrix or vector of a model as its file holds it. */
+/** One matrix or vector of a model, as its file stores it. */
 export interface InventoryEntry {
   name: string;
   kind: 'dense' | 'int8' | 'sparse' | 'vector';
@@ -14,13 +14,13 @@ export interface InventoryEntry {
   bytes: number;
 }
 
-/** What a model is made of, and how far its LSTM's matrices are compressed. */
+/** The parts of a model, and how far its LSTM matrices are compressed. */
 export interface Inventory {
   method: string;
   compression: {
     /**
-     * Parameters of the dense LSTM matrices / parameters and nonzeros there are; biases left out on both sides. Undefined
-     * where everything has been pruned.
+     * Parameters of the dense LSTM matrices / parameters and nonzeros stored; biases are left out on both sides. Undefined if
+     * everything has been pruned.
      */
     parameters?: number;
     /** Bytes of the dense f32 LSTM matrices / bytes stored for them, indices included. */
@@ -30,6 +30,7 @@ export interface Inventory {
   tensors: InventoryEntry[];
 }
 
+/** Lists the matrices and vectors of a model, and computes its compression. */
 export function takeInventory(model: Model): Inventory {
   const leaves = new Map<string, InventoryEntry>();
   for (const [name, operator] of model.operators()) {

@@ -1,14 +1,14 @@
-/** What a file of dopant nests is far less deep. */
+/** No file that dopant writes is nested so deeply. */
 const DEEPEST = 64;
 
-/** In less text, nothing that is nested takes much memory. */
+/** Nesting in shorter text cannot take much memory. */
 const SHORT = 2 ** 17;
 
 /**
- * JSON.parse, for text from files: a parser takes some 60 bytes for each bracket that is open, so that text of nothing else
- * would take 60 times its size.
+ * Parses JSON from a file. JSON.parse alone takes some 60 bytes for each open bracket, 60 times the size of a text that is
+ * nothing but brackets.
  *
- * @throws SyntaxError for text that is not JSON, or is long and nested more than 64 deep
+ * @throws SyntaxError for text that is not JSON, and for long text with more than 64 levels of nesting
  */
 export function parseJson(text: string): unknown {
   if (text.length > SHORT) checkDepth(text);
@@ -27,7 +27,7 @@ function checkDepth(text: string): void {
       inString = true;
     } else if (char === BRACKET || char === BRACE) {
       depth++;
-      if (depth > DEEPEST) throw new SyntaxError(`nested more than ${DEEPEST} deep at position ${i}`);
+      if (depth > DEEPEST) throw new SyntaxError(`nesting of more than ${DEEPEST} levels at position ${i}`);
     } else if (char === BRACKET + 2 || char === BRACE + 2) {
       depth--;
     }

@@ -9,7 +9,7 @@ import { encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { checkSums } from './sums.js';
 import { loadOperator, operatorTensors, parameterTensor } from './tensors.js';
 
-/** The bytes of a model file; the same network and task give the same bytes. `task` is stored as JSON and not read. */
+/** Encodes a model file; the same network and task give the same bytes. `task` is stored as JSON and not read. */
 export function encodeNetwork(network: Network, task: TaskData): Uint8Array {
   const tensors = new Map<string, NamedTensor>();
   for (const [name, parameter] of network.loose()) tensors.set(name, parameterTensor(parameter));
@@ -27,8 +27,10 @@ export function encodeNetwork(network: Network, task: TaskData): Uint8Array {
 }
 
 /**
- * The network of a file whose header has been read. Everything is checked before a kernel sees it: the tensors there are, their
- * shapes, finite weights, column indices. Throws FileFormatError saying what is wrong.
+ * Builds the network of a file whose header has been read. Everything is checked before a kernel sees it: which tensors there
+ * are, their shapes, finite weights, column indices, and the memory that all of it takes.
+ *
+ * @throws FileFormatError naming what is wrong
  */
 export function decodeNetwork(runtime: Runtime, header: Header): Network {
   return blamingTheFile(() => runtime.within(header.memory, () => build(runtime, header)));
@@ -54,7 +56,7 @@ function build(runtime: Runtime, { network: spec, spec: operatorOf, source, fini
   return new Network(runtime, spec, vectors, operators);
 }
 
-/** Takes the memory that the product with one vector takes, the vectors' own too, and gives it back. */
+/** Allocates what the product with one vector needs, both vectors included, and releases it. */
 function rehearse(runtime: Runtime, operator: Operator): void {
   runtime.scoped(() => {
     runtime.alloc(4 * (operator.M + operator.N));

@@ -1,7 +1,7 @@
 // The safetensors format: eight bytes of header length, a JSON header, then the data of all tensors without a gap.
 // Source: https://github.com/huggingface/safetensors, README, section "Format".
 
-import { FileFormatError, InputError, malformed } from '../errors.js';
+import { FileFormatError, invalid, malformed } from '../errors.js';
 import { isObject, show } from '../values.js';
 import { type ByteSource, tagOf, toBytes } from './bytes.js';
 import { describe } from './describe.js';
@@ -27,19 +27,20 @@ interface ArrayOf {
 
 export type Dtype = keyof ArrayOf;
 
-/** Row-major; data has as many entries as shape multiplies to, and an empty shape is one number. */
+/** A row-major array: `data` has as many numbers as the sides of `shape` multiply to, one for an empty shape. */
 export type NamedTensor = { [D in Dtype]: { dtype: D; shape: readonly number[]; data: ArrayOf[D] } }[Dtype];
 
-/** The same as in the reference library, so that what one writes the other reads. */
+/** As in the reference library, so that each reads what the other writes. */
 const headerLimit = 100_000_000;
 
-/** The field of the header that is no tensor. */
+/** The only field of the header that is not a tensor. */
 const metadataKey = '__metadata__';
 
 /**
- * The bytes of a safetensors file; the same input gives the same bytes. Tensors keep the order given, except that those
- * of larger elements come first: so each is aligned without padding between them, which the format forbids.
- * Throws InputError when a tensor's data do not fit its dtype and shape.
+ * Encodes a safetensors file; the same input gives the same bytes. Tensors keep their order, except that those with larger
+ * elements come first: so each is aligned without padding, which the format forbids.
+ *
+ * @throws InputError for a tensor whose data do not match its dtype and shape, and for metadata that are not strings
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, NamedTensor>,
@@ -47,11 +48,11 @@ export function encodeSafetensors(
 ): Uint8Array {
   for (const [name, tensor] of tensors) checkTensor(name, tensor);
   for (const [key, value] of Object.entries(metadata)) {
-    if (typeof value !== 'string') throw new InputError(`metadata ${show(key)} must be a string, not ${show(value)}`);
+    if (typeof value !== 'string') throw invalid(`metadata[${show(key)}]`, value, 'a string');
   }
   const ordered = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
 
-  // Fields are joined by hand: an object would move names such as "0" to the front and lose one called "__proto__".
+  // Joined by hand: an object would move names such as "0" to the front and lose one called "__proto__".
   const fields: string[] = [];
   if (Object.keys(metadata).length > 0) fields.push(`${JSON.stringify(metadataKey)}:${JSON.stringify(metadata)}`);
   let end = 0;
@@ -63,7 +64,7 @@ export function encodeSafetensors(
   const header = new TextEncoder().encode(`{${fields.join(',')}}`);
   const headerLength = Math.ceil(header.length / 8) * 8;
   if (headerLength > headerLimit) {
-    throw new InputError(`the names, shapes and metadata take ${headerLength} bytes; ${headerLimit} is the most`);
+    throw invalid('header length', headerLength, `at most ${headerLimit} bytes of names, shapes and metadata`);
   }
 
   const bytes = new Uint8Array(8 + headerLength + end);
@@ -79,9 +80,10 @@ export function encodeSafetensors(
 }
 
 /**
- * The tensors of a safetensors file, in the order of their data, and its metadata. The arrays are views of the bytes
- * wherever alignment allows, so neither should be written to afterwards. Values are not looked at: NaN is not refused.
- * Throws FileFormatError for anything that does not agree with itself, and then has allocated no more than the header.
+ * Decodes a safetensors file: its tensors, in the order of their data, and its metadata. The arrays are views of the bytes
+ * wherever alignment allows, so write to neither afterwards. Values are not checked: NaN is accepted.
+ *
+ * @throws FileFormatError for an inconsistent file, having allocated no more than its header
  */
 export function decodeSafetensors(source: ByteSource): {
   tensors: Map<string, NamedTensor>;
@@ -115,7 +117,7 @@ interface Entry {
 }
 
 function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
-  // Eight bytes of header length, and then the header's brace.
+  // Eight bytes of header length, then the brace that begins the header.
   if (bytes.length < 9 || bytes[8] !== 0x7b) {
     throw new FileFormatError(`got ${describe(bytes)}; expected a safetensors file`);
   }
@@ -130,7 +132,7 @@ function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataS
   }
 }
 
-/** Throws where the bytes are not UTF-8. */
+/** Throws for bytes that are not UTF-8. */
 function decodeUtf8(bytes: Uint8Array): string {
   // An AudioWorklet has no TextDecoder.
   if (typeof TextDecoder === 'undefined') {
@@ -166,7 +168,7 @@ function readEntry(name: string, field: unknown, dataLength: number): Entry {
   return { name, dtype, shape: shape as number[], begin, end };
 }
 
-/** Sorts the entries by their place; they must cover the data exactly. */
+/** Sorts the entries by position, and checks that they cover the data exactly. */
 function checkCoverage(entries: Entry[], dataLength: number): void {
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let covered = 0;
@@ -189,24 +191,14 @@ function arrayOver(stored: Uint8Array, dtype: Dtype): ArrayOf[Dtype] {
 
 function checkTensor(name: string, { dtype, shape, data }: NamedTensor): void {
   const where = `tensor ${show(name)}`;
-  if (name === metadataKey) throw new InputError(`no tensor can be called ${metadataKey}: the format keeps that name`);
-  if (!isDtype(dtype)) {
-    throw new InputError(`${where} has dtype ${show(dtype)}; ${Object.keys(arrayTypes).join(', ')} can be written`);
-  }
-  if (!isShape(shape)) {
-    throw new InputError(
-      `${where}: the shape must be a list of whole numbers from 0 to 2^53 - 1, found ${show(shape)}`,
-    );
-  }
-  // Of any realm: its constructor may not be ours.
-  if (tagOf(data) !== `[object ${arrayTypes[dtype].name}]`) {
-    throw new InputError(`${where}: the data of dtype ${dtype} must be a ${arrayTypes[dtype].name}`);
-  }
-  if (data.length !== elementCount(shape)) {
-    throw new InputError(
-      `${where}: the shape ${show(shape)} calls for ${elementCount(shape)} entries, found ${data.length}`,
-    );
-  }
+  if (name === metadataKey) throw invalid('tensor', name, 'another name: the format reserves this one');
+  if (!isDtype(dtype)) throw invalid(`${where}.dtype`, dtype, `one of ${Object.keys(arrayTypes).join(', ')}`);
+  if (!isShape(shape)) throw invalid(`${where}.shape`, shape, 'whole numbers from 0 to 2^53 - 1');
+  // An array of another realm has another constructor.
+  const { name: type } = arrayTypes[dtype];
+  if (tagOf(data) !== `[object ${type}]`) throw invalid(`${where}.data`, tagOf(data), `a ${type}, for dtype ${dtype}`);
+  const count = elementCount(shape);
+  if (data.length !== count) throw invalid(`${where}.data.length`, data.length, `${count}, for shape ${show(shape)}`);
 }
 
 function isDtype(value: unknown): value is Dtype {
@@ -217,7 +209,7 @@ function isShape(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-/** NaN when any partial product is too large to be exact, even if a later size is 0: the reference refuses that too. */
+/** NaN if a partial product is too large to be exact, even if a later side is 0: the reference rejects that too. */
 function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => (Number.isSafeInteger(product * size) ? product * size : Number.NaN), 1);
 }

@@ -47,7 +47,7 @@ export class TensorSource {
     };
   }
 
-  /** Weights of 8 bits and what one step of them stands for in each row. */
+  /** Weights of 8 bits, and the scale of each row. */
   int8(name: string, M: number, N: number): Int8Arrays {
     const weight = this.take(`${name}.weight`, [M, N], 'I8');
     const bad = weight.indexOf(-128);
@@ -66,7 +66,7 @@ export class TensorSource {
     return largest;
   }
 
-  /** Saves largest() the search, where a kernel has done it. */
+  /** Saves largest() the search if a kernel has done it. */
   noteLargest(name: string, largest: number): void {
     this.magnitudes.set(name, largest);
   }
@@ -87,7 +87,7 @@ export class TensorSource {
     return tensor.data as DataOf<D>;
   }
 
-  /** Throws FileFormatError where a tensor was not taken. */
+  /** Throws FileFormatError if a tensor was not taken. */
   finish(): void {
     const [name] = this.rest.keys();
     if (name !== undefined) throw malformed('tensors', name, 'none but those of the model');
@@ -95,7 +95,7 @@ export class TensorSource {
 }
 
 export function checkFinite(name: string, data: Float32Array): Float32Array {
-  // The host searches at full speed at once; a loop of ours would still be interpreted when a model is loaded first.
+  // The host's search is compiled; a loop here would still be interpreted when the first model is loaded.
   if (NOT_FINITE.some((bad) => data.includes(bad))) rejectNotFinite(name, data);
   return data;
 }

@@ -20,7 +20,7 @@ export function parameterTensor({ data, shape }: Parameter): NamedTensor {
   return { dtype: 'F32', shape, data: data.slice() };
 }
 
-/** The tensors that a file holds for one leaf; none for what is made of others. */
+/** The tensors that a file holds for one operator; none for an operator composed of others, which have their own. */
 export function leafTensors(operator: Operator, name: string): Map<string, NamedTensor> {
   if (operator instanceof Sparse) {
     const { values, columns, starts } = operator.blocks();
@@ -51,7 +51,7 @@ export function operatorTensors(operator: Operator, name: string): Map<string, N
 }
 
 /**
- * The operator of a spec with the numbers of a file. Sparse matrices come compressed. Throws FileFormatError, or
+ * Builds the operator of a spec from the tensors of a file. Sparse matrices are compressed. Throws FileFormatError, or
  * InputError from the constructors.
  */
 export function loadOperator(runtime: Runtime, spec: OperatorSpec, name: string, source: TensorSource): Operator {

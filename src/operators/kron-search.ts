@@ -1,21 +1,21 @@
 import { type KronShape, mostFormed } from './methods.js';
 
 /**
- * The shape of an M x N matrix's Kronecker factors, `count` >= 2 of them, with the most parameters within the budget, or
- * with the fewest if no shape is within it. Among equals: the squarest factors, then m2 a multiple of 8 (whole SIMD
+ * Finds the shape of `count` >= 2 Kronecker factors of an M x N matrix with the most parameters within the budget, or with the
+ * fewest if no shape is within it. Among equals, the squarest factors win, then those with m2 a multiple of 8 (whole SIMD
  * registers), then the cheapest product.
  *
- * Sides may have hundreds of divisors and make millions of shapes: each costs one comparison, and most that cannot win are
- * never formed.
+ * Sides may have hundreds of divisors, which make millions of shapes: each costs one comparison, and most of those that cannot
+ * win are skipped.
  */
 export function bestShape(M: number, N: number, count: number, budget: number): KronShape {
   const divisors = divisorsOf();
   let best = Number.POSITIVE_INFINITY; // parameters
   let equals: number[][] = [];
-  /** The factors from the first on, `size` parameters so far; `left` more are to make up m x n. */
+  /** `first` holds the factors chosen so far, of `size` parameters; `left` more must multiply to m x n. */
   const search = (first: readonly number[], size: number, m: number, n: number, left: number): void => {
     const total = m * n;
-    // Sizes of the last two factors multiply to m n, so they add up to the least where they are the same.
+    // The sizes of the last two factors multiply to m n, so their sum is least if they are equal.
     if (left === 2 && size + 2 * Math.sqrt(total) * (1 - 1e-9) > (best <= budget ? budget : best)) return;
     for (const m1 of divisors(m)) {
       for (const n1 of divisors(n)) {
@@ -37,7 +37,7 @@ export function bestShape(M: number, N: number, count: number, budget: number): 
   return equals.sort(byMerit)[0];
 }
 
-/** The better of two shapes of one size first. */
+/** Compares shapes of the same size: the better one first. */
 function byMerit(a: KronShape, b: KronShape): number {
   return (
     tooLarge(a) - tooLarge(b) ||
@@ -50,20 +50,20 @@ function byMerit(a: KronShape, b: KronShape): number {
 
 const tooLarge = (shape: KronShape) => (isFormable(shape) ? 0 : 1);
 
-/** Orders shapes of one M N as the ratios of their factors' sides do, multiplied, but without rounding. */
+/** Orders shapes of one matrix as the product of their factors' side ratios does, without rounding. */
 function elongation(shape: KronShape): number {
   return factorsOf(shape).reduce((product, [m, n]) => product * Math.max(m, n), 1);
 }
 
 const aligned = (shape: KronShape) => (pairOf(shape)[2] % 8 === 0 ? 1 : 0);
 
-/** Of the two products that it takes, all factors but the first being one: see assembly/kron.ts. */
+/** Multiplications of the two products, with all factors but the first taken as one: see assembly/kron.ts. */
 function cost(shape: KronShape): number {
   const [m1, n1, m2, n2] = pairOf(shape);
   return Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
 }
 
-/** An order, so that there is only one best: the smaller m first, then the smaller n. */
+/** Breaks ties, so that there is one best shape: the smaller m first, then the smaller n. */
 function byRows(a: KronShape, b: KronShape): number {
   const differs = (at: number) => a[at] !== b[at];
   const places = [...a.keys()];
@@ -81,7 +81,7 @@ export function factorsOf(shape: KronShape): [m: number, n: number][] {
   return Array.from({ length: Math.ceil(shape.length / 2) }, (_, i) => [shape[2 * i], shape[2 * i + 1]]);
 }
 
-/** Whether the numbers that training forms are not too many: every product of the factors from the second, third, ... on. */
+/** Whether training forms few enough numbers: the products of the factors from the second, third, ... on. */
 export function isFormable(shape: KronShape): boolean {
   const [m1, n1, m2, n2] = pairOf(shape);
   return formedSize(shape) <= mostFormed(m1 * m2, n1 * n2);
@@ -102,7 +102,7 @@ export function kronSize(shape: KronShape): number {
   return factorsOf(shape).reduce((sum, [m, n]) => sum + m * n, 0);
 }
 
-/** Lists the divisors of numbers, ascending, each number's once. */
+/** Lists the divisors of a number, ascending; computes each list once. */
 function divisorsOf(): (n: number) => readonly number[] {
   const known = new Map<number, number[]>();
   return (n) => {

@@ -3,7 +3,7 @@ import { isObject } from '../values.js';
 import { BLOCK_SIZES, type BlockSize, rowsOf } from './csr.js';
 import { LARGEST_SIDE, mostFormed } from './methods.js';
 
-/** What is needed to make the operator again, besides the numbers: this is what files hold. */
+/** How an operator is composed, without its numbers: what files store of it. */
 export type OperatorSpec =
   | { type: 'dense'; shape: [number, number] }
   | { type: 'int8'; shape: [number, number] } // for inference: int8 weights, a scale a row
@@ -13,14 +13,14 @@ export type OperatorSpec =
   | { type: 'vstack'; blocks: OperatorSpec[] }
   | { type: 'sum'; terms: OperatorSpec[] };
 
-/** Of more than two factors, C is the product of all but the first. */
+/** With more than two factors, C is the product of all but the first. */
 export interface KroneckerSpec {
   type: 'kronecker';
   B: [number, number];
   C: [number, number] | KroneckerSpec;
 }
 
-/** M and N of the matrix that a spec describes. */
+/** The sides M and N of the matrix that a checked spec describes. */
 export function shapeOf(spec: OperatorSpec): [number, number] {
   switch (spec.type) {
     case 'dense':
@@ -42,7 +42,7 @@ export function shapeOf(spec: OperatorSpec): [number, number] {
   }
 }
 
-/** M and N of a Kronecker factor, or of a product of them. */
+/** The sides of a Kronecker factor, or of a product of several. */
 export function sidesOf(factor: KroneckerSpec['C']): [number, number] {
   return Array.isArray(factor) ? factor : shapeOf(factor);
 }
@@ -58,8 +58,10 @@ const DEEPEST = 16;
 const LARGEST_FREE_RANK = 4096;
 
 /**
- * A spec as read from JSON, checked: its parts fit together, and nothing that is built from it, or allocated for it, makes no
- * sense. Throws FileFormatError.
+ * Checks a spec read from JSON: its parts must fit together, and no matrix, nor anything computed on the way, may be larger than
+ * the limits above.
+ *
+ * @throws FileFormatError naming the operator and the field
  */
 export function checkSpec(spec: unknown, name: string, depth = 0): OperatorSpec {
   const where = `operator '${name}'`;
@@ -81,7 +83,7 @@ function checkParts(spec: Record<string, unknown>, name: string, depth: number):
     throw malformed(`${where}.${key}`, sides, `two whole numbers from 1 to ${LARGEST_SIDE}`);
   };
   const part = (inner: unknown, key: string | number) => checkSpec(inner, `${name}.${key}`, depth + 1);
-  /** Operators that are alike in their number of columns, or in both sides. */
+  /** A list of operators that must agree in what `alike` compares. */
   const parts = (key: string, alike: (shape: [number, number]) => unknown, what: string): OperatorSpec[] => {
     const given = spec[key];
     if (!Array.isArray(given) || given.length < 1) throw malformed(`${where}.${key}`, given, 'a list of operators');
@@ -120,7 +122,7 @@ function checkParts(spec: Record<string, unknown>, name: string, depth: number):
       const [U, V] = [part(spec.U, 'U'), part(spec.V, 'V')];
       const [columns, rows] = [shapeOf(U)[1], shapeOf(V)[0]];
       if (columns !== rows) throw malformed(`${where}.V`, rows, `${columns} rows, as many as U has columns`);
-      // More than the longer side add nothing but memory for what lies between the factors. Some are for free.
+      // A rank above the longer side adds nothing but memory. A small excess does no harm.
       const most = LARGEST_FREE_RANK + Math.max(shapeOf(U)[0], shapeOf(V)[1]);
       if (rows > most) throw malformed(`${where}.V`, rows, `at most ${most} rows`);
       return { type: 'product', U, V };

@@ -282,7 +282,7 @@ test('a header of much nesting is rejected before it is parsed', () => {
     [' [[', ']]'],
   ]) {
     for (const text of [`{"w":${open.repeat(count)}`, `{"w":${open.repeat(count)}0${close.repeat(count)}}`]) {
-      refuses(fileOf(text), /header: got .*nested more than 64 deep.*; expected JSON/);
+      refuses(fileOf(text), /header: got .*nesting of more than 64 levels.*; expected JSON/);
     }
   }
   // What looks like brackets but is not, and much of what is not deep.
@@ -333,14 +333,18 @@ test('what cannot be written is refused by name', () => {
       (error: unknown) => error instanceof InputError && message.test(error.message),
     );
   const data = Float32Array.of(1, 2);
-  refusesToWrite('__metadata__', { dtype: 'F32', shape: [2], data }, /the format keeps that name/);
-  refusesToWrite('w', { dtype: 'F64', shape: [2], data }, /"w" has dtype "F64"/);
-  refusesToWrite('w', { dtype: 'U32', shape: [2], data }, /"w".*must be a Uint32Array/);
-  refusesToWrite('w', { dtype: 'F32', shape: [1.5], data }, /"w".*found \[1.5\]/);
-  refusesToWrite('w', { dtype: 'F32', shape: [3], data }, /"w".*\[3\] calls for 3 entries, found 2/);
+  refusesToWrite(
+    '__metadata__',
+    { dtype: 'F32', shape: [2], data },
+    /^tensor: got "__metadata__"; expected another name/,
+  );
+  refusesToWrite('w', { dtype: 'F64', shape: [2], data }, /"w"\.dtype: got "F64"; expected one of F32/);
+  refusesToWrite('w', { dtype: 'U32', shape: [2], data }, /"w"\.data: got .*Float32Array.*; expected a Uint32Array/);
+  refusesToWrite('w', { dtype: 'F32', shape: [1.5], data }, /"w"\.shape: got \[1\.5\]; expected whole numbers/);
+  refusesToWrite('w', { dtype: 'F32', shape: [3], data }, /"w"\.data\.length: got 2; expected 3, for shape \[3\]/);
   assert.throws(
     () => encodeSafetensors(new Map(), { epoch: 3 as unknown as string }),
-    /metadata "epoch" must be a string, not 3/,
+    /^metadata\["epoch"\]: got 3; expected a string/,
   );
 });
 

@@ -104,9 +104,9 @@ const half = LENGTH / 2;
 
 /** Headers, and what is said of them. */
 const headers: Record<string, [() => string, error: string]> = {
-  'lists in lists': [() => `{"a":${'['.repeat(half)}${']'.repeat(half)}}`, 'deep'],
-  'lists that do not end': [() => `{"a":${'['.repeat(LENGTH)}`, 'deep'],
-  'objects in objects': [() => `{"a":${'{"":'.repeat(LENGTH / 4)}`, 'deep'],
+  'lists in lists': [() => `{"a":${'['.repeat(half)}${']'.repeat(half)}}`, 'nesting'],
+  'lists that do not end': [() => `{"a":${'['.repeat(LENGTH)}`, 'nesting'],
+  'objects in objects': [() => `{"a":${'{"":'.repeat(LENGTH / 4)}`, 'nesting'],
   'empty objects': [() => `{"a":[${items(() => '{}')}]}`, 'tensor "a"'],
   'empty lists': [() => `{"a":[${items(() => '[]')}]}`, 'tensor "a"'],
   'many names': [() => `{${items((i) => `${name(i)}:0`)}}`, 'tensor "0"'],
