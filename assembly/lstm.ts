@@ -6,16 +6,19 @@
 // gates[R,4H] in PyTorch's order i, f, g, o; everything else [R,H]. Row-major, no alignment asked.
 
 import { run_program } from './program';
-import { flush, get, madd, put, sigmoid4, tanh4 } from './simd';
+import { Constant, constant, flush, get, madd, put, sigmoid4, tanh4 } from './simd';
 
 /** gates: a on entry, i, f, g, o on return. Writes c, tanhC = tanh(c) and h. c may be cPrev. */
 export function f32_lstm_cell(gates: usize, cPrev: usize, c: usize, tanhC: usize, h: usize, R: i32, H: i32): void {
   const row = (<usize>H) << 2;
+  const least = constant(Constant.Tiny);
+  const magnitude = constant(Constant.Magnitude);
   for (let r = 0; r < R; ++r) {
     let n = H;
     let at: usize = 0;
-    for (; n >= 4; n -= 4, at += 16) inline.always(cell(gates + at, row, cPrev + at, c + at, tanhC + at, h + at, 4));
-    if (n > 0) inline.always(cell(gates + at, row, cPrev + at, c + at, tanhC + at, h + at, n));
+    for (; n >= 4; n -= 4, at += 16)
+      inline.always(cell(gates + at, row, cPrev + at, c + at, tanhC + at, h + at, 4, least, magnitude));
+    if (n > 0) inline.always(cell(gates + at, row, cPrev + at, c + at, tanhC + at, h + at, n, least, magnitude));
     gates += row << 2;
     cPrev += row;
     c += row;
@@ -25,12 +28,22 @@ export function f32_lstm_cell(gates: usize, cPrev: usize, c: usize, tanhC: usize
 }
 
 /** The n <= 4 units from these addresses on. */
-function cell(gates: usize, row: usize, cPrev: usize, c: usize, tanhC: usize, h: usize, n: i32): void {
+function cell(
+  gates: usize,
+  row: usize,
+  cPrev: usize,
+  c: usize,
+  tanhC: usize,
+  h: usize,
+  n: i32,
+  least: v128,
+  magnitude: v128,
+): void {
   const i = sigmoid4(get(gates, n));
   const f = sigmoid4(get(gates + row, n));
   const g = tanh4(get(gates + row * 2, n));
   const o = sigmoid4(get(gates + row * 3, n));
-  const next = flush(madd(i, g, f32x4.mul(f, get(cPrev, n))));
+  const next = flush(madd(i, g, f32x4.mul(f, get(cPrev, n))), least, magnitude);
   const t = tanh4(next);
   put(gates, i, n, false);
   put(gates + row, f, n, false);
@@ -38,7 +51,7 @@ function cell(gates: usize, row: usize, cPrev: usize, c: usize, tanhC: usize, h:
   put(gates + row * 3, o, n, false);
   put(c, next, n, false);
   put(tanhC, t, n, false);
-  put(h, flush(f32x4.mul(o, t)), n, false);
+  put(h, flush(f32x4.mul(o, t), least, magnitude), n, false);
 }
 
 /**
@@ -56,6 +69,9 @@ export function f32_lstm_cell_grad(
   H: i32,
 ): void {
   const row = (<usize>H) << 2;
+  const least = constant(Constant.Tiny);
+  const magnitude = constant(Constant.Magnitude);
+  const one = constant(Constant.One);
   for (let r = 0; r < R; ++r) {
     let n = H;
     let at: usize = 0;
@@ -67,10 +83,11 @@ export function f32_lstm_cell_grad(
       const d = dh + at;
       const later = dc + at;
       const to = dgates + at;
-      inline.always(cellGrad(p, row, c, t, d, later, to, 4));
-      inline.always(cellGrad(p + 16, row, c + 16, t + 16, d + 16, later + 16, to + 16, 4));
+      inline.always(cellGrad(p, row, c, t, d, later, to, 4, one, least, magnitude));
+      inline.always(cellGrad(p + 16, row, c + 16, t + 16, d + 16, later + 16, to + 16, 4, one, least, magnitude));
     }
-    for (; n > 0; n -= 4, at += 16) cellGrad(gates + at, row, cPrev + at, tanhC + at, dh + at, dc + at, dgates + at, n);
+    for (; n > 0; n -= 4, at += 16)
+      cellGrad(gates + at, row, cPrev + at, tanhC + at, dh + at, dc + at, dgates + at, n, one, least, magnitude);
     gates += row << 2;
     dgates += row << 2;
     cPrev += row;
@@ -90,24 +107,29 @@ function cellGrad(
   dc: usize,
   dgates: usize,
   n: i32,
+  one: v128,
+  least: v128,
+  magnitude: v128,
 ): void {
-  const one = f32x4.splat(1);
   const i = get(gates, n);
   const f = get(gates + row, n);
   const g = get(gates + row * 2, n);
   const o = get(gates + row * 3, n);
   const t = get(tanhC, n);
   const d = get(dh, n);
-  const dcell = madd(f32x4.mul(d, o), f32x4.sub(one, f32x4.mul(t, t)), get(dc, n));
-  const di = f32x4.mul(f32x4.mul(dcell, g), f32x4.mul(i, f32x4.sub(one, i)));
-  const df = f32x4.mul(f32x4.mul(dcell, get(cPrev, n)), f32x4.mul(f, f32x4.sub(one, f)));
-  const dg = f32x4.mul(f32x4.mul(dcell, i), f32x4.sub(one, f32x4.mul(g, g)));
-  const dO = f32x4.mul(f32x4.mul(d, t), f32x4.mul(o, f32x4.sub(one, o)));
-  put(dgates, flush(di), n, false);
-  put(dgates + row, flush(df), n, false);
-  put(dgates + row * 2, flush(dg), n, false);
-  put(dgates + row * 3, flush(dO), n, false);
-  put(dc, flush(f32x4.mul(dcell, f)), n, false);
+  const dOut = f32x4.mul(d, o);
+  const dcell = madd(dOut, f32x4.sub(one, f32x4.mul(t, t)), get(dc, n));
+  const dIn = f32x4.mul(dcell, i);
+  const earlier = f32x4.mul(dcell, f);
+  const di = f32x4.mul(f32x4.mul(dIn, g), f32x4.sub(one, i));
+  const df = f32x4.mul(f32x4.mul(earlier, get(cPrev, n)), f32x4.sub(one, f));
+  const dg = f32x4.mul(dIn, f32x4.sub(one, f32x4.mul(g, g)));
+  const dO = f32x4.mul(f32x4.mul(dOut, t), f32x4.sub(one, o));
+  put(dgates, flush(di, least, magnitude), n, false);
+  put(dgates + row, flush(df, least, magnitude), n, false);
+  put(dgates + row * 2, flush(dg, least, magnitude), n, false);
+  put(dgates + row * 3, flush(dO, least, magnitude), n, false);
+  put(dc, flush(earlier, least, magnitude), n, false);
 }
 
 /**

@@ -2,20 +2,22 @@
 // is to be clipped). `mask`: u8[n], 0 where a weight has been pruned, or a null pointer: a pruned weight and its
 // moments become and stay 0. A gradient below 2^-58 counts as 0, see flush.
 
-import { alive, flush, flushDenormal, get, madd, put } from './simd';
+import { alive, Constant, constant, flush, flushPositive, get, madd, put } from './simd';
 
 /** w -= rate clip g */
 export function f32_sgd(w: usize, g: usize, mask: usize, n: i32, rate: f32, clip: f32): void {
   const step = f32x4.splat(-rate * clip);
+  const least = constant(Constant.Tiny);
+  const magnitude = constant(Constant.Magnitude);
   for (; n >= 4; n -= 4, w += 16, g += 16) {
-    inline.always(sgd(w, g, mask, 4, step));
+    inline.always(sgd(w, g, mask, 4, step, least, magnitude));
     if (mask) mask += 4;
   }
-  if (n > 0) inline.always(sgd(w, g, mask, n, step));
+  if (n > 0) sgd(w, g, mask, n, step, least, magnitude);
 }
 
-function sgd(w: usize, g: usize, mask: usize, n: i32, step: v128): void {
-  let v = madd(step, flush(get(g, n)), get(w, n));
+function sgd(w: usize, g: usize, mask: usize, n: i32, step: v128, least: v128, magnitude: v128): void {
+  let v = madd(step, flush(get(g, n), least, magnitude), get(w, n));
   if (mask) v = v128.and(alive(mask, n), v);
   put(w, v, n, false);
 }
@@ -38,11 +40,35 @@ export function f32_adam(
   epsilon: f32,
   clip: f32,
 ): void {
-  for (; n >= 4; n -= 4, w += 16, g += 16, m += 16, v += 16) {
-    inline.always(adam(w, g, m, v, mask, 4, rate1, b1, b2, root2, epsilon, clip));
-    if (mask) mask += 4;
+  const step = f32x4.splat(-rate1 / root2);
+  const keep1 = f32x4.splat(b1);
+  const add1 = f32x4.splat(1 - b1);
+  const keep2 = f32x4.splat(b2);
+  const add2 = f32x4.splat(1 - b2);
+  const eps = f32x4.splat(epsilon / root2);
+  const c = f32x4.splat(clip);
+  const least = constant(Constant.Tiny);
+  const magnitude = constant(Constant.Magnitude);
+  const least1 = f32x4.splat(f32x4.extract_lane(least, 0) / clip);
+  const least2 = constant(Constant.Smallest);
+  const next = mask ? 4 : 0;
+  // Two vectors at a time share the arithmetic on addresses.
+  for (; n >= 8; n -= 8, w += 32, g += 32, m += 32, v += 32) {
+    inline.always(adam(w, g, m, v, mask, 4, step, keep1, add1, keep2, add2, eps, c, least, magnitude, least1, least2));
+    mask += next;
+    const w1 = w + 16;
+    const g1 = g + 16;
+    const m1 = m + 16;
+    const v1 = v + 16;
+    inline.always(
+      adam(w1, g1, m1, v1, mask, 4, step, keep1, add1, keep2, add2, eps, c, least, magnitude, least1, least2),
+    );
+    mask += next;
   }
-  if (n > 0) inline.always(adam(w, g, m, v, mask, n, rate1, b1, b2, root2, epsilon, clip));
+  for (; n > 0; n -= 4, w += 16, g += 16, m += 16, v += 16) {
+    adam(w, g, m, v, mask, n, step, keep1, add1, keep2, add2, eps, c, least, magnitude, least1, least2);
+    mask += next;
+  }
 }
 
 function adam(
@@ -52,20 +78,28 @@ function adam(
   v: usize,
   mask: usize,
   n: i32,
-  rate1: f32,
-  b1: f32,
-  b2: f32,
-  root2: f32,
-  epsilon: f32,
-  clip: f32,
+  step: v128,
+  keep1: v128,
+  add1: v128,
+  keep2: v128,
+  add2: v128,
+  eps: v128,
+  c: v128,
+  least: v128,
+  magnitude: v128,
+  least1: v128,
+  least2: v128,
 ): void {
-  const grad = flush(f32x4.mul(f32x4.splat(clip), get(g, n)));
-  let mean = madd(f32x4.splat(b1), get(m, n), f32x4.mul(f32x4.splat(1 - b1), grad));
-  let square = madd(f32x4.splat(b2), get(v, n), f32x4.mul(f32x4.splat(1 - b2), f32x4.mul(grad, grad)));
-  mean = flush(mean);
-  square = flushDenormal(square);
-  const size = madd(f32x4.splat(root2), f32x4.sqrt(square), f32x4.splat(epsilon));
-  let value = f32x4.add(get(w, n), f32x4.div(f32x4.mul(f32x4.splat(-rate1), mean), size));
+  // What is flushed is needed only where the square would be denormal, and by the next step: elsewhere it would wait.
+  const gradient = get(g, n);
+  const scaled = f32x4.mul(c, gradient);
+  const rest = v128.andnot(scaled, f32x4.lt(v128.and(gradient, magnitude), least1));
+  let mean = madd(keep1, get(m, n), f32x4.mul(add1, scaled));
+  let square = madd(keep2, get(v, n), f32x4.mul(add2, f32x4.mul(rest, rest)));
+  const size = f32x4.add(f32x4.sqrt(square), eps);
+  let value = f32x4.add(get(w, n), f32x4.div(f32x4.mul(step, mean), size));
+  mean = flush(mean, least, magnitude);
+  square = flushPositive(square, least2);
   if (mask) {
     const a = alive(mask, n);
     mean = v128.and(a, mean);

@@ -1,5 +1,61 @@
 // Helpers that the kernels inline. Kept out of index.ts: a v128 cannot cross the module's border.
 
+// Constants, one vector each. What f32x4.splat(constant) makes, V8 makes again at every use, inside loops too: kernels load
+// these before their loops, or where registers are short inside them, which is free beside the arithmetic.
+const CONSTANTS = memory.data<f32>(
+  [
+    1.0, 1.0, 1.0, 1.0,
+    0.5, 0.5, 0.5, 0.5,
+    -87.0, -87.0, -87.0, -87.0, // e^-87 = 1.6e-38 is normal
+    87.0, 87.0, 87.0, 87.0,
+    88.0, 88.0, 88.0, 88.0, // e^88 = 1.7e38 is finite
+    1.44269504, 1.44269504, 1.44269504, 1.44269504, // 1 / ln 2
+    12583039.0, 12583039.0, 12583039.0, 12583039.0, // 1.5 * 2^23 + 127: adding it rounds to an integer, biased as an exponent is
+    0.69314718, 0.69314718, 0.69314718, 0.69314718, // ln 2
+    0.693359375, 0.693359375, 0.693359375, 0.693359375, // its high part: integers below 2^15 times it are exact
+    -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, // its low part
+    -0.0416640910, -0.0416640910, -0.0416640910, -0.0416640910, // of halfTanh
+    0.00409708265, 0.00409708265, 0.00409708265, 0.00409708265,
+    reinterpret<f32>(0x7fffffff), reinterpret<f32>(0x7fffffff), reinterpret<f32>(0x7fffffff), reinterpret<f32>(0x7fffffff),
+    3.4694470e-18, 3.4694470e-18, 3.4694470e-18, 3.4694470e-18, // 2^-58
+    1.17549435e-38, 1.17549435e-38, 1.17549435e-38, 1.17549435e-38, // 2^-126
+  ],
+  16,
+);
+
+/** Their offsets, in bytes. */
+export enum Constant {
+  One = 0,
+  Half = 16,
+  LowestExponent = 32,
+  Highest = 48, // of sigmoid and tanh
+  HighestExponent = 64,
+  Log2E = 80,
+  Rounding = 96,
+  Ln2 = 112,
+  Ln2High = 128,
+  Ln2Low = 144,
+  Cubic = 160,
+  Quintic = 176,
+  /** All bits but the sign */
+  Magnitude = 192,
+  /**
+   * 2^-58. Numbers below it that decay, or that span many orders of magnitude, are flushed to 0 before a matrix is
+   * multiplied by them or the next step reads them. Arithmetic on denormals, below 2^-126, costs up to 150 times as much,
+   * and 0.9 times a small multiple of 2^-149 rounds to the same number again, so that it stays for ever. The product of two
+   * numbers that are left, and even (1 - 0.999) times the square of one, is normal.
+   */
+  Tiny = 208,
+  /** 2^-126, the smallest normal number */
+  Smallest = 224,
+}
+
+// @ts-ignore: decorator
+@inline
+export function constant(offset: Constant): v128 {
+  return v128.load(CONSTANTS + <usize>offset);
+}
+
 /** Sum of the four lanes, pairwise. */
 // @ts-ignore: decorator
 @inline
@@ -57,31 +113,18 @@ export function madd(a: v128, b: v128, acc: v128): v128 {
   return f64x2.pmax(f64x2.pmin(a, b), acc);
 }
 
-/**
- * x, or 0 where |x| < 2^-58; NaN stays NaN. For what decays, or spans many orders of magnitude, before a matrix is
- * multiplied by it: arithmetic on denormals, below 2^-126, costs up to 150 times as much, and 0.9 times a small multiple of
- * 2^-149 rounds to the same number again, so that it stays for ever. The product of two numbers that are left, and even
- * (1 - 0.999) times the square of one, is normal.
- */
+/** x, or 0 where |x| < least; NaN stays NaN. `magnitude` is Constant.Magnitude. */
 // @ts-ignore: decorator
 @inline
-export function flush(x: v128): v128 {
-  // V8 makes f32x4.abs of more instructions.
-  return v128.andnot(x, f32x4.lt(v128.and(x, i32x4.splat(0x7fffffff)), f32x4.splat(3.4694470e-18)));
+export function flush(x: v128, least: v128, magnitude: v128): v128 {
+  return v128.andnot(x, f32x4.lt(v128.and(x, magnitude), least));
 }
 
-/** x >= 0, or 0 where x < 2^-58; NaN stays NaN. */
+/** x >= 0, or 0 where x < least; NaN stays NaN. */
 // @ts-ignore: decorator
 @inline
-export function flushPositive(x: v128): v128 {
-  return v128.andnot(x, f32x4.lt(x, f32x4.splat(3.4694470e-18)));
-}
-
-/** x >= 0, or 0 where x is denormal; NaN stays NaN. */
-// @ts-ignore: decorator
-@inline
-export function flushDenormal(x: v128): v128 {
-  return v128.andnot(x, f32x4.lt(x, f32x4.splat(1.17549435e-38)));
+export function flushPositive(x: v128, least: v128): v128 {
+  return v128.andnot(x, f32x4.lt(x, least));
 }
 
 /** The products of a[n] with each of four others; n is 4, 8, ... or 32, and `width` its bytes. */
@@ -142,40 +185,20 @@ export function dots4(a: usize, b0: usize, b1: usize, b2: usize, b3: usize, widt
 
 // Exponential, sigmoid and tanh: with x = n ln 2 + r, |r| <= ln(2) / 2, s = 2^n and u = tanh(r / 2), an odd function that a
 // short polynomial meets, e^x = s (1 + u) / (1 - u). No two nearly equal numbers are subtracted, so all three have small
-// relative errors, and tanh(x) is x where x is tiny.
+// relative errors, and tanh(x) is x where x is tiny. gates.ts has sigmoid and tanh once more, for three vectors at a time.
 
-// Constants, one vector each. V8 11.3 rebuilds most of what f32x4.splat(constant) makes inside loops; a load is free
-// beside the arithmetic.
-const EXP = memory.data<f32>(
-  [
-    -87.0, -87.0, -87.0, -87.0, // e^-87 = 1.6e-38 is normal
-    87.0, 87.0, 87.0, 87.0,
-    88.0, 88.0, 88.0, 88.0, // e^88 = 1.7e38 is finite
-    1.44269504, 1.44269504, 1.44269504, 1.44269504, // 1 / ln 2
-    12583039.0, 12583039.0, 12583039.0, 12583039.0, // 1.5 * 2^23 + 127: adding it rounds to an integer, biased as an exponent is
-    0.693359375, 0.693359375, 0.693359375, 0.693359375, // ln 2, high part: n times it is exact
-    -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, // ln 2, low part
-    0.69314718, 0.69314718, 0.69314718, 0.69314718, // ln 2
-    0.00409708265, 0.00409708265, 0.00409708265, 0.00409708265,
-    -0.0416640910, -0.0416640910, -0.0416640910, -0.0416640910,
-    0.5, 0.5, 0.5, 0.5,
-    1.0, 1.0, 1.0, 1.0,
-  ],
-  16,
-);
-
-/** x between -87 and the constant at `high`. pmin and pmax keep their first operand when the other compares false, so a NaN stays one. */
+/** x between low and high. pmin and pmax keep their first operand when the other compares false, so a NaN stays one. */
 // @ts-ignore: decorator
 @inline
-function clamp(x: v128, high: usize): v128 {
-  return f32x4.pmin(f32x4.pmax(x, v128.load(EXP)), v128.load(high));
+function clamp(x: v128, low: v128, high: v128): v128 {
+  return f32x4.pmin(f32x4.pmax(x, low), high);
 }
 
-/** x / ln 2, rounded to an integer n, in a form that powerOf2 and remainder read. */
+/** x / ln 2, rounded to an integer n, plus Constant.Rounding. */
 // @ts-ignore: decorator
 @inline
 function roundedLog2(x: v128): v128 {
-  return madd(x, v128.load(EXP, 48), v128.load(EXP, 64));
+  return madd(x, constant(Constant.Log2E), constant(Constant.Rounding));
 }
 
 /**
@@ -188,12 +211,13 @@ function powerOf2(rounded: v128): v128 {
   return i32x4.shl(rounded, 23);
 }
 
-/** x - n ln 2 */
+/** x - n ln 2, to full accuracy. */
 // @ts-ignore: decorator
 @inline
 function remainder(x: v128, rounded: v128): v128 {
-  const n = f32x4.sub(rounded, v128.load(EXP, 64));
-  return f32x4.sub(f32x4.sub(x, f32x4.mul(n, v128.load(EXP, 80))), f32x4.mul(n, v128.load(EXP, 96)));
+  const n = f32x4.sub(rounded, constant(Constant.Rounding));
+  const r = f32x4.sub(x, f32x4.mul(n, constant(Constant.Ln2High)));
+  return f32x4.sub(r, f32x4.mul(n, constant(Constant.Ln2Low)));
 }
 
 /** tanh(r / 2), |r| <= 0.34662: r times a polynomial in r^2, minimax in relative error (5.6e-8) by Remez' algorithm. */
@@ -201,7 +225,7 @@ function remainder(x: v128, rounded: v128): v128 {
 @inline
 function halfTanh(r: v128): v128 {
   const z = f32x4.mul(r, r);
-  const p = madd(madd(v128.load(EXP, 128), z, v128.load(EXP, 144)), z, v128.load(EXP, 160));
+  const p = madd(madd(constant(Constant.Quintic), z, constant(Constant.Cubic)), z, constant(Constant.Half));
   return f32x4.mul(p, r);
 }
 
@@ -209,10 +233,10 @@ function halfTanh(r: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
-  x = clamp(x, EXP + 32);
+  x = clamp(x, constant(Constant.LowestExponent), constant(Constant.HighestExponent));
   const rounded = roundedLog2(x);
   const u = halfTanh(remainder(x, rounded));
-  const one = v128.load(EXP, 176);
+  const one = constant(Constant.One);
   return f32x4.div(f32x4.mul(powerOf2(rounded), f32x4.add(one, u)), f32x4.sub(one, u));
 }
 
@@ -220,10 +244,10 @@ export function exp4(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128): v128 {
-  x = clamp(x, EXP + 16);
+  x = clamp(x, constant(Constant.LowestExponent), constant(Constant.Highest));
   const rounded = roundedLog2(x);
   const u = halfTanh(remainder(x, rounded));
-  const one = v128.load(EXP, 176);
+  const one = constant(Constant.One);
   const q = f32x4.mul(powerOf2(rounded), f32x4.add(one, u));
   return f32x4.div(q, f32x4.add(q, f32x4.sub(one, u)));
 }
@@ -232,12 +256,12 @@ export function sigmoid4(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function tanh4(x: v128): v128 {
-  x = clamp(f32x4.add(x, x), EXP + 16);
+  x = clamp(f32x4.add(x, x), constant(Constant.LowestExponent), constant(Constant.Highest));
   const rounded = roundedLog2(x);
   // ln 2 in one part: its error grows with n, but tanh then nears 1.
-  const n = f32x4.sub(rounded, v128.load(EXP, 64));
-  const u = halfTanh(f32x4.sub(x, f32x4.mul(n, v128.load(EXP, 112))));
-  const one = v128.load(EXP, 176);
+  const n = f32x4.sub(rounded, constant(Constant.Rounding));
+  const u = halfTanh(f32x4.sub(x, f32x4.mul(n, constant(Constant.Ln2))));
+  const one = constant(Constant.One);
   const s = powerOf2(rounded);
   const less = f32x4.sub(s, one);
   const more = f32x4.add(s, one);

@@ -1,7 +1,7 @@
 // Softmax over rows of V logits, f32, and the cross-entropy of a target in each row. x[R,V] row-major; R, V >= 1.
 
 import { run_program } from './program';
-import { exp4, flushPositive, loadPart, put, storePart, sum4 } from './simd';
+import { Constant, constant, exp4, flushPositive, loadPart, put, storePart, sum4 } from './simd';
 import { f32_add, f32_set_rows } from './vector';
 
 /** log(sum(e^(a x))) of one row, a > 0: the largest is taken out first, so that nothing overflows. */
@@ -71,6 +71,7 @@ export function f32_cross_entropy_grad(
   const whole = (<usize>V >> 2) << 4;
   const rest = V & 3;
   const s = f32x4.splat(scale);
+  const least = constant(Constant.Tiny);
   for (let r = 0; r < R; ++r, x += row, dx += row, targets += 4, lse += 4) {
     const target = load<i32>(targets);
     if (target < 0) {
@@ -79,9 +80,10 @@ export function f32_cross_entropy_grad(
     }
     const l = v128.load32_splat(lse);
     for (let at: usize = 0; at < whole; at += 16) {
-      v128.store(dx + at, f32x4.mul(s, flushPositive(exp4(f32x4.sub(v128.load(x + at), l)))));
+      v128.store(dx + at, f32x4.mul(s, flushPositive(exp4(f32x4.sub(v128.load(x + at), l)), least)));
     }
-    if (rest) storePart(dx + whole, f32x4.mul(s, flushPositive(exp4(f32x4.sub(loadPart(x + whole, rest), l)))), rest);
+    if (rest)
+      storePart(dx + whole, f32x4.mul(s, flushPositive(exp4(f32x4.sub(loadPart(x + whole, rest), l)), least)), rest);
     const at = dx + ((<usize>target) << 2);
     store<f32>(at, load<f32>(at) - scale);
   }
@@ -119,6 +121,7 @@ export function f32_distill(
   const a: f32 = 1 / temperature;
   const factor = f32x4.splat(a);
   const g = f32x4.splat(scale * weight * temperature);
+  const least = constant(Constant.Tiny);
   for (let r = 0; r < R; ++r, x += row, t += row, targets += 4, losses += 4) {
     if (load<i32>(targets) < 0) {
       memory.fill(t, 0, row);
@@ -131,8 +134,8 @@ export function f32_distill(
       const n = at < whole ? 4 : rest;
       const logS = logProbability(n === 4 ? v128.load(x + at) : loadPart(x + at, n), factor, lx);
       const logP = logProbability(n === 4 ? v128.load(t + at) : loadPart(t + at, n), factor, lt);
-      const p = flushPositive(exp4(logP));
-      put(t + at, f32x4.mul(g, f32x4.sub(flushPositive(exp4(logS)), p)), n, false);
+      const p = flushPositive(exp4(logP), least);
+      put(t + at, f32x4.mul(g, f32x4.sub(flushPositive(exp4(logS), least), p)), n, false);
       const inside = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(n));
       sum = f32x4.add(sum, v128.and(inside, f32x4.mul(p, f32x4.sub(logP, logS))));
     }

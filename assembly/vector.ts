@@ -55,7 +55,26 @@ export function f32_sum(x: usize, n: i32): f64 {
 
 /** sum of x^2, for clipping by the global norm */
 export function f32_sum_squares(x: usize, n: i32): f64 {
-  return f32_dot(x, x, n);
+  let s0 = f64x2.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  for (; n >= 8; n -= 8, x += 32) {
+    const a = v128.load(x);
+    const b = v128.load(x, 16);
+    const a0 = f64x2.promote_low_f32x4(a);
+    const a1 = f64x2.promote_low_f32x4(v128.shuffle<f32>(a, a, 2, 3, 2, 3));
+    const b0 = f64x2.promote_low_f32x4(b);
+    const b1 = f64x2.promote_low_f32x4(v128.shuffle<f32>(b, b, 2, 3, 2, 3));
+    s0 = f64x2.add(s0, f64x2.mul(a0, a0));
+    s1 = f64x2.add(s1, f64x2.mul(a1, a1));
+    s2 = f64x2.add(s2, f64x2.mul(b0, b0));
+    s3 = f64x2.add(s3, f64x2.mul(b1, b1));
+  }
+  s0 = f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3));
+  let total = f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1);
+  for (; n > 0; --n, x += 4) total += <f64>load<f32>(x) * <f64>load<f32>(x);
+  return total;
 }
 
 /** y[r] = x[N] in each of R rows: a bias, before products are added to it. */
