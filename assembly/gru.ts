@@ -7,46 +7,35 @@
 // alignment asked. The two stay apart, unlike those of an LSTM, since r multiplies u_n alone.
 
 import { run_program } from './program';
-import { loadPart, madd, sigmoid4, storePart, tanh4 } from './simd';
+import { Constant, constant, flush, get, madd, put, sigmoid4, tanh4 } from './simd';
 
 /** a: r, z, n on return; u as it was. Writes h. */
 export function f32_gru_cell(a: usize, u: usize, hPrev: usize, h: usize, R: i32, H: i32): void {
   const row = (<usize>H) << 2;
+  const least = constant(Constant.Tiny);
+  const magnitude = constant(Constant.Magnitude);
   for (let k = 0; k < R; ++k) {
+    let n = H;
     let at: usize = 0;
-    for (let j = 0; j < H; j += 4, at += 16) {
-      const left = H - j;
-      const whole = left >= 4;
-      const pa = a + at;
-      const pu = u + at;
-      const ar = whole ? v128.load(pa) : loadPart(pa, left);
-      const az = whole ? v128.load(pa + row) : loadPart(pa + row, left);
-      const an = whole ? v128.load(pa + (row << 1)) : loadPart(pa + (row << 1), left);
-      const ur = whole ? v128.load(pu) : loadPart(pu, left);
-      const uz = whole ? v128.load(pu + row) : loadPart(pu + row, left);
-      const un = whole ? v128.load(pu + (row << 1)) : loadPart(pu + (row << 1), left);
-      const before = whole ? v128.load(hPrev + at) : loadPart(hPrev + at, left);
-      const r = sigmoid4(f32x4.add(ar, ur));
-      const z = sigmoid4(f32x4.add(az, uz));
-      const n = tanh4(madd(r, un, an));
-      const state = madd(z, f32x4.sub(before, n), n);
-      if (whole) {
-        v128.store(pa, r);
-        v128.store(pa + row, z);
-        v128.store(pa + (row << 1), n);
-        v128.store(h + at, state);
-      } else {
-        storePart(pa, r, left);
-        storePart(pa + row, z, left);
-        storePart(pa + (row << 1), n, left);
-        storePart(h + at, state, left);
-      }
-    }
+    for (; n >= 4; n -= 4, at += 16) inline.always(cell(a + at, u + at, row, hPrev + at, h + at, 4, least, magnitude));
+    if (n > 0) cell(a + at, u + at, row, hPrev + at, h + at, n, least, magnitude);
     a += row * 3;
     u += row * 3;
     hPrev += row;
     h += row;
   }
+}
+
+/** The `left` <= 4 units from these addresses on. */
+function cell(a: usize, u: usize, row: usize, hPrev: usize, h: usize, left: i32, least: v128, magnitude: v128): void {
+  const r = sigmoid4(f32x4.add(get(a, left), get(u, left)));
+  const z = sigmoid4(f32x4.add(get(a + row, left), get(u + row, left)));
+  const n = tanh4(madd(r, get(u + (row << 1), left), get(a + (row << 1), left)));
+  const state = flush(madd(z, f32x4.sub(get(hPrev, left), n), n), least, magnitude);
+  put(a, r, left, false);
+  put(a + row, z, left, false);
+  put(a + (row << 1), n, left, false);
+  put(h, state, left, false);
 }
 
 /**
@@ -55,43 +44,24 @@ export function f32_gru_cell(a: usize, u: usize, hPrev: usize, h: usize, R: i32,
  */
 export function f32_gru_cell_grad(a: usize, u: usize, hPrev: usize, dh: usize, dhPrev: usize, R: i32, H: i32): void {
   const row = (<usize>H) << 2;
-  const one = f32x4.splat(1);
+  const one = constant(Constant.One);
+  const least = constant(Constant.Tiny);
+  const magnitude = constant(Constant.Magnitude);
   for (let k = 0; k < R; ++k) {
+    let n = H;
     let at: usize = 0;
-    for (let j = 0; j < H; j += 4, at += 16) {
-      const left = H - j;
-      const whole = left >= 4;
-      const pa = a + at;
-      const pu = u + at;
-      const r = whole ? v128.load(pa) : loadPart(pa, left);
-      const z = whole ? v128.load(pa + row) : loadPart(pa + row, left);
-      const n = whole ? v128.load(pa + (row << 1)) : loadPart(pa + (row << 1), left);
-      const un = whole ? v128.load(pu + (row << 1)) : loadPart(pu + (row << 1), left);
-      const before = whole ? v128.load(hPrev + at) : loadPart(hPrev + at, left);
-      const d = whole ? v128.load(dh + at) : loadPart(dh + at, left);
+    // Two vectors at a time share the arithmetic on addresses.
+    for (; n >= 8; n -= 8, at += 32) {
+      const p = a + at;
+      const q = u + at;
+      const before = hPrev + at;
+      const d = dh + at;
       const to = dhPrev + at;
-      const direct = madd(d, z, whole ? v128.load(to) : loadPart(to, left));
-      const dz = f32x4.mul(f32x4.mul(d, f32x4.sub(before, n)), f32x4.mul(z, f32x4.sub(one, z)));
-      const dn = f32x4.mul(f32x4.mul(d, f32x4.sub(one, z)), f32x4.sub(one, f32x4.mul(n, n)));
-      const dr = f32x4.mul(f32x4.mul(dn, un), f32x4.mul(r, f32x4.sub(one, r)));
-      const du = f32x4.mul(dn, r);
-      if (whole) {
-        v128.store(to, direct);
-        v128.store(pa, dr);
-        v128.store(pa + row, dz);
-        v128.store(pa + (row << 1), dn);
-        v128.store(pu, dr);
-        v128.store(pu + row, dz);
-        v128.store(pu + (row << 1), du);
-      } else {
-        storePart(to, direct, left);
-        storePart(pa, dr, left);
-        storePart(pa + row, dz, left);
-        storePart(pa + (row << 1), dn, left);
-        storePart(pu, dr, left);
-        storePart(pu + row, dz, left);
-        storePart(pu + (row << 1), du, left);
-      }
+      inline.always(cellGrad(p, q, row, before, d, to, 4, one, least, magnitude));
+      inline.always(cellGrad(p + 16, q + 16, row, before + 16, d + 16, to + 16, 4, one, least, magnitude));
+    }
+    for (; n > 0; n -= 4, at += 16) {
+      cellGrad(a + at, u + at, row, hPrev + at, dh + at, dhPrev + at, n, one, least, magnitude);
     }
     a += row * 3;
     u += row * 3;
@@ -99,6 +69,38 @@ export function f32_gru_cell_grad(a: usize, u: usize, hPrev: usize, dh: usize, d
     dh += row;
     dhPrev += row;
   }
+}
+
+/** The `left` <= 4 units from these addresses on. */
+function cellGrad(
+  a: usize,
+  u: usize,
+  row: usize,
+  hPrev: usize,
+  dh: usize,
+  dhPrev: usize,
+  left: i32,
+  one: v128,
+  least: v128,
+  magnitude: v128,
+): void {
+  const r = get(a, left);
+  const z = get(a + row, left);
+  const n = get(a + (row << 1), left);
+  const d = get(dh, left);
+  const direct = flush(madd(d, z, get(dhPrev, left)), least, magnitude);
+  const dRest = f32x4.mul(d, f32x4.sub(one, z));
+  const dz = flush(f32x4.mul(f32x4.mul(dRest, z), f32x4.sub(get(hPrev, left), n)), least, magnitude);
+  const dn = flush(f32x4.mul(dRest, f32x4.sub(one, f32x4.mul(n, n))), least, magnitude);
+  const du = flush(f32x4.mul(dn, r), least, magnitude);
+  const dr = flush(f32x4.mul(f32x4.mul(du, get(u + (row << 1), left)), f32x4.sub(one, r)), least, magnitude);
+  put(dhPrev, direct, left, false);
+  put(a, dr, left, false);
+  put(a + row, dz, left, false);
+  put(a + (row << 1), dn, left, false);
+  put(u, dr, left, false);
+  put(u + row, dz, left, false);
+  put(u + (row << 1), du, left, false);
 }
 
 /**

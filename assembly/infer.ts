@@ -1,4 +1,5 @@
 // The kernels of inference alone: a binary of its own, small enough for a page.
+export { f32_flush } from './flush';
 export { f32_largest } from './largest';
 export { f32_transpose } from './packed-kron';
 export * from './packing';

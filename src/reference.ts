@@ -358,22 +358,22 @@ export function f32_relu(x: In, y: Out, n: number): void {
   for (let i = 0; i < n; i++) y[i] = Math.max(x[i], 0);
 }
 
+/** 0 where |x| < 2^-58, see assembly/simd.ts. */
+const flush = (x: number) => (Math.abs(x) < 2 ** -58 ? 0 : x);
+
 export function f32_relu_grad(y: In, dy: In, dx: Out, n: number): void {
   for (let i = 0; i < n; i++) if (y[i] > 0) dx[i] += dy[i];
 }
 
 export function f32_tanh_grad(y: In, dy: In, dx: Out, n: number): void {
-  for (let i = 0; i < n; i++) dx[i] += dy[i] * (1 - y[i] ** 2);
+  for (let i = 0; i < n; i++) dx[i] += flush(dy[i] * (1 - y[i] ** 2));
 }
 
 export function f32_sigmoid_grad(y: In, dy: In, dx: Out, n: number): void {
-  for (let i = 0; i < n; i++) dx[i] += dy[i] * y[i] * (1 - y[i]);
+  for (let i = 0; i < n; i++) dx[i] += flush(dy[i] * y[i] * (1 - y[i]));
 }
 
 // ---- lstm.ts
-
-/** 0 where |x| < 2^-58, see assembly/simd.ts. */
-const flush = (x: number) => (Math.abs(x) < 2 ** -58 ? 0 : x);
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
@@ -434,7 +434,7 @@ export function f32_gru_cell(a: Out, u: In, hPrev: In, h: Out, R: number, H: num
       a[r] = sigmoid(a[r] + u[r]);
       a[z] = sigmoid(a[z] + u[z]);
       a[n] = Math.tanh(a[n] + a[r] * u[n]);
-      h[k * H + j] = (1 - a[z]) * a[n] + a[z] * hPrev[k * H + j];
+      h[k * H + j] = flush((1 - a[z]) * a[n] + a[z] * hPrev[k * H + j]);
     }
   }
 }
@@ -445,12 +445,13 @@ export function f32_gru_cell_grad(a: Out, u: Out, hPrev: In, dh: In, dhPrev: Out
       const at = k * H + j;
       const gates = [0, 1, 2].map((gate) => (k * 3 + gate) * H + j);
       const [r, z, n] = gates.map((gate) => a[gate]);
-      const dn = dh[at] * (1 - z) * (1 - n ** 2);
-      const da = [dn * u[gates[2]] * r * (1 - r), dh[at] * (hPrev[at] - n) * z * (1 - z), dn];
-      dhPrev[at] += dh[at] * z;
+      const dn = flush(dh[at] * (1 - z) * (1 - n ** 2));
+      const du = flush(dn * r);
+      const da = [flush(du * u[gates[2]] * (1 - r)), flush(dh[at] * (hPrev[at] - n) * z * (1 - z)), dn];
+      dhPrev[at] = flush(dhPrev[at] + dh[at] * z);
       gates.forEach((gate, i) => {
         a[gate] = da[i];
-        u[gate] = i === 2 ? dn * r : da[i];
+        u[gate] = i === 2 ? du : da[i];
       });
     }
   }
@@ -684,6 +685,12 @@ export function f32_adam(
     w[i] -= (rate1 * m[i]) / (Math.sqrt(v[i]) * root2 + epsilon);
     if (mask && !mask[i]) w[i] = m[i] = v[i] = 0;
   }
+}
+
+// ---- flush.ts
+
+export function f32_flush(x: Out, n: number): void {
+  for (let i = 0; i < n; i++) x[i] = flush(x[i]);
 }
 
 // ---- largest.ts

@@ -10,6 +10,7 @@ export interface InferenceKernels {
   memory: WasmMemory;
   heapBase(): Pointer;
   f32_largest(x: Pointer, n: number): number;
+  f32_flush(x: Pointer, n: number): void;
   run(program: Pointer, input: Pointer): void;
   f32_add(x: Pointer, y: Pointer, n: number): void;
   pad_rows(from: Pointer, to: Pointer, rows: number, bytes: number, stride: number): void;

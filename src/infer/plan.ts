@@ -75,6 +75,7 @@ export class Plan {
       checkNumbers('x', x, H, limit);
       this.input.set(x);
     }
+    this.engine.kernels.f32_flush(this.inputAt, H);
     this.runLayers(this.inputAt);
     return this.output;
   }

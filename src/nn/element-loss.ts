@@ -71,7 +71,8 @@ function elementLoss(
     if (weight === 0) continue;
     const { loss, slope } = lossOf(x[i], targets[i]);
     sum += weight * loss;
-    slopes[i] = weight * slope;
+    // As the kernels do: see Constant.Tiny of assembly/simd.ts.
+    slopes[i] = Math.abs(slope) < 2 ** -58 ? 0 : weight * slope;
     count += weight;
   }
   if (tape.recording) tape.gradient(outputs);

@@ -91,6 +91,10 @@ const cases: Partial<Record<Name, fc.IProperty<unknown> | fc.IProperty<[unknown]
     // What follows is not to be seen.
     same('f32_largest', Float32Array.from([...values, Number.POSITIVE_INFINITY]), values.length),
   ),
+  f32_flush: fc.property(fc.array(fc.float(), { maxLength: 39 }), fc.constantFrom(1, 1e-18, 1e-40), (values, scale) =>
+    // What follows is left alone.
+    same('f32_flush', Float32Array.from([...values.map((x) => x * scale), 1e-40]), values.length),
+  ),
   f32_transpose: fc.property(side, side, seeds, (R, C, seed) => {
     const padded = new Float32Array(C * 4 * Math.ceil(R / 4));
     const before = floats(R * C, seed);

@@ -172,6 +172,16 @@ function busySession(plan: Plan): Session {
   return session;
 }
 
+test('numbers near 0 in an input vector count as 0: as denormal ones they would slow down every product', () => {
+  const plan = loadSync(encodeLanguageModel(makeModel('doped-kron', 24)));
+  const answer = (scale: number) => {
+    const x = Float32Array.from({ length: 24 }, (_, i) => (i % 3 ? scale * (i - 12) : 0.5));
+    return plan.session().step(x).slice();
+  };
+  for (const scale of [1e-20, 1e-38, 1e-40, -1e-44]) assert.equal(answer(scale), answer(0), `${scale}`);
+  assert.not.equal(answer(1e-3), answer(0));
+});
+
 test('arguments that cannot be used are rejected by name, and the state stays as it was', () => {
   initSync();
   const H = 8;

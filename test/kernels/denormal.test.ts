@@ -35,6 +35,19 @@ test('what kernels of training leave to matrices and to later steps is normal or
     assertNormal(dc, 'dc');
     assertNormal(dgates, 'dgates');
 
+    const gru = [new Written(values(3 * N, 100)), values(3 * N, 10), ofAllSizes(N, 1), written(N), 1, N];
+    assertNormal(runKernel('f32_gru_cell', gru).outputs[1], 'h of a GRU');
+    const [a, u, to] = [3 * N, 3 * N, N].map((n) => new Written(ofAllSizes(n, 1)));
+    for (const [i, gate] of a.start.entries()) a.start[i] = Math.abs(gate);
+    const gradients = runKernel('f32_gru_cell_grad', [a, u, ofAllSizes(N, 1), ofAllSizes(N, 1), to, 1, N]).outputs;
+    for (const [i, name] of ['da', 'du', 'dh'].entries()) assertNormal(gradients[i], `${name} of a GRU`);
+
+    const outputs = positive(ofAllSizes(N, 1));
+    for (const kernel of ['f32_tanh_grad', 'f32_sigmoid_grad'] as const) {
+      const dx = new Written(new Float32Array(N));
+      assertNormal(runKernel(kernel, [outputs, ofAllSizes(N, 1), dx, N]).outputs[0], kernel);
+    }
+
     const logits = values(N, 100);
     const scale = 1 / 1000;
     const target = Int32Array.of(round);

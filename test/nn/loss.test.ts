@@ -3,6 +3,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
+import { binaryLoss, meanSquaredLoss } from '../../src/nn/element-loss.js';
 import { softmaxLoss } from '../../src/nn/loss.js';
 import { dense } from '../../src/operators/factories.js';
 import { Parameter } from '../../src/operators/parameter.js';
@@ -91,5 +92,22 @@ for (const [R, V] of [
     assert.equal(again, { sum, count }, 'the same bits without a gradient');
   });
 }
+
+test('the gradients of losses of single numbers are normal or 0, however sure or exact the outputs are', () => {
+  const runtime = new Runtime();
+  const sizes = Float32Array.from({ length: 200 }, (_, i) => -i * (i % 2 ? 1 : -1));
+  for (const [lossOf, outputs] of [
+    [binaryLoss, sizes],
+    [meanSquaredLoss, sizes.map((x) => 2 ** -Math.abs(x))],
+  ] as const) {
+    const tape = new Tape(runtime, true);
+    const x = tape.tensor(outputs.length, 1);
+    runtime.floats(x.value, outputs.length).set(outputs);
+    lossOf(tape, x, new Float32Array(outputs.length));
+    tape.backward();
+    const denormal = runtime.floats(x.grad, outputs.length).filter((g) => g !== 0 && Math.abs(g) < 2 ** -126);
+    assert.is(denormal.length, 0, `${lossOf.name}: ${denormal.length}, such as ${denormal[0]}`);
+  }
+});
 
 test.run();

@@ -1,0 +1,8 @@
+import { Constant, constant, flush, get, put } from './simd';
+
+/** x[n] = 0 where |x| < 2^-58, see Constant.Tiny: for vectors that come from outside. */
+export function f32_flush(x: usize, n: i32): void {
+  const least = constant(Constant.Tiny);
+  const magnitude = constant(Constant.Magnitude);
+  for (; n > 0; n -= 4, x += 16) put(x, flush(get(x, n), least, magnitude), n, false);
+}
