@@ -68,7 +68,10 @@ const PROBE = 256;
 /** Trains an intent model one step at a time. */
 export class IntentTraining extends Training<IntentModel, IntentOptions> {
   static readonly task = 'intent';
-  static readonly sample = defaultIntentOptions();
+  // Not a field: what a field calls, bundlers keep with its class, used or not.
+  static get sample() {
+    return defaultIntentOptions();
+  }
 
   readonly task = IntentTraining.task;
   readonly tokensPerStep: number;

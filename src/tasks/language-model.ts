@@ -61,7 +61,10 @@ export interface EncodedCorpus {
 /** Trains a language model one step at a time. */
 export class LanguageModelTraining extends Training<LanguageModel, LanguageModelOptions> {
   static readonly task = 'lm';
-  static readonly sample = defaultOptions('word');
+  // Not a field: what a field calls, bundlers keep with its class, used or not.
+  static get sample() {
+    return defaultOptions('word');
+  }
 
   readonly task = LanguageModelTraining.task;
   readonly state: NetworkState;
