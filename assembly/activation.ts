@@ -1,5 +1,5 @@
-// Activations that vector.ts does not have, and the gradients of all, n elements, f32. Gradients are taken from the
-// outputs y; to dx is added what dy contributes. No alignment asked; n may be 0.
+// The activations that vector.ts lacks, and the gradients of all of them, for n f32 elements. Gradients are computed from
+// the outputs y and added to dx. No alignment required; n may be 0.
 
 import { Constant, constant, flush, get, loadPart, put, storePart } from './simd';
 

@@ -1,4 +1,4 @@
-// Rows of a table[V,E] by number, f32. ids: i32[R], each in [0, V): the caller has checked.
+// Looks up rows of a table[V,E], f32. ids: i32[R], each in [0, V), which the caller has checked.
 
 import { loadPart, storePart } from './simd';
 
@@ -8,7 +8,7 @@ export function f32_gather(table: usize, ids: usize, y: usize, R: i32, E: i32): 
   for (let r = 0; r < R; ++r, ids += 4, y += row) memory.copy(y, table + <usize>load<u32>(ids) * row, row);
 }
 
-/** dtable[ids[r]] += dy[r], r in ascending order. */
+/** dtable[ids[r]] += dy[r], for r in ascending order. */
 export function f32_scatter_add(dy: usize, ids: usize, dtable: usize, R: i32, E: i32): void {
   const row = (<usize>E) << 2;
   const whole = (<usize>E >> 2) << 4;

@@ -1,6 +1,6 @@
 import { Constant, constant, flush, get, put } from './simd';
 
-/** x[n] = 0 where |x| < 2^-58, see Constant.Tiny: for vectors that come from outside. */
+/** Sets x[n] to 0 where |x| < 2^-58, see Constant.Tiny: for vectors that a user passes in. */
 export function f32_flush(x: usize, n: i32): void {
   const least = constant(Constant.Tiny);
   const magnitude = constant(Constant.Magnitude);

@@ -1,9 +1,9 @@
-// The element-wise part of an LSTM step at inference, one vector of H units, f32; formula and order of gates as in
+// The element-wise part of an LSTM step at inference, for one vector of H units, f32. Formula and order of gates: see
 // lstm.ts.
 //
-// In passes, each with few constants alive: a single loop over all gates spills registers in V8. Sigmoid and tanh are those
-// of simd.ts, for three vectors at a time, stage by stage: the processor looks only so far ahead, and V8 since version 13
-// keeps the order of the source.
+// It makes several passes, each with few live constants: in a single loop over all gates, V8 spills registers. Sigmoid and
+// tanh are those of simd.ts, computed for three vectors at a time, stage by stage: out-of-order execution looks only so far
+// ahead, and V8 from version 13 on keeps the order of the source.
 
 import { Constant, constant, flush, get, madd, put, sigmoid4, tanh4 } from './simd';
 
@@ -94,7 +94,7 @@ function tanhs(x: usize, n: i32): void {
   for (; n > 0; n -= 4, x += 16) put(x, tanh4(get(x, n)), n, false);
 }
 
-/** a[4H]: W_ih x + W_hh h + b_ih + b_hh on entry, overwritten; c[H] and h[H] are the state, changed in place. */
+/** a[4H] holds W_ih x + W_hh h + b_ih + b_hh and is overwritten; the state, c[H] and h[H], is updated in place. */
 export function f32_gates(a: usize, c: usize, h: usize, H: i32): void {
   const row = (<usize>H) << 2;
   const least = constant(Constant.Tiny);

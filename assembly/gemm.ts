@@ -4,25 +4,26 @@
 //   nt   C[M,N] (+)= A[M,K] B[N,K]^T
 //   tn   C[M,N] (+)= A[K,M]^T B[K,N], the rows of A lda elements apart: M of its columns
 //
-// All row-major and dense. B is packed into panels of 8 columns, KC of its rows after another, [K/KC][ceil(N/8)][kc][8],
-// zero in the columns past N: so it is read from end to end, which is a third faster where it comes from memory. A, a
-// block at a time, four rows side by side and every number four times, [rows/4][kc][4][4]: a load that spreads one number
-// over a vector costs an instruction more, in the innermost loop. A panel of B stays in L1 while the block of A, in L2,
-// passes over it (Goto and van de Geijn, 2008). Tile: 4 rows x 8 columns in eight registers; six rows spill on V8 12 and
-// before. An element of C is summed over k in the same order wherever it lies and whatever M and N are: the rows may be
-// divided between calls, and the bits stay the same.
-// `scratch` is 16-byte aligned and holds F32_GEMM_SCRATCH bytes, and behind them, for the kernels that pack B
-// themselves, the packed B: 32 ceil(N/8) K bytes. M, N, K >= 1.
+// All matrices are dense and row-major. B is packed into panels of 8 columns, KC rows after KC rows,
+// [K/KC][ceil(N/8)][kc][8], with zeros in the columns past N. It is then read linearly, which is a third faster where it
+// comes from memory. A is packed one block at a time, four rows side by side and every number four times,
+// [rows/4][kc][4][4]: a load that broadcasts one number would cost one more instruction in the innermost loop. A panel of B
+// stays in L1 while the block of A, in L2, passes over it (Goto and van de Geijn, 2008). A tile is 4 rows x 8 columns in
+// eight registers; six rows spill up to V8 12. Every element of C is summed over k in the same order, wherever it lies and
+// whatever M and N are, so the bits stay the same when rows are divided between calls.
+//
+// `scratch` is 16-byte aligned and holds F32_GEMM_SCRATCH bytes; for the kernels that pack B themselves, the packed B, 32
+// ceil(N/8) K bytes, follows. M, N, K >= 1.
 
 import { loadPart, madd, storePart } from './simd';
 
 const KC: i32 = 128; // K block: a panel of B, 4 kB, stays in L1
 const MC: i32 = 64; // rows of A packed at once: 128 kB, which stay in L2
-const PACKED_AT_ONCE: i32 = 32; // rows of B: as many pages, which the first level of address translation holds
+const PACKED_AT_ONCE: i32 = 32; // rows of B: that many pages fit the first-level TLB
 
-const TILE: usize = 4 * 8 * 4; // bytes of a tile that hangs over the edge of C
+const TILE: usize = 4 * 8 * 4; // bytes of a tile that extends past the edge of C
 
-/** Bytes of scratch besides the packed B. */
+/** Bytes of scratch without the packed B. */
 export const F32_GEMM_SCRATCH: i32 = MC * KC * 16 + 128;
 
 /** Packs B for A B, B[K,N]. */
@@ -54,7 +55,7 @@ export function f32_gemm_pack_n(b: usize, packed: usize, N: i32, K: i32): void {
   }
 }
 
-/** Packs B for A B^T, B[N,K]: transposes four by four. */
+/** Packs B for A B^T, B[N,K], transposing 4 x 4 blocks. */
 export function f32_gemm_pack_t(b: usize, packed: usize, N: i32, K: i32): void {
   const ldb = (<usize>K) << 2;
   for (let k0 = 0; k0 < K; k0 += KC) {
@@ -69,7 +70,7 @@ export function f32_gemm_pack_t(b: usize, packed: usize, N: i32, K: i32): void {
           for (let k = 0; k < kc; ++k, to += 32) v128.store(to, i32x4.splat(0));
           continue;
         }
-        // Missing columns repeat the last one that is there, then are zeroed by the mask.
+        // Missing columns repeat the last existing one; the mask then sets them to zero.
         const p0 = b + <usize>(j + half) * ldb + ((<usize>k0) << 2);
         const p1 = cols > 1 ? p0 + ldb : p0;
         const p2 = cols > 2 ? p1 + ldb : p1;
@@ -101,7 +102,7 @@ export function f32_gemm_pack_t(b: usize, packed: usize, N: i32, K: i32): void {
   }
 }
 
-/** Four rows of A[M,K] from row i and column k0 on, side by side: [kc][4][4]. In the rows past M there is anything. */
+/** Four rows of A[M,K] from row i and column k0 on, side by side: [kc][4][4]. Rows past M hold arbitrary numbers. */
 function packRows(a: usize, lda: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32): void {
   const p0 = a + <usize>i * lda + ((<usize>k0) << 2);
   const p1 = i + 1 < M ? p0 + lda : p0;
@@ -116,7 +117,7 @@ function packRows(a: usize, lda: usize, to: usize, i: i32, k0: i32, kc: i32, M: 
   }
 }
 
-/** The same from A[K,M], whose columns are the rows wanted. */
+/** The same from A[K,M], whose columns are the rows. */
 function packColumns(a: usize, lda: usize, to: usize, i: i32, k0: i32, kc: i32, M: i32): void {
   let p = a + <usize>k0 * lda + ((<usize>i) << 2);
   const rows = M - i;
@@ -142,8 +143,8 @@ function tile(a: usize, b: usize, kc: i32, r0: usize, r1: usize, r2: usize, r3: 
   let b0: v128;
   let b1: v128;
   let r: v128;
-  // Four steps of k a turn, with a way out after each: it serves every kc, and V8 keeps the sums in registers, where in
-  // a plain unrolled loop it moves the loads up and spills them.
+  // Four steps of k per iteration, with an exit after each. This handles every kc, and V8 keeps the sums in registers; in a
+  // plainly unrolled loop it moves the loads up and spills.
   while (true) {
     b0 = v128.load(b);
     b1 = v128.load(b, 16);
@@ -228,7 +229,7 @@ function tile(a: usize, b: usize, kc: i32, r0: usize, r1: usize, r2: usize, r3: 
   v128.store(r3, c31, 16);
 }
 
-/** n < 8 columns of a row of C, from a tile computed aside. */
+/** Copies or adds n < 8 columns of a row of C from a tile that was computed elsewhere. */
 function copyPart(from: usize, to: usize, n: i32, accumulate: bool): void {
   if (n >= 4) {
     const v = v128.load(from);
@@ -291,7 +292,7 @@ function run(
   }
 }
 
-/** C[M,N] (+)= A[M,K] B, B packed before by one of the packing kernels. */
+/** C[M,N] (+)= A[M,K] B, B packed by one of the packing kernels. */
 export function f32_gemm_packed(
   a: usize,
   packed: usize,

@@ -1,4 +1,4 @@
-// Matrix times one vector, f32. W is [M,N], row-major; no alignment asked; M, N >= 1.
+// Matrix times one vector, f32. W is [M,N], row-major. No alignment required; M, N >= 1.
 
 import { loadPart, madd, storePart, sum4 } from './simd';
 
@@ -8,7 +8,7 @@ export function f32_gemv(w: usize, x: usize, y: usize, M: i32, N: i32, accumulat
   const whole = (<usize>N >> 2) << 4;
   const rest = N & 3;
   for (let i = 0; i < M; i += 4) {
-    // Rows past M repeat the last one and are not written.
+    // Rows past M repeat the last one; their results are not written.
     const r1 = i + 1 < M ? w + ldw : w;
     const r2 = i + 2 < M ? r1 + ldw : r1;
     const r3 = i + 3 < M ? r2 + ldw : r2;

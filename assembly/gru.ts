@@ -3,13 +3,13 @@
 //   r, z = sigmoid(a_r + u_r), sigmoid(a_z + u_z)   n = tanh(a_n + r u_n)
 //   h = (1 - z) n + z h'
 //
-// a[R,3H] = W_ih x + b_ih and u[R,3H] = W_hh h' + b_hh, in the order r, z, n; everything else [R,H]. Row-major, no
-// alignment asked. The two stay apart, unlike those of an LSTM, since r multiplies u_n alone.
+// a[R,3H] = W_ih x + b_ih and u[R,3H] = W_hh h' + b_hh, in the order r, z, n; all other arrays are [R,H]. Row-major, no
+// alignment required. Unlike in an LSTM, a and u are kept apart, since r multiplies only u_n.
 
 import { run_program } from './program';
 import { Constant, constant, flush, get, madd, put, sigmoid4, tanh4 } from './simd';
 
-/** a: r, z, n on return; u as it was. Writes h. */
+/** a holds r, z, n on return; u is unchanged. Writes h. */
 export function f32_gru_cell(a: usize, u: usize, hPrev: usize, h: usize, R: i32, H: i32): void {
   const row = (<usize>H) << 2;
   const least = constant(Constant.Tiny);
@@ -26,7 +26,7 @@ export function f32_gru_cell(a: usize, u: usize, hPrev: usize, h: usize, R: i32,
   }
 }
 
-/** The `left` <= 4 units from these addresses on. */
+/** `left` <= 4 units, starting at these addresses. */
 function cell(a: usize, u: usize, row: usize, hPrev: usize, h: usize, left: i32, least: v128, magnitude: v128): void {
   const r = sigmoid4(f32x4.add(get(a, left), get(u, left)));
   const z = sigmoid4(f32x4.add(get(a + row, left), get(u + row, left)));
@@ -39,8 +39,8 @@ function cell(a: usize, u: usize, row: usize, hPrev: usize, h: usize, left: i32,
 }
 
 /**
- * One step back. a (r, z, n) and u as the forward left them, hPrev its input; dh is dL/dh. a becomes dL/da and u dL/du; to
- * dhPrev is added what reaches h' directly, z dh, and not through u.
+ * The backward pass of one step. a (r, z, n), u and hPrev are as the forward pass left them; dh is dL/dh. a becomes dL/da and
+ * u dL/du. Adds to dhPrev the part that reaches h' directly, z dh, rather than through u.
  */
 export function f32_gru_cell_grad(a: usize, u: usize, hPrev: usize, dh: usize, dhPrev: usize, R: i32, H: i32): void {
   const row = (<usize>H) << 2;
@@ -50,7 +50,7 @@ export function f32_gru_cell_grad(a: usize, u: usize, hPrev: usize, dh: usize, d
   for (let k = 0; k < R; ++k) {
     let n = H;
     let at: usize = 0;
-    // Two vectors at a time share the arithmetic on addresses.
+    // Two vectors per iteration share the address arithmetic.
     for (; n >= 8; n -= 8, at += 32) {
       const p = a + at;
       const q = u + at;
@@ -71,7 +71,7 @@ export function f32_gru_cell_grad(a: usize, u: usize, hPrev: usize, dh: usize, d
   }
 }
 
-/** The `left` <= 4 units from these addresses on. */
+/** `left` <= 4 units, starting at these addresses. */
 function cellGrad(
   a: usize,
   u: usize,
@@ -104,12 +104,12 @@ function cellGrad(
 }
 
 /**
- * The recurrence of a layer, T steps in one call, for R of the B streams of a batch. Time step t of an array begins t B
- * rows after the first; pointers are to the first stream's row in it, and `row` is that row's number.
+ * Runs the recurrence of a layer, T steps in one call, for R of the B streams of a batch. Time step t of an array begins t B
+ * rows after the first one. Pointers point to the row of the first of the R streams; `row` is the number of that row.
  *
- * `hh` is a program (see program.ts) that adds W_hh h to a row of u. a[T,B,3H]: W_ih x + b_ih on entry, r, z, n on return;
- * u[T,B,3H]: b_hh on entry, W_hh h + b_hh on return; hs [T+1,B,H]: the state before the first step on entry, those after
- * each behind it on return.
+ * `hh` is a program (see program.ts) that adds W_hh h to a row of u. a[T,B,3H] holds W_ih x + b_ih on entry and r, z, n on
+ * return; u[T,B,3H] holds b_hh on entry and W_hh h + b_hh on return; hs[T+1,B,H] holds the initial state on entry, followed by
+ * the state after each step on return.
  */
 export function f32_gru_forward(
   hh: usize,
@@ -135,8 +135,9 @@ export function f32_gru_forward(
 }
 
 /**
- * The way back: a, u and hs as the forward left them. dy[T,B,H]: dL/dh of every step on entry, to which the later steps'
- * is added; to dh[R,H] is added dL/dh before the first. `hh` adds W_hh^T du. a become dL/da, u dL/du.
+ * The backward pass: a, u and hs are as the forward pass left them. dy[T,B,H] holds dL/dh of every step on entry; the part that
+ * comes from later steps is added to it, and that of the initial state to dh[R,H]. `hh` adds W_hh^T du. a becomes dL/da, u
+ * dL/du.
  */
 export function f32_gru_backward(
   hh: usize,

@@ -1,5 +1,4 @@
-// Every kernel. Pointers are bytes, sizes are elements; nothing is allocated and nothing is checked here: the caller
-// has.
+// All kernels. Pointers are in bytes, sizes in elements. Kernels neither allocate nor check anything: the caller does.
 export * from './activation';
 export * from './embedding';
 export * from './gemm';
@@ -14,7 +13,7 @@ export * from './softmax';
 export * from './sparse';
 export * from './vector';
 
-/** First byte that no static data uses. */
+/** The first byte after the static data. */
 export function heapBase(): usize {
   return __heap_base;
 }

@@ -1,15 +1,15 @@
-// Products with W = B (x) C, B[m1,n1], C[m2,n2], W[m1 m2, n1 n2], without ever forming W: with X[n1,n2] the row of x
-// and Y[m1,m2] the row of y, Y = B X C^T, dX = B^T dY C, dB = dY C X^T, dC = dY^T B X. C works on all R rows at once
-// (its index runs fastest, so [R,n1,n2] is a matrix of R n1 rows); B works row by row of the batch. Each product is
-// taken in the cheaper order. R, m1, n1, m2, n2 >= 1; R = 1 is a matrix times a vector. `scratch`: what gemm wants for
-// the largest of its calls, see gemm.ts; `temp`: what lies between the two, R m1 n2 floats or R n1 m2, the former for
-// gradients. The caller must know which: src/operators/kronecker.ts.
+// Products with W = B (x) C, B[m1,n1], C[m2,n2], W[m1 m2, n1 n2], without forming W. With X[n1,n2] a row of x and Y[m1,m2] a
+// row of y, Y = B X C^T, dX = B^T dY C, dB = dY C X^T, dC = dY^T B X. C is applied to all R rows at once (its index runs
+// fastest, so [R,n1,n2] is a matrix of R n1 rows), B to one row of the batch after another. Each product is computed in the
+// cheaper order. R, m1, n1, m2, n2 >= 1; R = 1 is a matrix times a vector. `scratch` is the scratch of the largest gemm, see
+// gemm.ts. `temp` holds the intermediate product: R m1 n2 or R n1 m2 floats, for gradients R m1 n2. The caller must know
+// which: see src/operators/kronecker.ts.
 //
-// With more than two factors C is a Kronecker product itself: it is formed, small as it is, and its gradient passed on.
+// With more than two factors, C is itself a Kronecker product: it is formed, since it is small, and its gradient passed on.
 
 import { f32_gemm_nn, f32_gemm_nt, f32_gemm_tn } from './gemm';
 
-/** Multiplications of an order: a b numbers lie between its products. In f64, which no sides overflow. */
+/** The multiplications of an order whose intermediate product has a b numbers. In f64, which no sizes overflow. */
 function cost(a: i32, b: i32, c: i32, d: i32): f64 {
   return <f64>a * <f64>b * (<f64>c + <f64>d);
 }
@@ -169,7 +169,7 @@ export function f32_kron(b: usize, c: usize, w: usize, m1: i32, n1: i32, m2: i32
   }
 }
 
-/** dB[m1,n1] += and dC[m2,n2] +=, from dw[m1 m2, n1 n2], the gradient of a B (x) C that was formed */
+/** Adds to dB[m1,n1] and dC[m2,n2], given dw[m1 m2, n1 n2], the gradient of a B (x) C that was formed. */
 export function f32_kron_grad(
   b: usize,
   c: usize,

@@ -1,8 +1,8 @@
 import { loadPart } from './simd';
 
 /**
- * The largest magnitude of n floats; 0 of none. Infinity and NaN count as larger than all others: their bits do, as
- * integers.
+ * Returns the largest magnitude of n floats, 0 for n = 0. Infinity and NaN count as larger than all other numbers, as their
+ * bits are when compared as integers.
  */
 export function f32_largest(x: usize, n: i32): f32 {
   let top = i32x4.splat(0);

@@ -3,12 +3,13 @@
 //   i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)   g = tanh(a_g)
 //   c = f c' + i g   h = o tanh(c)
 //
-// gates[R,4H] in PyTorch's order i, f, g, o; everything else [R,H]. Row-major, no alignment asked.
+// gates[R,4H] in PyTorch's order i, f, g, o; all other arrays are [R,H]. Row-major, no alignment required. What the matrices
+// multiply, and what is carried from step to step, is flushed: see Constant.Tiny.
 
 import { run_program } from './program';
 import { Constant, constant, flush, get, madd, put, sigmoid4, tanh4 } from './simd';
 
-/** gates: a on entry, i, f, g, o on return. Writes c, tanhC = tanh(c) and h. c may be cPrev. */
+/** gates holds a on entry and i, f, g, o on return. Writes c, tanhC = tanh(c) and h. c may be cPrev. */
 export function f32_lstm_cell(gates: usize, cPrev: usize, c: usize, tanhC: usize, h: usize, R: i32, H: i32): void {
   const row = (<usize>H) << 2;
   const least = constant(Constant.Tiny);
@@ -27,7 +28,7 @@ export function f32_lstm_cell(gates: usize, cPrev: usize, c: usize, tanhC: usize
   }
 }
 
-/** The n <= 4 units from these addresses on. */
+/** n <= 4 units, starting at these addresses. */
 function cell(
   gates: usize,
   row: usize,
@@ -55,8 +56,9 @@ function cell(
 }
 
 /**
- * One step back. gates (i, f, g, o) and tanhC as the forward left them, cPrev its input; dh is dL/dh; dc is dL/dc from
- * the step after on entry, dL/dc' on return. Writes dgates[R,4H] = dL/da; dgates may be gates.
+ * The backward pass of one step. gates (i, f, g, o), tanhC and cPrev are as the forward pass left them; dh is dL/dh. dc holds
+ * dL/dc, as far as it comes from the next step, on entry and dL/dc' on return. Writes dgates[R,4H] = dL/da; dgates may be
+ * gates.
  */
 export function f32_lstm_cell_grad(
   gates: usize,
@@ -75,7 +77,7 @@ export function f32_lstm_cell_grad(
   for (let r = 0; r < R; ++r) {
     let n = H;
     let at: usize = 0;
-    // Two vectors at a time share the arithmetic on addresses.
+    // Two vectors per iteration share the address arithmetic.
     for (; n >= 8; n -= 8, at += 32) {
       const p = gates + at;
       const c = cPrev + at;
@@ -97,7 +99,7 @@ export function f32_lstm_cell_grad(
   }
 }
 
-/** The n <= 4 units from these addresses on. */
+/** n <= 4 units, starting at these addresses. */
 function cellGrad(
   gates: usize,
   row: usize,
@@ -133,12 +135,12 @@ function cellGrad(
 }
 
 /**
- * The recurrence of a layer, T steps in one call, for R of the B streams of a batch. Time step t of an array begins t B
- * rows after the first; pointers are to the first stream's row in it, and `row` is that row's number.
+ * Runs the recurrence of a layer, T steps in one call, for R of the B streams of a batch. Time step t of an array begins t B
+ * rows after the first one. Pointers point to the row of the first of the R streams; `row` is the number of that row.
  *
- * `hh` is a program (see program.ts) that adds W_hh h to a row of gates. gates[T,B,4H]: W_ih x + biases on entry, i, f,
- * g, o on return; hs and cs [T+1,B,H]: the state before the first step on entry, those after each behind it on return;
- * tanhC[T,B,H].
+ * `hh` is a program (see program.ts) that adds W_hh h to a row of gates. gates[T,B,4H] holds W_ih x + biases on entry and i, f,
+ * g, o on return; hs and cs[T+1,B,H] hold the initial state on entry, followed by the state after each step on return;
+ * tanhC[T,B,H] is written.
  */
 export function f32_lstm_forward(
   hh: usize,
@@ -166,9 +168,9 @@ export function f32_lstm_forward(
 }
 
 /**
- * The way back: gates, cs and tanhC as the forward left them. dy[T,B,H]: dL/dh of every step on entry, to which the
- * later steps' is added; dc[R,H]: dL/dc after the last step on entry, dL/dc before the first on return; to dh[R,H] is
- * added dL/dh before the first. `hh` adds W_hh^T da. gates become dL/da.
+ * The backward pass: gates, cs and tanhC are as the forward pass left them. dy[T,B,H] holds dL/dh of every step on entry; the
+ * part that comes from later steps is added to it, and that of the initial state to dh[R,H]. dc[R,H] holds dL/dc after the last
+ * step on entry and before the first step on return. `hh` adds W_hh^T da. gates become dL/da.
  */
 export function f32_lstm_backward(
   hh: usize,

@@ -1,6 +1,6 @@
-// Optimiser steps on n parameters w with gradients g, f32. The gradient is multiplied by `clip` first (1 when nothing
-// is to be clipped). `mask`: u8[n], 0 where a weight has been pruned, or a null pointer: a pruned weight and its
-// moments become and stay 0. A gradient below 2^-58 counts as 0, see flush.
+// Optimiser steps on n parameters w with gradients g, f32. The gradient is first multiplied by `clip` (1 for no clipping).
+// `mask`: u8[n], 0 where a weight is pruned, or a null pointer; a pruned weight and its moments are set to 0. Gradients and
+// first moments below 2^-58 count as 0, as do denormal second moments: see Constant.Tiny.
 
 import { alive, Constant, constant, flush, flushPositive, get, madd, put } from './simd';
 
@@ -23,8 +23,8 @@ function sgd(w: usize, g: usize, mask: usize, n: i32, step: v128, least: v128, m
 }
 
 /**
- * Adam (Kingma and Ba, 2015) as PyTorch counts it: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w -= rate / (1 -
- * b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + epsilon). `rate1` is rate / (1 - b1^t), `root2` is 1 / sqrt(1 - b2^t).
+ * Adam (Kingma and Ba, 2015) in PyTorch's form: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w -= rate / (1 - b1^t) m /
+ * (sqrt(v) / sqrt(1 - b2^t) + epsilon). `rate1` is rate / (1 - b1^t), `root2` is 1 / sqrt(1 - b2^t).
  */
 export function f32_adam(
   w: usize,
@@ -52,7 +52,7 @@ export function f32_adam(
   const least1 = f32x4.splat(f32x4.extract_lane(least, 0) / clip);
   const least2 = constant(Constant.Smallest);
   const next = mask ? 4 : 0;
-  // Two vectors at a time share the arithmetic on addresses.
+  // Two vectors per iteration share the address arithmetic.
   for (; n >= 8; n -= 8, w += 32, g += 32, m += 32, v += 32) {
     inline.always(adam(w, g, m, v, mask, 4, step, keep1, add1, keep2, add2, eps, c, least, magnitude, least1, least2));
     mask += next;
@@ -90,7 +90,7 @@ function adam(
   least1: v128,
   least2: v128,
 ): void {
-  // What is flushed is needed only where the square would be denormal, and by the next step: elsewhere it would wait.
+  // Only the square needs the flushed gradient, and only the next step the flushed moments: w does not wait for them.
   const gradient = get(g, n);
   const scaled = f32x4.mul(c, gradient);
   const rest = v128.andnot(scaled, f32x4.lt(v128.and(gradient, magnitude), least1));

@@ -1,8 +1,8 @@
-// Dense matrix times vector, the matrix packed for it: y[M] (+)= W x[N], f32.
+// Dense packed matrix times vector: y[M] (+)= W x[N], f32.
 //
-// Packed: panels of four rows, [ceil(M/4)][ceil(N/4)][4 rows][4 columns], zero past M and N, so that a panel is one
-// linear stream and a piece of x is read once for four rows. x is padded with zeros to a multiple of 4. No alignment
-// asked.
+// W is packed into panels of four rows, [ceil(M/4)][ceil(N/4)][4 rows][4 columns], with zeros past M and N: a panel is one
+// linear stream, and each piece of x is read once for four rows. x is padded with zeros to a multiple of 4. No alignment
+// required.
 
 import { madd, put } from './simd';
 
@@ -20,7 +20,7 @@ export function f32_panel_mv(w: usize, x: usize, y: usize, M: i32, blocks: i32, 
     let at = x;
     let v: v128;
     let n = blocks;
-    // Two sets of sums, used in turn, hide the latency of the additions.
+    // Two sets of sums, used alternately, hide the latency of the additions.
     while (true) {
       v = v128.load(at);
       s0 = madd(v128.load(w), v, s0);
@@ -43,7 +43,7 @@ export function f32_panel_mv(w: usize, x: usize, y: usize, M: i32, blocks: i32, 
     s1 = f32x4.add(s1, t1);
     s2 = f32x4.add(s2, t2);
     s3 = f32x4.add(s3, t3);
-    // Sums of the lanes of each, side by side.
+    // The sums of the lanes of each, side by side.
     const a = f32x4.add(v128.shuffle<f32>(s0, s1, 0, 4, 1, 5), v128.shuffle<f32>(s0, s1, 2, 6, 3, 7));
     const b = f32x4.add(v128.shuffle<f32>(s2, s3, 0, 4, 1, 5), v128.shuffle<f32>(s2, s3, 2, 6, 3, 7));
     const sums = f32x4.add(v128.shuffle<f32>(a, b, 0, 1, 4, 5), v128.shuffle<f32>(a, b, 2, 3, 6, 7));

@@ -1,13 +1,13 @@
-// Matrix of 8-bit integers times vector: y[M] (+)= scale_i (W x)_i, W int8[M,N], x quantised here to 16 bits.
+// Matrix of 8-bit integers times vector: y[M] (+)= scale_i (W x)_i, W int8[M,N], x quantised to 16 bits by the kernel.
 //
-// Packed: panels of four rows, [ceil(M/4)][ceil(N/8)][4 rows][8 columns] bytes, zero past M and N; `scales` f32, one a
-// row, padded to a multiple of 4. x is padded with zeros to a multiple of 8. `quantised`: scratch for N i16, padded so.
-// x is scaled by the largest factor with which no sum of N products overflows 31 bits: 26,000 steps at N = 650.
+// W is packed into panels of four rows, [ceil(M/4)][ceil(N/8)][4 rows][8 columns] bytes, with zeros past M and N. `scales` is
+// f32, one per row, padded to a multiple of 4. x is padded with zeros to a multiple of 8, as is `quantised`, scratch for N
+// i16. x is scaled by the largest factor for which no sum of N products overflows 31 bits: 26,000 steps at N = 650.
 
 import { f32_largest } from './largest';
 import { put } from './simd';
 
-/** Quantises x and returns what one step of it stands for: 0 for x = 0, NaN where x holds one. `blocks` is ceil(N / 8). */
+/** Quantises x. Returns the value of one step: 0 for x = 0, NaN if x contains NaN. `blocks` is ceil(N / 8). */
 function quantise(x: usize, to: usize, blocks: i32): f32 {
   const largest = f32_largest(x, blocks << 3);
   const steps = <f32>min(32767, 2147483647 / (127 * 8 * blocks));
@@ -49,7 +49,7 @@ export function int8_panel_mv(
       at += 16;
       if (--n === 0) break;
     }
-    // Sums of the lanes of each, side by side.
+    // The sums of the lanes of each, side by side.
     const a = i32x4.add(v128.shuffle<i32>(s0, s1, 0, 4, 1, 5), v128.shuffle<i32>(s0, s1, 2, 6, 3, 7));
     const b = i32x4.add(v128.shuffle<i32>(s2, s3, 0, 4, 1, 5), v128.shuffle<i32>(s2, s3, 2, 6, 3, 7));
     const sums = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7));

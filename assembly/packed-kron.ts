@@ -1,26 +1,26 @@
-// The matrix products that a Kronecker product comes to for one vector, f32. Y = B X C^T, X[n1,n2] and Y[m1,m2] as they
-// lie in x and y, is, in the cheaper order, either
+// The matrix products of a Kronecker product times one vector, f32. With X[n1,n2] and Y[m1,m2] as they lie in x and y, Y = B X
+// C^T is computed in the cheaper order:
 //
 //   T^T = X^T B^T,  Y = T C^T      or      T = X C^T,  Y = B T
 //
-// and all four are out[I,J] (+)= S^T W with S[K,I] and W[K,J], W in panels of eight columns: X, T^T, X^T, and B^T packed,
-// are the S of the four.
+// All four products have the form out[I,J] (+)= S^T W, with S[K,I], and W[K,J] in panels of eight columns; S is X, T^T, X^T
+// and B^T, packed, in turn.
 
 import { madd, put } from './simd';
 
-/** Where a tile's row goes: whole, or the `cols` < 8 first of it. */
+/** Stores a row of a tile, or its first `cols` < 8 columns. */
 function putRow(to: usize, low: v128, high: v128, cols: i32, accumulate: bool): void {
   put(to, low, cols, accumulate);
   if (cols > 4) put(to + 16, high, cols - 4, accumulate);
 }
 
 /**
- * s: rows `rowS` bytes apart, up to three floats past each row are read and not used. w: [ceil(J/8)][K][8]; what is past
- * J, to a multiple of four, is read and not used. out: rows `row` bytes apart, panels of eight columns `panel` bytes
- * apart, 32 where it is a plain matrix. shape: u32 I, J, K, rowS, row, panel.
+ * s: rows `rowS` bytes apart; up to three floats past each row are read but not used. w: [ceil(J/8)][K][8]; columns past J, up
+ * to a multiple of four, are read but not used. out: rows `row` bytes apart, panels of eight columns `panel` bytes apart, 32
+ * for a plain matrix. shape: u32 I, J, K, rowS, row, panel.
  *
- * Tiles of four rows and eight columns, four at the end where that is enough. A scalar of S, repeated, meets vectors of W.
- * On V8 11.3 one pointer with offsets is a third faster here than a pointer for each scalar.
+ * A tile has four rows and eight columns, or four in the last panel where they suffice. Scalars of S are broadcast and
+ * multiplied by vectors of W. On V8 11.3, one pointer with offsets is a third faster here than one pointer per scalar.
  */
 export function f32_panel8_tmm(s: usize, w: usize, out: usize, shape: usize, accumulate: bool): void {
   const I = load<i32>(shape);
@@ -71,7 +71,7 @@ export function f32_panel8_tmm(s: usize, w: usize, out: usize, shape: usize, acc
         if (rows > 3) putRow(to + row * 3, c30, c31, cols, accumulate);
         continue;
       }
-      // Most tiles are whole: without a question for each vector.
+      // Most tiles are whole: no test for each vector.
       let t = to;
       if (accumulate) {
         v128.store(t, f32x4.add(c00, v128.load(t)));
@@ -111,7 +111,7 @@ export function f32_panel8_tmm(s: usize, w: usize, out: usize, shape: usize, acc
       let p = s;
       let k = K;
       let v: v128;
-      // Two sets of sums, used in turn, hide the latency of the additions.
+      // Two sets of sums, used alternately, hide the latency of the additions.
       while (true) {
         v = v128.load(b);
         c0 = madd(v128.load32_splat(p), v, c0);
@@ -138,7 +138,7 @@ export function f32_panel8_tmm(s: usize, w: usize, out: usize, shape: usize, acc
   }
 }
 
-/** to[C, ceil(R/4) 4] = from[R,C]^T: the rows of `to` are padded to whole vectors with anything. */
+/** to[C, ceil(R/4) 4] = from[R,C]^T; the padding of the rows of `to` to whole vectors is arbitrary. */
 export function f32_transpose(from: usize, to: usize, R: i32, C: i32): void {
   const rowFrom = (<usize>C) << 2;
   const rowTo = (<usize>((R + 3) & -4)) << 2;

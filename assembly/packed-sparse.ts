@@ -1,12 +1,11 @@
-// Sparse matrix times vector, the matrix packed for it: y[M] += W x[N], f32. x: at most 16,384 floats, so that byte
-// offsets fit 16 bits. Rows, or slices, or rows of blocks, come sorted by length: loops whose counts change at every
-// turn cost a mispredicted branch each.
+// Packed sparse matrix times vector: y[M] += W x[N], f32. x has at most 16,384 floats, so that byte offsets fit 16 bits. Rows,
+// slices and rows of blocks are sorted by length: a loop whose count changes costs a mispredicted branch.
 //
-// SELL-4 (sliced ELLPACK): rows sorted by length, four a slice, each padded with (offset 0, value 0) to the slice's
-// longest, that to a multiple of two. One stream: for two entries of each of the four rows, 8 x u16 byte offsets into x
-// (first entries of rows 0-3, then second ones), then 8 x f32 values in the same order. `slices`: for each, u32 pairs
-// of entries, then 4 x u32 byte offsets into y; rows that are not there point to y[M], a place that is written and not
-// read.
+// SELL-4 (sliced ELLPACK): rows are sorted by length, four to a slice. Each is padded with (offset 0, value 0) to the length of
+// the slice's longest row, rounded up to a multiple of two. There is one stream: for two entries of each of the four rows, 8 x
+// u16 byte offsets into x (the first entries of rows 0 to 3, then the second ones), then 8 x f32 values in the same order.
+// `slices` holds for each slice the u32 number of pairs of entries, then 4 x u32 byte offsets into y; missing rows point to
+// y[M], which is written but never read.
 
 import { madd } from './simd';
 
@@ -16,7 +15,7 @@ export function f32_sell_mv(slices: usize, count: i32, stream: usize, x: usize, 
     let s0 = i32x4.splat(0);
     let s1 = s0;
     for (; pairs > 0; --pairs, stream += 48) {
-      // Two offsets a word: cheaper for V8 than four loads of 16 bits.
+      // Two offsets per word: cheaper in V8 than four 16-bit loads.
       const a = load<u32>(stream);
       const b = load<u32>(stream, 4);
       const c = load<u32>(stream, 8);
@@ -44,9 +43,9 @@ export function f32_sell_mv(slices: usize, count: i32, stream: usize, x: usize, 
   }
 }
 
-// Blocks of 4 x 1 or 8 x 1: consecutive rows that share a column, so that one number of x, repeated, meets whole
-// vectors of weights. Rows of blocks are padded to pairs with (offset 0, weights 0). `rows`: for each, u32 pairs of
-// blocks, then the u32 byte offset of its part of y. `offsets`: u16 byte offsets into x; `values`: f32[block] for each.
+// Blocks of 4 x 1 or 8 x 1: consecutive rows share a column, so that one number of x is broadcast and multiplied by whole vectors
+// of weights. Rows of blocks are padded to pairs with (offset 0, weights 0). `rows` holds for each row of blocks the u32 number
+// of pairs, then the u32 byte offset of its part of y. `offsets` are u16 byte offsets into x; `values` are f32[block] each.
 
 export function f32_block4_mv(rows: usize, count: i32, offsets: usize, values: usize, x: usize, y: usize): void {
   for (; count > 0; --count, rows += 8) {
@@ -55,7 +54,7 @@ export function f32_block4_mv(rows: usize, count: i32, offsets: usize, values: u
     let s1 = s0;
     let s2 = s0;
     let s3 = s0;
-    // Four sums in turn hide the latency of the additions.
+    // Four sums, used in turn, hide the latency of the additions.
     while (true) {
       const a = load<u32>(offsets);
       s0 = madd(v128.load32_splat(x + (a & 0xffff)), v128.load(values), s0);

@@ -1,12 +1,10 @@
-// What loading does to the numbers of a file before inference can use them: checks, sorting, the packed layouts. In
-// WebAssembly, since it runs once, when a loop in JavaScript would still be interpreted. Files' arrays are copied into
-// memory as they are, indices widened to u32; CSR arrays as in src/operators/csr.ts, rows of blocks where there are
-// blocks. Nothing is checked here but by csr_check, which comes before the others that follow `starts`. No alignment
-// asked.
+// Prepares the numbers of a file for inference: checks, sorting, packed layouts. This is WebAssembly since it runs only once,
+// when a loop in JavaScript would still be interpreted. The arrays of a file are copied into memory unchanged, except that
+// indices are widened to u32. CSR arrays are as in src/operators/csr.ts, with rows of blocks where there are blocks. Only
+// csr_check checks anything; it must be called before the kernels that follow `starts`. No alignment required.
 
 /**
- * to[rows][stride] = from[rows][bytes], in bytes, zeros after each row. In place where `from` ends where `to` does: each
- * row then moves back, or stays.
+ * to[rows][stride] = from[rows][bytes], in bytes, with zeros after each row. Works in place if `from` ends where `to` ends.
  */
 export function pad_rows(from: usize, to: usize, rows: i32, bytes: i32, stride: i32): void {
   for (; rows > 0; --rows, from += bytes, to += stride) {
@@ -16,8 +14,8 @@ export function pad_rows(from: usize, to: usize, rows: i32, bytes: i32, stride: 
 }
 
 /**
- * to[ceil(M/4)][ceil(row/width)][4][width] = from[M][row], in bytes, zeros past M and row; `width` is 8 or 16. In place
- * where the last four rows of `from` begin where `to` ends, or later.
+ * to[ceil(M/4)][ceil(row/width)][4][width] = from[M][row], in bytes, with zeros past M and row; `width` is 8 or 16. Works in
+ * place if the last four rows of `from` begin where `to` ends, or later.
  */
 export function pack_panels(from: usize, to: usize, M: i32, row: i32, width: i32): void {
   for (let i = 0; i < M; i += 4, from += row << 2) {
@@ -37,7 +35,7 @@ export function pack_panels(from: usize, to: usize, M: i32, row: i32, width: i32
   }
 }
 
-/** to[ceil(J/8)][K][8] f32, zeroed before: the columns of the transpose of from[J,K] in panels of eight. */
+/** to[ceil(J/8)][K][8], f32, zero on entry: the columns of the transpose of from[J,K] in panels of eight. */
 export function f32_pack_columns(from: usize, to: usize, J: i32, K: i32): void {
   for (let j = 0; j < J; ++j) {
     let at = to + ((((j >> 3) * K) << 5) + ((j & 7) << 2));
@@ -45,15 +43,15 @@ export function f32_pack_columns(from: usize, to: usize, J: i32, K: i32): void {
   }
 }
 
-/** Whether these are CSR arrays: starts[rows + 1] ascend from 0 to count, columns[count] ascend below N in each row. */
+/** Returns whether starts[rows + 1] ascend from 0 to count and columns[count] ascend below N in each row. */
 export function csr_check(columns: usize, starts: usize, rows: i32, N: u32, count: u32): bool {
   if (load<u32>(starts) !== 0 || load<u32>(starts + (rows << 2)) !== count) return false;
   for (let i = 0; i < rows; ++i) {
     if (load<u32>(starts + (i << 2), 4) < load<u32>(starts + (i << 2))) return false;
   }
-  // Only now can the starts be followed.
+  // Only now are the starts safe to follow.
   for (; rows > 0; --rows, starts += 4) {
-    let next: u32 = 0; // the least that the next column may be
+    let next: u32 = 0; // the lowest next column allowed
     for (let n = load<u32>(starts, 4) - load<u32>(starts); n > 0; --n, columns += 4) {
       const column = load<u32>(columns);
       if (column >= N || column < next) return false;
@@ -63,15 +61,15 @@ export function csr_check(columns: usize, starts: usize, rows: i32, N: u32, coun
   return true;
 }
 
-/** Entries of row i. */
+/** The number of entries of row i. */
 function lengthOf(starts: usize, i: u32): u32 {
   const at = starts + ((<usize>i) << 2);
   return load<u32>(at, 4) - load<u32>(at);
 }
 
 /**
- * order: the rows that hold anything, u32, the longest first, among equals the first; returns how many. By counting:
- * `counts` is scratch of longest + 1 u32; no row may hold more than `longest`.
+ * Writes the nonempty rows to `order`, u32, the longest first, of equally long ones the first, and returns their number. A
+ * counting sort: `counts` is scratch of longest + 1 u32; no row may have more than `longest` entries.
  */
 export function csr_longest_first(starts: usize, rows: u32, order: usize, counts: usize, longest: u32): u32 {
   memory.fill(counts, 0, (<usize>longest + 1) << 2);
@@ -97,7 +95,7 @@ export function csr_longest_first(starts: usize, rows: u32, order: usize, counts
   return held;
 }
 
-/** Pairs of entries that slices of `rows` rows hold, each as long as its first: see packed-sparse.ts. */
+/** The number of pairs of entries in slices of `rows` rows, each as long as its first row: see packed-sparse.ts. */
 export function csr_pairs(starts: usize, order: usize, held: u32, rows: u32): u32 {
   let pairs: u32 = 0;
   for (let i: u32 = 0; i < held; i += rows) {
@@ -106,7 +104,7 @@ export function csr_pairs(starts: usize, order: usize, held: u32, rows: u32): u3
   return pairs;
 }
 
-/** SELL-4 as in packed-sparse.ts, `stream` zeroed before; `nowhere`: the offset into y for rows that are not there. */
+/** SELL-4 as in packed-sparse.ts; `stream` is zero on entry; `nowhere` is the offset into y for missing rows. */
 export function f32_sell_pack(
   values: usize,
   columns: usize,
@@ -141,7 +139,7 @@ export function f32_sell_pack(
   }
 }
 
-/** Blocks of `size` rows as in packed-sparse.ts, `offsets` and `to` zeroed before. */
+/** Blocks of `size` rows as in packed-sparse.ts; `offsets` and `to` are zero on entry. */
 export function f32_block_pack(
   values: usize,
   columns: usize,
@@ -170,7 +168,7 @@ export function f32_block_pack(
   }
 }
 
-/** The same matrix, dense, in the panels of packed-dense.ts, [ceil(M/4)][blocks][4][4], zeroed before. */
+/** The same matrix, dense, in the panels of packed-dense.ts, [ceil(M/4)][blocks][4][4], zero on entry. */
 export function csr_to_panels(
   values: usize,
   columns: usize,

@@ -1,10 +1,10 @@
-// Products with a matrix that is made of others, as a list of instructions: one call runs the whole of it, once or at
-// every step of a sequence.
+// Products with a matrix that is composed of others, as a list of instructions: one call runs all of them, once or at every
+// step of a sequence.
 //
-// A program works on R rows of two arrays, x and y, and on scratch. A place in one of them is a byte offset, a multiple
-// of 4, whose two low bits say in which: 0 x, 1 y, 2 scratch. An instruction is 16 u32: op, from, to, accumulate, then
-// what its kernel wants besides, a to l below; addresses are absolute, `from`, `to` and what is called place or scratch
-// are places. f32 throughout; rows follow one another without a gap, and what lies in scratch has room for all R.
+// A program works on R rows of two arrays, x and y, and on scratch. A place in one of them is a byte offset, a multiple of 4,
+// whose two low bits tell which: 0 for x, 1 for y, 2 for scratch. An instruction is 16 u32: op, from, to, accumulate, then
+// further arguments of its kernel. Addresses are absolute; `from`, `to`, and arguments called temp or scratch are places. All
+// numbers are f32, rows are contiguous, and arrays in scratch have room for all R rows.
 //
 //   Gemm      packed N K scratch                    to[R,N] (+)= from[R,K] B, B packed
 //   Gemv      w M N                                 to[M] (+)= W from[N], R = 1;  GemvT: to[N] (+)= W^T from[M]
@@ -17,7 +17,7 @@
 //   Gram      sum M                                 f64 at `sum` += <from, to>, [R,M] each
 //   Count     sum                                   f64 at `sum` += R
 //
-// Gradients; `from` is dy and `to` is x, both read:
+// Gradients; `from` is dy and `to` is x, and both are only read:
 //
 //   GemmGrad  dw M N ld scratch                     dW[M,N] += dy^T x[R,N], M columns of dy[R,ld]
 //   GerGrad   dw M N                                the same for R = 1
@@ -35,12 +35,12 @@ import { f32_dropout } from './random';
 import { f32_bsr_grad, f32_bsr_mm, f32_bsr_tmm, f32_csr_grad, f32_csr_mm } from './sparse';
 import { f32_copy_columns, f32_dot, f32_mask } from './vector';
 
-/** Number i of the instruction's words behind the first four. */
+/** Word i of an instruction, after the first four. */
 function word(at: usize, i: usize): i32 {
   return load<i32>(at + (i << 2), 16);
 }
 
-/** `row` is the place of the first row in the sequence's batch, which masks depend on. */
+/** `row` is the number of the first row within the batch, on which masks depend. */
 export function run_program(program: usize, x: usize, y: usize, R: i32, row: i32, scratch: usize): void {
   for (let at = program; ; at += 64) {
     const op = load<i32>(at);

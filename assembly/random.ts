@@ -1,25 +1,24 @@
-// Random numbers by counting: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). A
-// value depends on its place and the key alone, so that a mask is made again in the backward pass instead of being
-// kept, and a run can be taken up anywhere.
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). A value
+// depends only on its place and the key, so that the backward pass computes masks again instead of storing them, and a run can
+// be resumed anywhere.
 //
-// Place of element (row, column): counter words (16-column block * 4 + column mod 4, row, step, stream), and of the
-// four words that come out, number (column mod 16) / 4: four counters side by side in SIMD lanes give 16 columns in
-// order.
+// Element (row, column) comes from the counter (16-column block * 4 + column mod 4, row, step, stream); of its four words of
+// output, it is number (column mod 16) / 4. Four counters side by side in SIMD lanes give 16 columns in order.
 
 import { loadPart, storePart } from './simd';
 
-// Words of the current block: a function returns one value only. Globals, not memory, which threads share.
+// The words of the current block, since a function returns only one value. Globals, since threads share memory.
 let words0: v128 = i32x4.splat(0);
 let words1: v128 = i32x4.splat(0);
 let words2: v128 = i32x4.splat(0);
 let words3: v128 = i32x4.splat(0);
 
-/** The words of columns 4 i .. 4 i + 3 of the block. */
+/** The words of columns 4 i to 4 i + 3 of the block. */
 function words(i: i32): v128 {
   return i === 0 ? words0 : i === 1 ? words1 : i === 2 ? words2 : words3;
 }
 
-/** 16 words for columns 16 block .. 16 block + 15 of a row. */
+/** Computes 16 words, for columns 16 block to 16 block + 15 of a row. */
 function philox(block: u32, row: u32, step: u32, stream: u32, seedLow: u32, seedHigh: u32): void {
   let c0 = i32x4.add(i32x4.splat(block << 2), i32x4(0, 1, 2, 3));
   let c1 = i32x4.splat(row);
@@ -45,7 +44,7 @@ function philox(block: u32, row: u32, step: u32, stream: u32, seedLow: u32, seed
   words3 = c3;
 }
 
-/** y[n] = the words themselves, u32, of row 0 and step 0. */
+/** y[n] = the words, u32, of row 0 and step 0. */
 export function u32_random(y: usize, n: i32, seedLow: u32, seedHigh: u32, stream: u32): void {
   for (let block = 0; n > 0; ++block) {
     philox(block, 0, 0, stream, seedLow, seedHigh);
@@ -72,9 +71,9 @@ export function f32_uniform(y: usize, n: i32, low: f32, high: f32, seedLow: u32,
 }
 
 /**
- * y[R,N] (+)= x[R,N] mask / (1 - rate), mask 0 with probability `rate` (in steps of 2^-24), else 1; y may be x. Row r
- * draws from row firstRow + r of the stream, modulo `period` unless that is 0: with period B, the T sequence steps of a
- * batch of B share their masks.
+ * y[R,N] (+)= x[R,N] mask / (1 - rate), where mask is 0 with probability `rate` (in steps of 2^-24) and 1 otherwise; y may be x.
+ * Row r draws from row firstRow + r of the stream, modulo `period` unless that is 0: with period B, all T time steps of a batch
+ * of B share their masks.
  */
 export function f32_dropout(
   x: usize,

@@ -1,7 +1,7 @@
 // Helpers that the kernels inline. Kept out of index.ts: a v128 cannot cross the module's border.
 
-// Constants, one vector each. What f32x4.splat(constant) makes, V8 makes again at every use, inside loops too: kernels load
-// these before their loops, or where registers are short inside them, which is free beside the arithmetic.
+// Constants, one vector each. V8 builds f32x4.splat(constant) again at every use, inside loops too. Kernels load constants
+// before their loops instead, or inside where registers are scarce: a load is free beside the arithmetic.
 const CONSTANTS = memory.data<f32>(
   [
     1.0, 1.0, 1.0, 1.0,
@@ -23,7 +23,7 @@ const CONSTANTS = memory.data<f32>(
   16,
 );
 
-/** Their offsets, in bytes. */
+/** The constants' offsets, in bytes. */
 export enum Constant {
   One = 0,
   Half = 16,
@@ -40,10 +40,10 @@ export enum Constant {
   /** All bits but the sign */
   Magnitude = 192,
   /**
-   * 2^-58. Numbers below it that decay, or that span many orders of magnitude, are flushed to 0 before a matrix is
-   * multiplied by them or the next step reads them. Arithmetic on denormals, below 2^-126, costs up to 150 times as much,
-   * and 0.9 times a small multiple of 2^-149 rounds to the same number again, so that it stays for ever. The product of two
-   * numbers that are left, and even (1 - 0.999) times the square of one, is normal.
+   * 2^-58. Numbers that decay, or that span many orders of magnitude, are flushed to 0 below it, before a matrix is
+   * multiplied by them or the next step reads them. Arithmetic on denormals, below 2^-126, is up to 150 times slower, and
+   * they do not go away: 0.9 times a small multiple of 2^-149 rounds to the same number. The product of two numbers of at
+   * least 2^-58, and even (1 - 0.999) times the square of one, is normal.
    */
   Tiny = 208,
   /** 2^-126, the smallest normal number */
@@ -56,7 +56,7 @@ export function constant(offset: Constant): v128 {
   return v128.load(CONSTANTS + <usize>offset);
 }
 
-/** Sum of the four lanes, pairwise. */
+/** The sum of the four lanes, added pairwise. */
 // @ts-ignore: decorator
 @inline
 export function sum4(v: v128): f32 {
@@ -92,7 +92,7 @@ export function joinHigh(a: v128, b: v128): v128 {
   return v128.shuffle<f32>(a, b, 2, 3, 6, 7);
 }
 
-/** The sums of the lanes of four vectors, each added up as sum4() does. */
+/** The sums of the lanes of four vectors, each computed as by sum4(). */
 // @ts-ignore: decorator
 @inline
 export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {
@@ -102,10 +102,10 @@ export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {
 }
 
 /**
- * acc + a * b: rounded twice in plain SIMD; in relaxed SIMD once or twice, depending on the machine.
+ * acc + a * b: rounded twice in plain SIMD, once or twice in relaxed SIMD, depending on the machine.
  *
- * What is compiled are two instructions that nothing else may use, to mark the places. src/wasm/binary.ts puts the true ones
- * there, so that both binaries are one in a bundle: f32x4.mul and f32x4.add, or nothing and f32x4.relaxed_madd.
+ * It compiles to two placeholder instructions, which nothing else may use. src/wasm/binary.ts replaces them by f32x4.mul and
+ * f32x4.add, or by nothing and f32x4.relaxed_madd, so that a bundle contains both binaries as one.
  */
 // @ts-ignore: decorator
 @inline
@@ -127,7 +127,7 @@ export function flushPositive(x: v128, least: v128): v128 {
   return v128.andnot(x, f32x4.lt(x, least));
 }
 
-/** The products of a[n] with each of four others; n is 4, 8, ... or 32, and `width` its bytes. */
+/** The dot products of a[n] with four other vectors; n is 4, 8, ... or 32, and `width` its size in bytes. */
 // @ts-ignore: decorator
 @inline
 export function dots4(a: usize, b0: usize, b1: usize, b2: usize, b3: usize, width: usize): v128 {
@@ -183,18 +183,18 @@ export function dots4(a: usize, b0: usize, b1: usize, b2: usize, b3: usize, widt
   return sums4(s0, s1, s2, s3);
 }
 
-// Exponential, sigmoid and tanh: with x = n ln 2 + r, |r| <= ln(2) / 2, s = 2^n and u = tanh(r / 2), an odd function that a
-// short polynomial meets, e^x = s (1 + u) / (1 - u). No two nearly equal numbers are subtracted, so all three have small
-// relative errors, and tanh(x) is x where x is tiny. gates.ts has sigmoid and tanh once more, for three vectors at a time.
+// Exponential, sigmoid and tanh. With x = n ln 2 + r, |r| <= ln(2) / 2, s = 2^n and u = tanh(r / 2), e^x is s (1 + u) / (1 - u),
+// and a short odd polynomial approximates u. Nearly equal numbers are never subtracted, so all three have small relative
+// errors, and tanh(x) is x for tiny x. gates.ts repeats sigmoid and tanh for three vectors at a time.
 
-/** x between low and high. pmin and pmax keep their first operand when the other compares false, so a NaN stays one. */
+/** x clamped to [low, high]. pmin and pmax keep their first operand when the comparison is false, so NaN stays NaN. */
 // @ts-ignore: decorator
 @inline
 function clamp(x: v128, low: v128, high: v128): v128 {
   return f32x4.pmin(f32x4.pmax(x, low), high);
 }
 
-/** x / ln 2, rounded to an integer n, plus Constant.Rounding. */
+/** n, which is x / ln 2 rounded to an integer, plus Constant.Rounding. */
 // @ts-ignore: decorator
 @inline
 function roundedLog2(x: v128): v128 {
@@ -202,8 +202,8 @@ function roundedLog2(x: v128): v128 {
 }
 
 /**
- * 2^n. The low bits of `rounded` hold n + 127; the shift drops all the others. To be multiplied by, not added to an
- * exponent's bits: the low bits of a NaN may be anything, and added they would make it a number.
+ * 2^n. The low bits of `rounded` hold n + 127; the shift drops the others. Callers multiply by it instead of adding to the
+ * bits of an exponent: the low bits of NaN are arbitrary, and adding them could turn it into a number.
  */
 // @ts-ignore: decorator
 @inline
@@ -211,7 +211,7 @@ function powerOf2(rounded: v128): v128 {
   return i32x4.shl(rounded, 23);
 }
 
-/** x - n ln 2, to full accuracy. */
+/** x - n ln 2, with ln 2 in two parts. */
 // @ts-ignore: decorator
 @inline
 function remainder(x: v128, rounded: v128): v128 {
@@ -220,7 +220,7 @@ function remainder(x: v128, rounded: v128): v128 {
   return f32x4.sub(r, f32x4.mul(n, constant(Constant.Ln2Low)));
 }
 
-/** tanh(r / 2), |r| <= 0.34662: r times a polynomial in r^2, minimax in relative error (5.6e-8) by Remez' algorithm. */
+/** tanh(r / 2) for |r| <= 0.34662: r times a minimax polynomial in r^2 (Remez; relative error 5.6e-8). */
 // @ts-ignore: decorator
 @inline
 function halfTanh(r: v128): v128 {
@@ -229,7 +229,7 @@ function halfTanh(r: v128): v128 {
   return f32x4.mul(p, r);
 }
 
-/** e^x, relative error below 2e-7 for x in [-87, 88], clamped outside. */
+/** e^x; relative error below 2e-7 for x in [-87, 88], clamped outside. */
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
@@ -240,7 +240,7 @@ export function exp4(x: v128): v128 {
   return f32x4.div(f32x4.mul(powerOf2(rounded), f32x4.add(one, u)), f32x4.sub(one, u));
 }
 
-/** 1 / (1 + e^-x) = q / (q + 1 - u), q = s (1 + u); relative error below 4e-7 from x = -87 on, below that 1.6e-38. */
+/** 1 / (1 + e^-x) = q / (q + 1 - u), q = s (1 + u); relative error below 4e-7 for x >= -87, else 1.6e-38. */
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128): v128 {
@@ -252,13 +252,13 @@ export function sigmoid4(x: v128): v128 {
   return f32x4.div(q, f32x4.add(q, f32x4.sub(one, u)));
 }
 
-/** tanh(x) = (s - 1 + (s + 1) u) / (s + 1 + (s - 1) u), s and u those of 2 x; relative error below 4e-7 everywhere. */
+/** tanh(x) = (s - 1 + (s + 1) u) / (s + 1 + (s - 1) u), with s and u of 2 x; relative error below 4e-7 everywhere. */
 // @ts-ignore: decorator
 @inline
 export function tanh4(x: v128): v128 {
   x = clamp(f32x4.add(x, x), constant(Constant.LowestExponent), constant(Constant.Highest));
   const rounded = roundedLog2(x);
-  // ln 2 in one part: its error grows with n, but tanh then nears 1.
+  // ln 2 in one part: the error grows with n, but so does |tanh(x)|, to 1.
   const n = f32x4.sub(rounded, constant(Constant.Rounding));
   const u = halfTanh(f32x4.sub(x, f32x4.mul(n, constant(Constant.Ln2))));
   const one = constant(Constant.One);
@@ -268,7 +268,7 @@ export function tanh4(x: v128): v128 {
   return f32x4.div(madd(more, u, less), madd(less, u, more));
 }
 
-/** The n < 4 first lanes from ptr, zero in the others: nothing past the array is read. */
+/** The first n < 4 lanes from ptr, zero in the others. Reads nothing past the array. */
 // @ts-ignore: decorator
 @inline
 export function loadPart(ptr: usize, n: i32): v128 {
@@ -278,7 +278,7 @@ export function loadPart(ptr: usize, n: i32): v128 {
   return v;
 }
 
-/** Writes the n < 4 first lanes. */
+/** Stores the first n < 4 lanes. */
 // @ts-ignore: decorator
 @inline
 export function storePart(ptr: usize, v: v128, n: i32): void {
@@ -287,14 +287,14 @@ export function storePart(ptr: usize, v: v128, n: i32): void {
   if (n > 2) v128.store_lane<f32>(ptr, v, 2, 8);
 }
 
-/** Four lanes, or the n first where fewer than four are left, zero in the others. */
+/** Loads four lanes, or the first n if n < 4, with zero in the others. */
 // @ts-ignore: decorator
 @inline
 export function get(from: usize, n: i32): v128 {
   return n >= 4 ? v128.load(from) : loadPart(from, n);
 }
 
-/** to (+)= v, all four lanes, or the n first where fewer than four are left. */
+/** to (+)= v for all four lanes, or for the first n if n < 4. */
 // @ts-ignore: decorator
 @inline
 export function put(to: usize, v: v128, n: i32, accumulate: bool): void {
@@ -302,7 +302,7 @@ export function put(to: usize, v: v128, n: i32, accumulate: bool): void {
   else storePart(to, accumulate ? f32x4.add(v, loadPart(to, n)) : v, n);
 }
 
-/** Lanes of ones where the mask's bytes are not 0; n <= 4 bytes are read. */
+/** Lanes of ones where the bytes of the mask are not 0. Reads n <= 4 bytes. */
 // @ts-ignore: decorator
 @inline
 export function alive(mask: usize, n: i32): v128 {

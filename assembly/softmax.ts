@@ -4,7 +4,7 @@ import { run_program } from './program';
 import { Constant, constant, exp4, flushPositive, loadPart, put, storePart, sum4 } from './simd';
 import { f32_add, f32_set_rows } from './vector';
 
-/** log(sum(e^(a x))) of one row, a > 0: the largest is taken out first, so that nothing overflows. */
+/** log(sum(e^(a x))) of one row, a > 0. The largest x is subtracted first, so that nothing overflows. */
 function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
   const whole = (<usize>V >> 2) << 4;
   const rest = V & 3;
@@ -31,7 +31,7 @@ function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
   return a * max + Mathf.log(total);
 }
 
-/** y = x - log(sum(e^x)), row by row. y may be x. */
+/** y = x - log(sum(e^x)) for each row. y may be x. */
 export function f32_log_softmax(x: usize, y: usize, R: i32, V: i32): void {
   const row = (<usize>V) << 2;
   for (let r = 0; r < R; ++r, x += row, y += row) {
@@ -41,8 +41,8 @@ export function f32_log_softmax(x: usize, y: usize, R: i32, V: i32): void {
 }
 
 /**
- * losses[r] = lse[r] - x[r, targets[r]], lse[r] = log(sum(e^x[r])), which the gradient wants. targets: i32[R]; a row
- * whose target is negative has loss 0.
+ * losses[r] = lse[r] - x[r, targets[r]]. Also writes lse[r] = log(sum(e^x[r])), which the gradient needs. targets: i32[R]; a
+ * row with a negative target has loss 0.
  */
 export function f32_cross_entropy(x: usize, targets: usize, lse: usize, losses: usize, R: i32, V: i32): void {
   const row = (<usize>V) << 2;
@@ -55,8 +55,8 @@ export function f32_cross_entropy(x: usize, targets: usize, lse: usize, losses: 
 }
 
 /**
- * dx = scale (softmax(x) - onehot(target)), 0 in the rows whose target is negative. A probability below 2^-58 counts as
- * 0, see flush. dx may be x.
+ * dx = scale (softmax(x) - onehot(target)), 0 in rows with a negative target. Probabilities below 2^-58 count as 0, see
+ * Constant.Tiny. dx may be x.
  */
 export function f32_cross_entropy_grad(
   x: usize,
@@ -89,20 +89,20 @@ export function f32_cross_entropy_grad(
   }
 }
 
-/** a x - lse, at least -87. pmax keeps its first operand when the comparison is false, so a NaN stays one. */
+/** a x - lse, at least -87. pmax keeps its first operand when the comparison is false, so NaN stays NaN. */
 function logProbability(x: v128, a: v128, lse: v128): v128 {
   return f32x4.pmax(f32x4.sub(f32x4.mul(a, x), lse), f32x4.splat(-87));
 }
 
 /**
- * Learning from a teacher's logits t[R,V] as well (Hinton et al., 2015), of temperature T, with p = softmax(t / T) and
- * s = softmax(x / T):
+ * Distillation from a teacher's logits t[R,V] (Hinton et al., 2015) at temperature T, with p = softmax(t / T) and s = softmax(x
+ * / T):
  *
  *   losses[r] = (1 - weight) losses[r] + weight T^2 KL(p || s)
- *   t = scale weight T (s - p), the gradient of scale times the second term with respect to x
+ *   t = scale weight T (s - p), the gradient with respect to x of scale times the second term
  *
- * In the logarithms, probabilities below e^-87 count as e^-87; outside them, those below 2^-58 count as 0. A row whose target, i32[R], is negative keeps its loss and has gradient 0.
- * t may not be x.
+ * In logarithms, probabilities below e^-87 count as e^-87; elsewhere, those below 2^-58 count as 0, see Constant.Tiny. A row
+ * with a negative target, i32[R], keeps its loss and has gradient 0. t must not be x.
  */
 export function f32_distill(
   x: usize,
@@ -145,14 +145,14 @@ export function f32_distill(
 }
 
 /**
- * A softmax head over R rows of x[R,N], `block` rows at a time, so that their logits are still in cache when they are
- * needed again: logits = W x + bias, then lse and losses as above. `forward` is a program (see program.ts) that adds W x
- * to a row of logits.
+ * A softmax head over R rows of x[R,N], `block` rows at a time, so that their logits are still in cache when they are needed
+ * again: logits = W x + bias, then lse and losses as above. `forward` is a program (see program.ts) that adds W x to a row of
+ * logits.
  *
- * With `transpose`, a program that adds W^T d to a row of dx[R,N], the gradient is taken at once, see
- * f32_cross_entropy_grad: `logits`, [R,V], becomes that of the logits. Without it, `logits` is memory for one block.
+ * `transpose`, if not 0, is a program that adds W^T d to a row of dx[R,N]: the gradient is then computed as well, and `logits`,
+ * [R,V], becomes that of the logits, see f32_cross_entropy_grad. Otherwise `logits` is memory for one block.
  *
- * `taught`, if it is not 0, are a teacher's logits, [R,V], see f32_distill, and `weight` is 0 otherwise.
+ * `taught`, if not 0, are a teacher's logits, [R,V], see f32_distill; otherwise `weight` is 0.
  */
 export function f32_softmax_head(
   forward: usize,

@@ -1,29 +1,29 @@
-// Products with a sparse W[M,N], f32, in two layouts. Compressed sparse rows (CSR): `columns` u32[nnz], ascending within a
-// row and below N, `starts` u32[M + 1], `values` f32[nnz]. Blocks (BSR), each a piece of `block` rows of one column: `columns`
-// u32[blocks] and `starts` u32[M / block + 1] as if a row of blocks were a row, `values` f32[blocks, block]; the rows of a
-// block lie `stride` apart: 1, when they follow one another, or M / block. `block` is 4 or 8 and divides M. M, N, R >= 1;
-// there may be no entry. `scratch`: 32 (N + 11) floats, 16-byte aligned.
+// Products with a sparse W[M,N], f32, in two layouts. Compressed sparse rows (CSR): `columns` u32[nnz], ascending within a row
+// and below N; `starts` u32[M + 1]; `values` f32[nnz]. Blocks (BSR) of `block` rows of one column: `columns` u32[blocks] and
+// `starts` u32[M / block + 1], as if a row of blocks were a row; `values` f32[blocks, block]. The rows of a block are `stride`
+// apart: 1 for consecutive rows, or M / block. `block` is 4 or 8 and divides M. M, N, R >= 1; there may be no entries.
+// `scratch`: 32 (N + 11) floats, 16-byte aligned.
 //
-// Up to 32 rows of the batch at a time are turned feature-major, [N][rows], so that SIMD runs across the batch and a
-// nonzero is read once for all of them. A row of a product has the same bits whatever the other rows of the batch are.
-// Loops over vectors are unrolled with an exit after each: V8 then keeps the sums in registers, and any width will do.
+// Up to 32 rows of the batch at a time are transposed to feature-major order, [N][rows], so that SIMD runs across the batch and
+// a nonzero is read once for all of them. A row of a product has the same bits whatever the other rows of the batch are. Loops
+// over vectors are unrolled with an exit after each vector: V8 then keeps the sums in registers, and any width works.
 
 import { dots4, joinHigh, joinLow, madd, put, zipHigh, zipLow } from './simd';
 
-/** Rows of the batch taken at a time. */
+/** Rows of the batch at a time. */
 const ROWS: i32 = 32;
 
-/** Bytes of one feature of so many rows: whole vectors. */
+/** Bytes of one feature of this many rows, in whole vectors. */
 function widthOf(rows: i32): usize {
   return (<usize>(rows + 3) >> 2) << 4;
 }
 
-/** Bytes of n floats or indices. */
+/** The size in bytes of n floats or indices. */
 function bytes(n: i32): usize {
   return (<usize>n) << 2;
 }
 
-/** to[cols][rows, up to whole vectors] = x[rows, cols]^T, zero in the lanes past `rows`; x's rows lie `ldx` bytes apart. */
+/** to[cols][rows, up to whole vectors] = x[rows, cols]^T, zero in lanes past `rows`; the rows of x are `ldx` bytes apart. */
 function toLanes(x: usize, ldx: usize, to: usize, rows: i32, cols: i32): void {
   const width = widthOf(rows);
   const zero = i32x4.splat(0);
@@ -55,14 +55,14 @@ function toLanes(x: usize, ldx: usize, to: usize, rows: i32, cols: i32): void {
   }
 }
 
-/** The way back: y[rows, cols] (+)= from[cols][rows]^T. */
+/** The reverse: y[rows, cols] (+)= from[cols][rows]^T. */
 function fromLanes(from: usize, y: usize, ldy: usize, rows: i32, cols: i32, accumulate: bool): void {
   const width = widthOf(rows);
   for (; rows > 0; rows -= 4, y += ldy << 2, from += 16) {
     let to = y;
     let at = from;
     for (let n = cols; n > 0; n -= 4, to += 16, at += width << 2) {
-      // Lanes past the last column are not put anywhere: what is loaded for them need only be there.
+      // Lanes past the last column are not stored; what is loaded for them only has to exist.
       const a = v128.load(at);
       const b = v128.load(at + width);
       const c = v128.load(at + 2 * width);
@@ -80,7 +80,7 @@ function fromLanes(from: usize, y: usize, ldy: usize, rows: i32, cols: i32, accu
   }
 }
 
-/** to[rows] = entries k to `end`, in bytes, of one row of W times lanes[N][rows] */
+/** to[rows] = the entries from k to `end`, in bytes, of one row of W times lanes[N][rows] */
 function rowProduct(
   values: usize,
   order: usize,
@@ -129,8 +129,8 @@ function rowProduct(
 }
 
 /**
- * y[R,M] (+)= x[R,N] W^T. `order` u32[nnz], or a null pointer: entry k of W is values[order[k]], so that a W and its
- * transpose, each in its own order, share their values.
+ * y[R,M] (+)= x[R,N] W^T. With `order`, u32[nnz], entry k of W is values[order[k]], so that W and its transpose share their
+ * values; it may be a null pointer.
  */
 export function f32_csr_mm(
   values: usize,
@@ -165,8 +165,8 @@ export function f32_csr_mm(
 }
 
 /**
- * dvalues[nnz] += d<dy, W x>/dvalues = the sum over the batch of dy[., row] x[., column], for the rows of W from `first` up
- * to but not including `last`.
+ * dvalues[nnz] += d<dy, W x>/dvalues, the sum over the batch of dy[., row] x[., column], for rows of W from `first` up to but
+ * not including `last`.
  */
 export function f32_csr_grad(
   columns: usize,
@@ -213,7 +213,7 @@ function firstRow(group: i32, block: i32, stride: i32): i32 {
   return stride === 1 ? group * block : group;
 }
 
-/** toLanes() of the columns of dy that are a block's rows. */
+/** toLanes() of the columns of dy that belong to the rows of a block. */
 function blockToLanes(dy: usize, ldy: usize, to: usize, rows: i32, block: i32, stride: i32): void {
   if (stride === 1) toLanes(dy, ldy, to, rows, block);
   else {
@@ -222,7 +222,7 @@ function blockToLanes(dy: usize, ldy: usize, to: usize, rows: i32, block: i32, s
   }
 }
 
-/** The way back, into y. */
+/** The reverse, into y. */
 function blockFromLanes(from: usize, y: usize, ldy: usize, rows: i32, block: i32, stride: i32, accumulate: bool): void {
   if (stride === 1) fromLanes(from, y, ldy, rows, block, accumulate);
   else {
@@ -232,8 +232,8 @@ function blockFromLanes(from: usize, y: usize, ldy: usize, rows: i32, block: i32
 }
 
 /**
- * to[4][rows] = four rows of W that share their columns, blocks up to `end`, times lanes[N][rows]; two vectors of lanes, or
- * one. A block's values are `step` bytes from the next one's.
+ * to[4][rows] = four rows of W that share their columns, blocks up to `end`, times lanes[N][rows], for one or two vectors of
+ * lanes. The values of consecutive blocks are `step` bytes apart.
  */
 function blockProduct(
   values: usize,
@@ -392,7 +392,7 @@ export function f32_bsr_tmm(
   }
 }
 
-/** dvalues[blocks, block] += as f32_csr_grad does, for the rows of blocks from `first` up to but not including `last`. */
+/** Adds to dvalues[blocks, block] as f32_csr_grad does, for rows of blocks from `first` up to but not including `last`. */
 export function f32_bsr_grad(
   columns: usize,
   starts: usize,

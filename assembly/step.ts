@@ -1,8 +1,8 @@
-// One step of an LSTM layer at inference, in one call: both matrix products, whatever the matrices are made of, then
-// the gates.
+// One step of an LSTM layer at inference, in one call: both matrix products, whatever the matrices are composed of, then the
+// gates.
 //
-// A packed matrix is a list of instructions of eight u32 each, ended by End; `from` is the address of a vector, or 0
-// for the layer's input or state; `to` is an address; `add` says whether to add to what is there.
+// A packed matrix is a list of instructions of eight u32 each, which End terminates. `from` is the address of a vector, or 0 for
+// the layer's input or state; `to` is an address; `add` tells whether to add to what is there.
 //
 //   Panel      to from add  w M ceil(N/4) -
 //   Panel8     to from add  w shape - -           shape: see packed-kron.ts
@@ -21,7 +21,7 @@ import { int8_panel_mv } from './packed-int8';
 import { f32_panel8_tmm, f32_transpose } from './packed-kron';
 import { f32_block4_mv, f32_block8_mv, f32_sell_mv } from './packed-sparse';
 
-/** Runs a packed matrix on the vector `input`. */
+/** Multiplies a packed matrix by the vector `input`. */
 export function run(program: usize, input: usize): void {
   for (; ; program += 32) {
     const op = load<i32>(program);
@@ -47,8 +47,8 @@ export function run(program: usize, input: usize): void {
 }
 
 /**
- * One layer and step. `ih` and `hh` are programs that together leave W_ih x + W_hh h and the biases in gates[4H]; x and h
- * are padded with zeros to a multiple of 4; c and h are changed in place.
+ * One step of one layer. `ih` and `hh` are programs that together compute W_ih x + W_hh h plus the biases in gates[4H]. x and h
+ * are padded with zeros to a multiple of 4; c and h are updated in place.
  */
 export function lstm_step(ih: usize, hh: usize, x: usize, gates: usize, c: usize, h: usize, H: i32): void {
   run(ih, x);

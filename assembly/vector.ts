@@ -1,4 +1,4 @@
-// Vectors of n elements and rows of them, f32. No alignment asked; n may be 0. Sums are taken in f64.
+// Operations on vectors of n f32 elements, and on rows of them. No alignment required; n may be 0. Sums are computed in f64.
 
 import { alive, exp4, loadPart, sigmoid4, storePart, tanh4 } from './simd';
 
@@ -15,7 +15,7 @@ export function f32_scale(a: f32, x: usize, y: usize, n: i32): void {
   if (n) storePart(y, f32x4.mul(s, loadPart(x, n)), n);
 }
 
-/** y = e^x, see exp4 */
+/** y = e^x, see exp4 in simd.ts */
 export function f32_exp(x: usize, y: usize, n: i32): void {
   for (; n >= 4; n -= 4, x += 16, y += 16) v128.store(y, exp4(v128.load(x)));
   if (n) storePart(y, exp4(loadPart(x, n)), n);
@@ -77,7 +77,7 @@ export function f32_sum_squares(x: usize, n: i32): f64 {
   return total;
 }
 
-/** y[r] = x[N] in each of R rows: a bias, before products are added to it. */
+/** y[r] = x[N] in each of R rows: a bias, to which products are then added. */
 export function f32_set_rows(x: usize, y: usize, R: i32, N: i32): void {
   const row = (<usize>N) << 2;
   for (let r = 0; r < R; ++r, y += row) memory.copy(y, x, row);

@@ -1,6 +1,5 @@
-// A plain twin of every kernel: what it computes, said slowly, in double precision, over ordinary arrays. This is the
-// specification, and the oracle of the tests. A twin takes its kernel's arguments in order, without scratch and
-// temporary memory.
+// A plain twin of every kernel, which computes the same in double precision over ordinary arrays: the specification, and the
+// oracle of the tests. A twin takes the arguments of its kernel in the same order, without scratch and temporary memory.
 
 import { philox } from './random.js';
 
@@ -72,10 +71,10 @@ export function f32_gemm_tn(
   );
 }
 
-/** Rows of B that are packed one after another. */
+/** Rows of B that are packed together. */
 const KC = 128;
 
-/** Where a packed B[K,N] holds an element: [K/KC][ceil(N/8)][kc][8]. */
+/** The index of an element in a packed B[K,N], [K/KC][ceil(N/8)][kc][8]. */
 function packedAt(k: number, j: number, N: number, K: number): number {
   const k0 = k - (k % KC);
   const kc = Math.min(KC, K - k0);
@@ -125,7 +124,7 @@ export function f32_ger(dy: In, x: In, dw: Out, M: number, N: number): void {
 
 // ---- kron.ts
 
-/** W = B (x) C, formed: W[i1 m2 + i2, j1 n2 + j2] = B[i1,j1] C[i2,j2]. */
+/** Forms W = B (x) C: W[i1 m2 + i2, j1 n2 + j2] = B[i1,j1] C[i2,j2]. */
 export function kron(b: In, c: In, m1: number, n1: number, m2: number, n2: number): Float64Array {
   const w = new Float64Array(m1 * m2 * n1 * n2);
   for (let i = 0; i < m1 * m2; i++) {
@@ -231,7 +230,7 @@ export function f32_kron_grad(
 
 // ---- sparse.ts
 
-/** The dense M x N matrix that a CSR matrix stands for. */
+/** Converts a CSR matrix to a dense M x N matrix. */
 export function csrToDense(values: In, columns: In, starts: In, M: number, N: number): Float64Array {
   const w = new Float64Array(M * N);
   for (let i = 0; i < M; i++) {
@@ -358,7 +357,7 @@ export function f32_relu(x: In, y: Out, n: number): void {
   for (let i = 0; i < n; i++) y[i] = Math.max(x[i], 0);
 }
 
-/** 0 where |x| < 2^-58, see assembly/simd.ts. */
+/** x, or 0 where |x| < 2^-58: see Constant.Tiny in assembly/simd.ts. */
 const flush = (x: number) => (Math.abs(x) < 2 ** -58 ? 0 : x);
 
 export function f32_relu_grad(y: In, dy: In, dx: Out, n: number): void {
@@ -498,7 +497,7 @@ export function f32_cross_entropy_grad(
   }
 }
 
-/** The row of log(softmax(x / temperature)), none below -87. */
+/** A row of log(softmax(x / temperature)), at least -87 each. */
 function logProbabilities(x: In, from: number, V: number, temperature: number): Float64Array {
   const scaled = Float64Array.from({ length: V }, (_, j) => x[from + j] / temperature);
   const lse = logSumExp(scaled, 0, V);
@@ -609,7 +608,7 @@ export function f32_copy_columns(
 
 // ---- random.ts
 
-/** The random word of a place: see assembly/random.ts. */
+/** The random word of an element: see assembly/random.ts. */
 function word(column: number, row: number, step: number, stream: number, seedLow: number, seedHigh: number): number {
   const block = Math.floor(column / 16);
   return philox([block * 4 + (column % 4), row, step, stream], [seedLow, seedHigh])[Math.floor(column / 4) % 4];
@@ -695,7 +694,7 @@ export function f32_flush(x: Out, n: number): void {
 
 // ---- largest.ts
 
-/** NaN counts as the largest of all. */
+/** NaN counts as larger than all numbers. */
 export function f32_largest(x: In, n: number): number {
   let largest = 0;
   for (let i = 0; i < n; i++) largest = Math.max(largest, Math.abs(x[i]));
@@ -706,7 +705,7 @@ export function f32_largest(x: In, n: number): number {
 
 const fourOf = (n: number) => 4 * Math.ceil(n / 4);
 
-/** What pads the rows of `to` is not said. */
+/** The padding of the rows of `to` is arbitrary. */
 export function f32_transpose(from: In, to: Out, R: number, C: number): void {
   for (let i = 0; i < R; i++) for (let j = 0; j < C; j++) to[j * fourOf(R) + i] = from[i * C + j];
 }
