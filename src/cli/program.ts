@@ -9,6 +9,10 @@ function option(flags: string, description: string, parse?: Parser<unknown>): Op
   return parse ? made.argParser((text) => parse(text, made.long!)) : made;
 }
 
+/** An argument that is a path. */
+const argument = (name: string, description: string) =>
+  new Argument(name, description).argParser((text) => path(text, name));
+
 const data = () =>
   option(
     '--data <path>',
@@ -266,7 +270,7 @@ Examples:
   program
     .command('eval')
     .description('measure the perplexity of a language model, or the accuracy of an intent model')
-    .argument('<model>', 'model file')
+    .addArgument(argument('<model>', 'model file'))
     .addOption(option('--data <path>', 'data in the form that the model was trained on', path).makeOptionMandatory())
     .addOption(
       option(
@@ -282,7 +286,7 @@ Examples:
   program
     .command('predict')
     .description('classify the intent of a sentence')
-    .argument('<model>', 'model file')
+    .addArgument(argument('<model>', 'model file'))
     .argument('<text>', 'the sentence')
     .addOption(
       option(
@@ -298,7 +302,7 @@ Examples:
   program
     .command('generate')
     .description('generate text')
-    .argument('<model>', 'model file')
+    .addArgument(argument('<model>', 'model file'))
     .addOption(option('--prompt <text>', 'text to continue').default(''))
     .addOption(option('--tokens <n>', 'tokens to generate', whole(1)).default(100))
     .addOption(
@@ -324,7 +328,7 @@ Examples:
   program
     .command('export')
     .description('write a model for deployment, and measure what that changes')
-    .argument('<model>', 'model file')
+    .addArgument(argument('<model>', 'model file'))
     .addOption(
       option('--head <type>', 'weights of the softmax head: f32 or int8', oneOf(['f32', 'int8'])).default('int8'),
     )
@@ -343,7 +347,7 @@ Examples:
   program
     .command('inspect')
     .description('print the contents of a model file, and how far it is compressed')
-    .argument('<model>', 'model file')
+    .addArgument(argument('<model>', 'model file'))
     .addOption(json())
     .addHelpText('after', '\nExample:\n  $ dopant inspect model.safetensors')
     .action(async (model, options) => (await import('./inspect.js')).inspect(model, options));
@@ -351,7 +355,7 @@ Examples:
   program
     .command('experiment')
     .description('train a grid of models (methods, compressions, seeds), with tuning, in parallel, resumable')
-    .argument('<grid>', 'JSON file')
+    .addArgument(argument('<grid>', 'JSON file'))
     .addOption(option('--out <dir>', "folder for the records of the runs (default: 'records' beside the file)", path))
     .addOption(option('--only <k/n>', 'run only the k-th of n parts; the records of all parts make up the whole'))
     .addOption(option('--jobs <n>', 'parallel runs (default: one per core)', whole(1)))
@@ -396,7 +400,7 @@ Examples:
   program
     .command('demo')
     .description('train a dense and a doped model side by side, and compare them')
-    .addArgument(new Argument('[folder]', 'folder for the models and the page').default('models'))
+    .addArgument(argument('[folder]', 'folder for the models and the page').default('models'))
     .action(async (folder) => (await import('./demo.js')).demo(folder));
   return program;
 }

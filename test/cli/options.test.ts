@@ -88,7 +88,12 @@ test('an empty path is refused', async () => {
   await refuse(/--data: got ""/, 'eval dense --data', '');
   await refuse(/--out: got ""/, 'experiment grid.json --out', '');
   await refuse(/--model: got ""/, 'report run --out page --model', '');
-  await refuse(/cannot make/, 'demo', '');
+  await refuse(/^dopant: \[folder\]: got ""; expected a path/, 'demo', '');
+  for (const command of ['inspect', 'generate', 'export --head f32 --out new', 'eval --data text.txt']) {
+    await refuse(/^dopant: <model>: got ""; expected a path/, command, '');
+  }
+  await refuse(/^dopant: <model>: got ""; expected a path/, 'predict', '', 'a');
+  await refuse(/^dopant: <grid>: got ""; expected a path/, 'experiment', '');
 });
 
 /** Options whose effect depends on the method, with a value that is no default; other options that they need. */
