@@ -197,9 +197,9 @@ test('a lie about the header is refused', () => {
   };
   refuses(new Uint8Array(), /got an empty file; expected a safetensors file/);
   refuses(new Uint8Array(7), /got 7 bytes; expected a safetensors file/);
-  refuses(lie(2n ** 64n - 1n), /header length: got 18446744073709551615; expected at most/);
+  refuses(lie(2n ** 64n - 1n), /header length: got 18446744073709551615n; expected at most/);
   refuses(lie(100_000_001n), /100000001/);
-  refuses(lie(100_000_000n), /got 100000000; expected at most \d+ bytes; the file may be cut short/);
+  refuses(lie(100_000_000n), /got 100000000n; expected at most \d+ bytes; the file may be cut short/);
   refuses(lie(0n), /header: got .*; expected JSON/);
 });
 
