@@ -213,7 +213,7 @@ const models: Record<string, [() => Uint8Array, loader?: string, reader?: string
   ],
   'a matrix of no weights that would be packed densely': [
     () => modelOf(20_000, (name, M, N, tensors) => empty(tensors, name, M, N)),
-    'memory',
+    'memory: got',
   ],
   'many terms, each with vectors between its factors': [
     () =>
@@ -227,7 +227,19 @@ const models: Record<string, [() => Uint8Array, loader?: string, reader?: string
         ),
       })),
     undefined,
-    'memory',
+    'memory: got',
+  ],
+  'a product by a matrix of no weights that would be packed densely': [
+    () =>
+      modelOf(4096, (name, M, N, tensors) => ({
+        type: 'product',
+        U: empty(tensors, `${name}.U`, M, 20_480),
+        V: kronecker(tensors, `${name}.V`, [
+          [160, 64],
+          [128, N / 64],
+        ]),
+      })),
+    'memory: got',
   ],
   'many blocks of one row': [
     () =>
@@ -249,7 +261,7 @@ const models: Record<string, [() => Uint8Array, loader?: string, reader?: string
         return spec;
       }),
     undefined,
-    'memory',
+    'memory: got',
   ],
   'many terms whose tensors are missing': [
     () =>
@@ -335,7 +347,7 @@ export function* instances(): Generator<Instance> {
     ],
     'layers, steps and streams without number': [
       { layers: 64, hidden: 4096, method: 'kron', bptt: 2 ** 31, batch: 2 ** 31 },
-      'memory',
+      'memory: got',
     ],
     'a million factors': [{ method: 'kron', kron: Array(half).fill(1) }, 'config.kron'],
   };
