@@ -1,6 +1,8 @@
 // Defaults are written twice, for the program and for its users: in code, and in words in --help.
 
 import { writeFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -82,6 +84,31 @@ test('the other commands do by default what they do when told so', async () => {
   await same('generate model.safetensors', '--tokens 100', '--temperature 0.8', '--seed 1');
   await same('eval model.safetensors --data text.txt --json', '--split test');
   await same('export model.safetensors --data text.txt --out int8 --json', '--split test', '--head int8');
+});
+
+/** How often the command of a line writes a checkpoint over. */
+async function checkpointsOf(line: string): Promise<number> {
+  const { rename } = fs;
+  let count = 0;
+  fs.rename = async (from, to) => {
+    if (String(to).endsWith('checkpoint.safetensors')) count++;
+    await rename(from, to);
+  };
+  syncBuiltinESMExports();
+  try {
+    await succeed(folder, line);
+  } finally {
+    fs.rename = rename;
+    syncBuiltinESMExports();
+  }
+  return count;
+}
+
+test('checkpoints are written now and then, not after every step, unless that is asked for', async () => {
+  writeFileSync(join(folder, 'text.txt'), makeText(1000));
+  const train = 'train lm --data text.txt --hidden 8 --compression 5 --batch 4 --bptt 8 --epochs 1';
+  assert.is(await checkpointsOf(`${train} --checkpoint seldom`), 1, 'in a run of less than a minute, at its end');
+  assert.ok((await checkpointsOf(`${train} --checkpoint often --checkpoint-every 0`)) > 10);
 });
 
 test.run();

@@ -156,6 +156,7 @@ test('a wrong size, address, mark or number of rows is rejected by name, and not
 
 test('wrong options of a runtime are rejected by name', () => {
   const runtime = new Runtime();
+  assert.is(runtime.threads, 1);
   for (const threads of [0, -1, 1.5, 65, Number.NaN, '2' as unknown as number, null as unknown as number]) {
     assertRejects(runtime, 'threads', () => new Runtime({ threads }));
   }
