@@ -67,7 +67,7 @@ export interface LayerState {
 export type NetworkState = readonly LayerState[];
 
 export interface ForwardOptions {
-  /** Taken up and left as it is after the last step; zeros where there is none. */
+  /** The state before the first step, updated to that after the last; zeros unless given. */
   state?: NetworkState;
   /** Masks over what each layer with weights reads, but not over frames as they come: the network is being trained. */
   dropout?: StepDropout;
@@ -94,7 +94,7 @@ interface Sequence {
   lengths: readonly number[] | undefined;
 }
 
-/** What a network gives, and what takes its state up, once nothing can fail any more. */
+/** The outputs of a network; keep() updates its state, once nothing can fail any more. */
 interface Outcome {
   x: Tensor;
   keep(): void;
