@@ -1,14 +1,15 @@
-// The element-wise part of an LSTM step at inference, for one vector of H units, f32. Formula and order of gates: see
-// lstm.ts.
+// The element-wise part of a step of an LSTM or a GRU at inference, for one vector of H units, f32. Formulas and order of
+// gates: see lstm.ts and gru.ts.
 //
-// It makes several passes, each with few live constants: in a single loop over all gates, V8 spills registers. Sigmoid and
+// Each makes several passes, each with few live constants: in a single loop over all gates, V8 spills registers. Sigmoid and
 // tanh are those of simd.ts, computed for three vectors at a time, stage by stage: out-of-order execution looks only so far
 // ahead, and V8 from version 13 on keeps the order of the source.
 
 import { Constant, constant, flush, get, madd, put, sigmoid4, tanh4 } from './simd';
+import { f32_add } from './vector';
 
 /** x[n] = sigmoid(x), in place */
-function sigmoids(x: usize, n: i32): void {
+export function sigmoids(x: usize, n: i32): void {
   for (; n >= 12; n -= 12, x += 48) {
     const low = constant(Constant.LowestExponent);
     const high = constant(Constant.Highest);
@@ -49,7 +50,7 @@ function sigmoids(x: usize, n: i32): void {
 }
 
 /** x[n] = tanh(x), in place */
-function tanhs(x: usize, n: i32): void {
+export function tanhs(x: usize, n: i32): void {
   for (; n >= 12; n -= 12, x += 48) {
     const low = constant(Constant.LowestExponent);
     const high = constant(Constant.Highest);
@@ -95,7 +96,7 @@ function tanhs(x: usize, n: i32): void {
 }
 
 /** a[4H] holds W_ih x + W_hh h + b_ih + b_hh and is overwritten; the state, c[H] and h[H], is updated in place. */
-export function f32_gates(a: usize, c: usize, h: usize, H: i32): void {
+export function f32_lstm_gates(a: usize, c: usize, h: usize, H: i32): void {
   const row = (<usize>H) << 2;
   const least = constant(Constant.Tiny);
   const magnitude = constant(Constant.Magnitude);
@@ -124,4 +125,29 @@ function cell(i: usize, row: usize, c: usize, h: usize, n: i32, least: v128, mag
 /** h = o h for n <= 4 units. */
 function output(o: usize, h: usize, n: i32, least: v128, magnitude: v128): void {
   put(h, flush(f32x4.mul(get(h, n), get(o, n)), least, magnitude), n, false);
+}
+
+/**
+ * a[3H] holds W_ih x + b_ih and is overwritten, u[3H] holds W_hh h + b_hh; the state h[H] is updated in place.
+ */
+export function f32_gru_gates(a: usize, u: usize, h: usize, H: i32): void {
+  const row = (<usize>H) << 2;
+  f32_add(u, a, H << 1);
+  sigmoids(a, H << 1);
+  const z = a + row;
+  const n = z + row;
+  const least = constant(Constant.Tiny);
+  const magnitude = constant(Constant.Magnitude);
+  u += row << 1;
+  let left = H;
+  for (let at: usize = 0; left > 0; left -= 4, at += 16) {
+    put(n + at, madd(get(a + at, left), get(u + at, left), get(n + at, left)), left, false);
+  }
+  tanhs(n, H);
+  left = H;
+  for (let at: usize = 0; left > 0; left -= 4, at += 16) {
+    const next = get(n + at, left);
+    const state = madd(get(z + at, left), f32x4.sub(get(h + at, left), next), next);
+    put(h + at, flush(state, least, magnitude), left, false);
+  }
 }

@@ -4,8 +4,8 @@
 // SELL-4 (sliced ELLPACK): rows are sorted by length, four to a slice. Each is padded with (offset 0, value 0) to the length of
 // the slice's longest row, rounded up to a multiple of two. There is one stream: for two entries of each of the four rows, 8 x
 // u16 byte offsets into x (the first entries of rows 0 to 3, then the second ones), then 8 x f32 values in the same order.
-// `slices` holds for each slice the u32 number of pairs of entries, then 4 x u32 byte offsets into y; missing rows point to
-// y[M], which is written but never read.
+// `slices` holds for each slice the u32 number of pairs of entries, then 4 x u32 byte offsets into y; missing rows add their
+// sum, 0, to the slice's first row.
 
 import { madd } from './simd';
 
@@ -96,4 +96,79 @@ export function f32_block8_mv(rows: usize, count: i32, offsets: usize, values: u
     v128.store(to, f32x4.add(v128.load(to), f32x4.add(s0, t0)));
     v128.store(to, f32x4.add(v128.load(to, 16), f32x4.add(s1, t1)), 16);
   }
+}
+
+// Products with several vectors. A product with eight takes them in lanes, x[N][8]: an entry is read once for all of them.
+
+/** y[8,M] += x[N][8]^T W^T in the layout of f32_sell_mv; the rows of y are `row` bytes apart. */
+export function f32_sell_lanes(slices: usize, count: i32, stream: usize, x: usize, y: usize, row: usize): void {
+  for (; count > 0; --count, slices += 20) {
+    let a0 = i32x4.splat(0);
+    let a1 = a0;
+    let b0 = a0;
+    let b1 = a0;
+    let c0 = a0;
+    let c1 = a0;
+    let d0 = a0;
+    let d1 = a0;
+    let at: usize;
+    let v: v128;
+    for (let pairs = load<u32>(slices); pairs > 0; --pairs, stream += 48) {
+      at = x + ((<usize>load<u16>(stream, 0)) << 3);
+      v = v128.load32_splat(stream, 16);
+      a0 = madd(v, v128.load(at), a0);
+      a1 = madd(v, v128.load(at, 16), a1);
+      at = x + ((<usize>load<u16>(stream, 2)) << 3);
+      v = v128.load32_splat(stream, 20);
+      b0 = madd(v, v128.load(at), b0);
+      b1 = madd(v, v128.load(at, 16), b1);
+      at = x + ((<usize>load<u16>(stream, 4)) << 3);
+      v = v128.load32_splat(stream, 24);
+      c0 = madd(v, v128.load(at), c0);
+      c1 = madd(v, v128.load(at, 16), c1);
+      at = x + ((<usize>load<u16>(stream, 6)) << 3);
+      v = v128.load32_splat(stream, 28);
+      d0 = madd(v, v128.load(at), d0);
+      d1 = madd(v, v128.load(at, 16), d1);
+      at = x + ((<usize>load<u16>(stream, 8)) << 3);
+      v = v128.load32_splat(stream, 32);
+      a0 = madd(v, v128.load(at), a0);
+      a1 = madd(v, v128.load(at, 16), a1);
+      at = x + ((<usize>load<u16>(stream, 10)) << 3);
+      v = v128.load32_splat(stream, 36);
+      b0 = madd(v, v128.load(at), b0);
+      b1 = madd(v, v128.load(at, 16), b1);
+      at = x + ((<usize>load<u16>(stream, 12)) << 3);
+      v = v128.load32_splat(stream, 40);
+      c0 = madd(v, v128.load(at), c0);
+      c1 = madd(v, v128.load(at, 16), c1);
+      at = x + ((<usize>load<u16>(stream, 14)) << 3);
+      v = v128.load32_splat(stream, 44);
+      d0 = madd(v, v128.load(at), d0);
+      d1 = madd(v, v128.load(at, 16), d1);
+    }
+    addColumn(y + load<u32>(slices, 4), row, a0, a1);
+    addColumn(y + load<u32>(slices, 8), row, b0, b1);
+    addColumn(y + load<u32>(slices, 12), row, c0, c1);
+    addColumn(y + load<u32>(slices, 16), row, d0, d1);
+  }
+}
+
+/** Adds eight numbers to a column of y. */
+function addColumn(to: usize, row: usize, low: v128, high: v128): void {
+  store<f32>(to, load<f32>(to) + f32x4.extract_lane(low, 0));
+  to += row;
+  store<f32>(to, load<f32>(to) + f32x4.extract_lane(low, 1));
+  to += row;
+  store<f32>(to, load<f32>(to) + f32x4.extract_lane(low, 2));
+  to += row;
+  store<f32>(to, load<f32>(to) + f32x4.extract_lane(low, 3));
+  to += row;
+  store<f32>(to, load<f32>(to) + f32x4.extract_lane(high, 0));
+  to += row;
+  store<f32>(to, load<f32>(to) + f32x4.extract_lane(high, 1));
+  to += row;
+  store<f32>(to, load<f32>(to) + f32x4.extract_lane(high, 2));
+  to += row;
+  store<f32>(to, load<f32>(to) + f32x4.extract_lane(high, 3));
 }

@@ -104,7 +104,7 @@ export function csr_pairs(starts: usize, order: usize, held: u32, rows: u32): u3
   return pairs;
 }
 
-/** SELL-4 as in packed-sparse.ts; `stream` is zero on entry; `nowhere` is the offset into y for missing rows. */
+/** SELL-4 as in packed-sparse.ts; `stream` is zero on entry. */
 export function f32_sell_pack(
   values: usize,
   columns: usize,
@@ -113,15 +113,15 @@ export function f32_sell_pack(
   held: u32,
   slices: usize,
   stream: usize,
-  nowhere: u32,
 ): void {
   for (let i: u32 = 0; i < held; i += 4, slices += 20) {
-    const pairs = (lengthOf(starts, load<u32>(order)) + 1) >> 1;
+    const first = load<u32>(order);
+    const pairs = (lengthOf(starts, first) + 1) >> 1;
     store<u32>(slices, pairs);
     for (let r: u32 = 0; r < 4; ++r, order += 4) {
       const to = slices + ((<usize>r) << 2);
       if (i + r >= held) {
-        store<u32>(to, nowhere, 4);
+        store<u32>(to, first << 2, 4);
         continue;
       }
       const row = load<u32>(order);

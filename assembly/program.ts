@@ -1,31 +1,17 @@
 // Products with a matrix that is composed of others, as a list of instructions: one call runs all of them, once or at every
 // step of a sequence.
 //
-// A program works on R rows of two arrays, x and y, and on scratch. A place in one of them is a byte offset, a multiple of 4,
-// whose two low bits tell which: 0 for x, 1 for y, 2 for scratch. An instruction is 16 u32: op, from, to, accumulate, then
-// further arguments of its kernel. Addresses are absolute; `from`, `to`, and arguments called temp or scratch are places. All
-// numbers are f32, rows are contiguous, and arrays in scratch have room for all R rows.
+// A program works on R rows of two arrays, x and y, and on scratch. An instruction is one kernel's call in 16 u32: its Op, then
+// its arguments in the kernel's own order. How a word is read depends on the parameter's type:
 //
-//   Gemm      packed N K scratch                    to[R,N] (+)= from[R,K] B, B packed
-//   Gemv      w M N                                 to[M] (+)= W from[N], R = 1;  GemvT: to[N] (+)= W^T from[M]
-//   Kron      b c m1 n1 m2 n2 temp scratch          see kron.ts;  KronT: its transpose
-//   Csr       values order columns starts M N scratch         see sparse.ts
-//   Bsr       values columns starts M N block stride scratch  see sparse.ts;  BsrT: its transpose
-//   RowMask   M period rate seedLow seedHigh step stream       to[R,M] (+)= masked from[R,M], see random.ts
-//   Columns   ldFrom ldTo N                         to[r ldTo + j] (+)= from[r ldFrom + j], j < N
-//   Zero      N                                     to[R,N] = 0
-//   Gram      sum M                                 f64 at `sum` += <from, to>, [R,M] each
-//   Count     sum                                   f64 at `sum` += R
+//   usize   a multiple of 4 whose two low bits say what it is: 0, an address; 1, 2 and 3, a byte offset in x, y and scratch
+//   i32     a number >= 0; -1 stands for R, -2 for `row`, the number of the first row within the batch, on which masks depend
+//   u32     any number
+//   f32     its bits
+//   bool    0 or 1
 //
-// Gradients; `from` is dy and `to` is x, and both are only read:
-//
-//   GemmGrad  dw M N ld scratch                     dW[M,N] += dy^T x[R,N], M columns of dy[R,ld]
-//   GerGrad   dw M N                                the same for R = 1
-//   KronGradB c db m1 n1 m2 n2 temp scratch          see kron.ts;  KronGradC: b dc, the rest the same
-//   KronGrad  b c dw db dc m1 n1 m2 n2               see kron.ts; reads neither dy nor x
-//   CsrGrad   columns starts dvalues M N first last scratch                see sparse.ts
-//   BsrGrad   columns starts dvalues M N block stride first last scratch   see sparse.ts
-//   MaskGrad  mask dw n                             dW = 0 where the mask is
+// All arrays are f32 with contiguous rows unless the kernel says otherwise; those in scratch have room for all R rows.
+// src/operators/program.ts writes programs, typed by the kernels' signatures.
 
 import { Op } from '../src/wasm/op';
 import { f32_gemm_packed, f32_gemm_tn } from './gemm';
@@ -33,66 +19,79 @@ import { f32_gemv, f32_gemv_t, f32_ger } from './gemv';
 import { f32_kron_grad, f32_kron_grad_b, f32_kron_grad_c, f32_kron_mm, f32_kron_tmm } from './kron';
 import { f32_dropout } from './random';
 import { f32_bsr_grad, f32_bsr_mm, f32_bsr_tmm, f32_csr_grad, f32_csr_mm } from './sparse';
-import { f32_copy_columns, f32_dot, f32_mask } from './vector';
+import { f32_copy_columns, f32_dot_add, f32_mask, f32_zero, f64_add } from './vector';
 
-/** Word i of an instruction, after the first four. */
-function word(at: usize, i: usize): i32 {
-  return load<i32>(at + (i << 2), 16);
+// Of the program that runs. Kernels that programs call run no programs themselves.
+let at: usize; // the instruction
+let baseX: usize;
+let baseY: usize;
+let baseScratch: usize;
+let rows: i32;
+let firstRow: i32;
+
+/** Argument i of the instruction, a usize. */
+function p(i: usize): usize {
+  const word = u(i);
+  const kind = word & 3;
+  return <usize>(word & ~3) + (kind === 0 ? 0 : kind === 1 ? baseX : kind === 2 ? baseY : baseScratch);
 }
 
-/** `row` is the number of the first row within the batch, on which masks depend. */
+/** An i32. */
+function n(i: usize): i32 {
+  const word = <i32>u(i);
+  return word >= 0 ? word : word === -1 ? rows : firstRow;
+}
+
+function u(i: usize): u32 {
+  return load<u32>(at + (i << 2), 4);
+}
+
+function f(i: usize): f32 {
+  return load<f32>(at + (i << 2), 4);
+}
+
+function b(i: usize): bool {
+  return u(i) !== 0;
+}
+
+/** Runs a program on rows x[R] and y[R]; the first of them is `row` of the batch. */
 export function run_program(program: usize, x: usize, y: usize, R: i32, row: i32, scratch: usize): void {
-  for (let at = program; ; at += 64) {
+  baseX = x;
+  baseY = y;
+  baseScratch = scratch;
+  rows = R;
+  firstRow = row;
+  for (at = program; ; at += 64) {
     const op = load<i32>(at);
-    if (op === Op.End) return;
-    const from = place(load<u32>(at, 4), x, y, scratch);
-    const to = place(load<u32>(at, 8), x, y, scratch);
-    const add = load<i32>(at, 12) !== 0;
-    const a = word(at, 0);
-    const b = word(at, 1);
-    const c = word(at, 2);
-    const d = word(at, 3);
-    if (op === Op.Gemm) f32_gemm_packed(from, a, to, R, b, c, add, place(d, x, y, scratch));
-    else if (op === Op.Gemv) f32_gemv(a, from, to, b, c, add);
-    else if (op === Op.GemvT) f32_gemv_t(a, from, to, b, c, add);
-    else if (op === Op.Kron || op === Op.KronT) {
-      const temp = place(word(at, 6), x, y, scratch);
-      const work = place(word(at, 7), x, y, scratch);
-      if (op === Op.Kron) f32_kron_mm(a, b, from, to, R, c, d, word(at, 4), word(at, 5), add, temp, work);
-      else f32_kron_tmm(a, b, from, to, R, c, d, word(at, 4), word(at, 5), add, temp, work);
-    } else if (op === Op.Csr) {
-      f32_csr_mm(a, b, c, d, from, to, R, word(at, 4), word(at, 5), add, place(word(at, 6), x, y, scratch));
-    } else if (op === Op.Bsr || op === Op.BsrT) {
-      const work = place(word(at, 7), x, y, scratch);
-      if (op === Op.Bsr) f32_bsr_mm(a, b, c, from, to, R, d, word(at, 4), word(at, 5), word(at, 6), add, work);
-      else f32_bsr_tmm(a, b, c, from, to, R, d, word(at, 4), word(at, 5), word(at, 6), add, work);
-    } else if (op === Op.RowMask) {
-      f32_dropout(from, to, R, a, row, b, reinterpret<f32>(c), d, word(at, 4), word(at, 5), word(at, 6), add);
-    } else if (op === Op.Columns) f32_copy_columns(from, a, to, b, R, c, add);
-    else if (op === Op.Zero) memory.fill(to, 0, (<usize>(R * a)) << 2);
-    else if (op === Op.Gram) store<f64>(a, load<f64>(a) + f32_dot(from, to, R * b));
-    else if (op === Op.Count) store<f64>(a, load<f64>(a) + R);
-    else if (op === Op.GemmGrad) f32_gemm_tn(from, d, to, a, b, c, R, true, place(word(at, 4), x, y, scratch));
-    else if (op === Op.GerGrad) f32_ger(from, to, a, b, c);
-    else if (op === Op.KronGradB || op === Op.KronGradC) {
-      const temp = place(word(at, 6), x, y, scratch);
-      const work = place(word(at, 7), x, y, scratch);
-      if (op === Op.KronGradB) f32_kron_grad_b(a, from, to, b, R, c, d, word(at, 4), word(at, 5), temp, work);
-      else f32_kron_grad_c(a, from, to, b, R, c, d, word(at, 4), word(at, 5), temp, work);
-    } else if (op === Op.KronGrad) {
-      f32_kron_grad(a, b, c, d, word(at, 4), word(at, 5), word(at, 6), word(at, 7), word(at, 8));
-    } else if (op === Op.CsrGrad) {
-      const work = place(word(at, 7), x, y, scratch);
-      f32_csr_grad(a, b, from, to, c, R, d, word(at, 4), word(at, 5), word(at, 6), work);
-    } else if (op === Op.BsrGrad) {
-      const work = place(word(at, 9), x, y, scratch);
-      const N = word(at, 4);
-      f32_bsr_grad(a, b, from, to, c, R, d, N, word(at, 5), word(at, 6), word(at, 7), word(at, 8), work);
-    } else if (op === Op.MaskGrad) f32_mask(a, b, c);
+    if (op === Op.end) return;
+    if (op === Op.f32_gemm_packed) f32_gemm_packed(p(0), p(1), p(2), n(3), n(4), n(5), b(6), p(7));
+    else if (op === Op.f32_gemv) f32_gemv(p(0), p(1), p(2), n(3), n(4), b(5));
+    else if (op === Op.f32_gemv_t) f32_gemv_t(p(0), p(1), p(2), n(3), n(4), b(5));
+    else if (op === Op.f32_kron_mm) {
+      f32_kron_mm(p(0), p(1), p(2), p(3), n(4), n(5), n(6), n(7), n(8), b(9), p(10), p(11));
+    } else if (op === Op.f32_kron_tmm) {
+      f32_kron_tmm(p(0), p(1), p(2), p(3), n(4), n(5), n(6), n(7), n(8), b(9), p(10), p(11));
+    } else if (op === Op.f32_csr_mm) f32_csr_mm(p(0), p(1), p(2), p(3), p(4), p(5), n(6), n(7), n(8), b(9), p(10));
+    else if (op === Op.f32_bsr_mm) {
+      f32_bsr_mm(p(0), p(1), p(2), p(3), p(4), n(5), n(6), n(7), n(8), n(9), b(10), p(11));
+    } else if (op === Op.f32_bsr_tmm) {
+      f32_bsr_tmm(p(0), p(1), p(2), p(3), p(4), n(5), n(6), n(7), n(8), n(9), b(10), p(11));
+    } else if (op === Op.f32_dropout) {
+      f32_dropout(p(0), p(1), n(2), n(3), n(4), n(5), f(6), u(7), u(8), u(9), u(10), b(11));
+    } else if (op === Op.f32_copy_columns) f32_copy_columns(p(0), n(1), p(2), n(3), n(4), n(5), b(6));
+    else if (op === Op.f32_zero) f32_zero(p(0), n(1), n(2));
+    else if (op === Op.f32_dot_add) f32_dot_add(p(0), p(1), p(2), n(3), n(4));
+    else if (op === Op.f64_add) f64_add(n(0), p(1));
+    else if (op === Op.f32_gemm_tn) f32_gemm_tn(p(0), n(1), p(2), p(3), n(4), n(5), n(6), b(7), p(8));
+    else if (op === Op.f32_ger) f32_ger(p(0), p(1), p(2), n(3), n(4));
+    else if (op === Op.f32_kron_grad_b) {
+      f32_kron_grad_b(p(0), p(1), p(2), p(3), n(4), n(5), n(6), n(7), n(8), p(9), p(10));
+    } else if (op === Op.f32_kron_grad_c) {
+      f32_kron_grad_c(p(0), p(1), p(2), p(3), n(4), n(5), n(6), n(7), n(8), p(9), p(10));
+    } else if (op === Op.f32_kron_grad) f32_kron_grad(p(0), p(1), p(2), p(3), p(4), n(5), n(6), n(7), n(8));
+    else if (op === Op.f32_csr_grad) f32_csr_grad(p(0), p(1), p(2), p(3), p(4), n(5), n(6), n(7), n(8), n(9), p(10));
+    else if (op === Op.f32_bsr_grad) {
+      f32_bsr_grad(p(0), p(1), p(2), p(3), p(4), n(5), n(6), n(7), n(8), n(9), n(10), n(11), p(12));
+    } else if (op === Op.f32_mask) f32_mask(p(0), p(1), n(2));
   }
-}
-
-function place(word: u32, x: usize, y: usize, scratch: usize): usize {
-  const base = word & 3;
-  return (base === 0 ? x : base === 1 ? y : scratch) + (word & ~3);
 }

@@ -152,7 +152,7 @@ export function f32_distill(
  * `transpose`, if not 0, is a program that adds W^T d to a row of dx[R,N]: the gradient is then computed as well, and `logits`,
  * [R,V], becomes that of the logits, see f32_cross_entropy_grad. Otherwise `logits` is memory for one block.
  *
- * `taught`, if not 0, are a teacher's logits, [R,V], see f32_distill; otherwise `weight` is 0.
+ * `teacher`, if not 0, are a teacher's logits, [R,V], see f32_distill; otherwise `weight` is 0.
  */
 export function f32_softmax_head(
   forward: usize,
@@ -171,7 +171,7 @@ export function f32_softmax_head(
   scale: f32,
   scratch: usize,
   scratchBack: usize,
-  taught: usize,
+  teacher: usize,
   weight: f32,
   temperature: f32,
 ): void {
@@ -180,15 +180,15 @@ export function f32_softmax_head(
     f32_set_rows(bias, logits, n, V);
     run_program(forward, x, logits, n, r, scratch);
     f32_cross_entropy(logits, targets, lse, losses, n, V);
-    if (taught) f32_distill(logits, taught, targets, losses, n, V, weight, temperature, scale);
+    if (teacher) f32_distill(logits, teacher, targets, losses, n, V, weight, temperature, scale);
     if (transpose) {
       f32_cross_entropy_grad(logits, targets, lse, logits, n, V, (1 - weight) * scale);
-      if (taught) f32_add(taught, logits, n * V);
+      if (teacher) f32_add(teacher, logits, n * V);
       run_program(transpose, logits, dx, n, r, scratchBack);
       logits += (<usize>(n * V)) << 2;
       dx += (<usize>(n * N)) << 2;
     }
-    if (taught) taught += (<usize>(n * V)) << 2;
+    if (teacher) teacher += (<usize>(n * V)) << 2;
     x += (<usize>(n * N)) << 2;
     targets += (<usize>n) << 2;
     lse += (<usize>n) << 2;

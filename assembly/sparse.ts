@@ -209,7 +209,7 @@ export function f32_csr_grad(
 }
 
 /** The first row of a row of blocks. */
-function firstRow(group: i32, block: i32, stride: i32): i32 {
+function firstRowOfGroup(group: i32, block: i32, stride: i32): i32 {
   return stride === 1 ? group * block : group;
 }
 
@@ -316,7 +316,7 @@ export function f32_bsr_mm(
         }
       }
       k = end;
-      blockFromLanes(tile, to + bytes(firstRow(g, block, stride)), bytes(M), rows, block, stride, accumulate);
+      blockFromLanes(tile, to + bytes(firstRowOfGroup(g, block, stride)), bytes(M), rows, block, stride, accumulate);
     }
   }
 }
@@ -377,7 +377,7 @@ export function f32_bsr_tmm(
     let k: usize = 0;
     for (let g = 0; g < M / block; ++g) {
       const end = (<usize>load<u32>(starts + bytes(g), 4)) << 2;
-      blockToLanes(from + bytes(firstRow(g, block, stride)), bytes(M), tile, rows, block, stride);
+      blockToLanes(from + bytes(firstRowOfGroup(g, block, stride)), bytes(M), tile, rows, block, stride);
       for (let h = 0; h < block; h += 4) {
         const v = values + k * <usize>block + bytes(h);
         const half = tile + <usize>h * width;
@@ -417,7 +417,7 @@ export function f32_bsr_grad(
     let k = (<usize>load<u32>(starts + bytes(first))) << 2;
     for (let g = first; g < last; ++g) {
       const end = (<usize>load<u32>(starts + bytes(g), 4)) << 2;
-      blockToLanes(from + bytes(firstRow(g, block, stride)), bytes(M), tile, rows, block, stride);
+      blockToLanes(from + bytes(firstRowOfGroup(g, block, stride)), bytes(M), tile, rows, block, stride);
       for (; k < end; k += 4) {
         const at = scratch + <usize>load<u32>(columns + k) * width;
         for (let h = 0; h < block; h += 4) {

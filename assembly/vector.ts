@@ -46,6 +46,16 @@ export function f32_dot(x: usize, y: usize, n: i32): f64 {
   return total;
 }
 
+/** f64 at `sum` += sum of x y, [R,N] each */
+export function f32_dot_add(x: usize, y: usize, sum: usize, R: i32, N: i32): void {
+  store<f64>(sum, load<f64>(sum) + f32_dot(x, y, R * N));
+}
+
+/** f64 at `sum` += a */
+export function f64_add(a: i32, sum: usize): void {
+  store<f64>(sum, load<f64>(sum) + <f64>a);
+}
+
 /** sum of x */
 export function f32_sum(x: usize, n: i32): f64 {
   let total: f64 = 0;
@@ -75,6 +85,11 @@ export function f32_sum_squares(x: usize, n: i32): f64 {
   let total = f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1);
   for (; n > 0; --n, x += 4) total += <f64>load<f32>(x) * <f64>load<f32>(x);
   return total;
+}
+
+/** y[R,N] = 0 */
+export function f32_zero(y: usize, R: i32, N: i32): void {
+  memory.fill(y, 0, (<usize>(R * N)) << 2);
 }
 
 /** y[r] = x[N] in each of R rows: a bias, to which products are then added. */

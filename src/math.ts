@@ -39,7 +39,7 @@ export function exp(x: number): number {
   return y * POWERS_OF_2[half + 538] * POWERS_OF_2[n - half + 538];
 }
 
-const bits = new DataView(new ArrayBuffer(8));
+const bits = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(8));
 
 /** Returns the natural logarithm of x, within 1 ulp; -Infinity for 0, NaN below 0. */
 export function log(x: number): number {

@@ -570,6 +570,14 @@ export function f32_dot(x: In, y: In, n: number): number {
   return sum;
 }
 
+export function f32_dot_add(x: In, y: In, sum: Out, R: number, N: number): void {
+  sum[0] += f32_dot(x, y, R * N);
+}
+
+export function f64_add(a: number, sum: Out): void {
+  sum[0] += a;
+}
+
 export function f32_sum(x: In, n: number): number {
   let sum = 0;
   for (let i = 0; i < n; i++) sum += x[i];
@@ -578,6 +586,10 @@ export function f32_sum(x: In, n: number): number {
 
 export function f32_sum_squares(x: In, n: number): number {
   return f32_dot(x, x, n);
+}
+
+export function f32_zero(y: Out, R: number, N: number): void {
+  for (let i = 0; i < R * N; i++) y[i] = 0;
 }
 
 export function f32_set_rows(x: In, y: Out, R: number, N: number): void {
@@ -770,7 +782,6 @@ export function f32_sell_pack(
   held: number,
   slices: Out,
   stream: Uint8Array,
-  nowhere: number,
 ): void {
   const view = new DataView(stream.buffer, stream.byteOffset);
   let pair = 0;
@@ -779,7 +790,7 @@ export function f32_sell_pack(
     for (let r = 0; r < 4; r++) {
       const there = 4 * s + r < held;
       const row = order[4 * s + r];
-      slices[5 * s + 1 + r] = there ? 4 * row : nowhere;
+      slices[5 * s + 1 + r] = 4 * (there ? row : order[4 * s]);
       for (let k = 0; there && k < lengthOf(starts, row); k++) {
         const at = 48 * (pair + (k >> 1));
         const lane = 4 * (k & 1) + r;

@@ -8,6 +8,7 @@ import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 export interface Tensor {
   readonly rows: number;
   readonly cols: number;
+  /** The address of f32[rows,cols], row-major. */
   readonly value: Pointer;
   /** dLoss/dvalue, once an operation downstream has asked for it; 0 until then. */
   grad: Pointer;
@@ -31,7 +32,11 @@ export class Tape {
     checkRuntime(runtime);
   }
 
-  /** A new tensor, with whatever its memory held before. */
+  /**
+   * A new tensor, with whatever its memory held before.
+   *
+   * @throws InputError for sides that are not whole numbers >= 0, and where memory runs out
+   */
   tensor(rows: number, cols: number): Tensor {
     checkWhole('rows', rows, 0);
     checkWhole('cols', cols, 0);
@@ -46,7 +51,11 @@ export class Tape {
     return tensor.grad;
   }
 
-  /** Throws InputError unless the tensor lies in this runtime's memory and has so many rows and columns, if any are given. */
+  /**
+   * Checks a tensor.
+   *
+   * @throws InputError unless it lies in this runtime's memory and has so many rows and columns, if any are given
+   */
   check(name: string, tensor: Tensor, { rows, cols }: { rows?: number; cols?: number } = {}): void {
     const { runtime } = this;
     if (!isObject(tensor)) throw invalid(name, tensor, 'a tensor');
@@ -61,6 +70,7 @@ export class Tape {
     if (tensor.grad !== 0 && !runtime.holds(tensor.grad, n)) runtime.check(`${name}.grad`, tensor.grad, n);
   }
 
+  /** Remembers a step of the way back, if the tape is recording. */
   record(step: () => void): void {
     if (this.recording) this.steps.push(step);
   }

@@ -3,7 +3,9 @@
 import { malformed } from '../errors.js';
 import { isObject } from '../values.js';
 
+/** A network as plain data: what it reads, and its layers in order. */
 export interface NetworkSpec {
+  /** What a step gives it: a token, or a frame of numbers. */
   input: TokenInput | FrameInput;
   /** Each reads the layer before, or those that `from` names; the last one's outputs are the network's. */
   layers: readonly LayerSpec[];
@@ -20,6 +22,7 @@ export interface FrameInput {
   frames: number;
 }
 
+/** A layer: recurrent, linear, a convolution over time, or a pool over time. */
 export type LayerSpec = RecurrentSpec | LinearSpec | ConvSpec | PoolSpec;
 
 interface Placed {
@@ -29,7 +32,9 @@ interface Placed {
   from?: readonly string[];
 }
 
+/** The order in which a recurrent layer reads its steps; 'both': each way, with weights of its own. */
 export type Direction = 'forward' | 'backward' | 'both';
+/** The function that a layer applies to each of its outputs. */
 export type Activation = 'tanh' | 'sigmoid' | 'relu';
 
 /** LSTM or GRU, in PyTorch's layout; `both` directions give 2 units outputs, forward first. */
@@ -144,9 +149,10 @@ export function directionsOf({ name, direction = 'forward' }: RecurrentSpec): { 
 /** Rows of a recurrent layer's matrices for each unit: one for each gate. */
 export const GATES = { lstm: 4, gru: 3 } as const;
 
-/** A number of numbers by a name. */
+/** A tensor of a network: its name in files and its shape, row-major. */
 export interface TensorShape {
   name: string;
+  /** [n] of a vector, [M, N] of a table or a matrix. */
   shape: readonly [number] | readonly [number, number];
   /** Recurrent matrices are compressed unless told otherwise; other matrices may be. Tables and vectors stay as they are. */
   role: 'table' | 'vector' | 'recurrent' | 'matrix';
@@ -273,46 +279,35 @@ function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): Lay
   const fields = FIELDS[kind as LayerSpec['kind']];
   const other = Object.keys(value).find((field) => !['name', 'kind', 'from', ...fields].includes(field));
   if (other !== undefined) throw malformed(at, other, `no fields but name, kind, from and ${fields.join(', ')}`);
-  const placed: Placed = { name, ...(from !== undefined && { from: checkFrom(from, `${at}.from`, known) }) };
-  const size = (field: string) => whole(value[field], `${at}.${field}`, 1, LARGEST_WIDTH);
-  const option = <T>(field: string, all: readonly unknown[]): T | undefined => {
+  const number = (field: string, most = LARGEST_WIDTH) => whole(value[field], `${at}.${field}`, 1, most);
+  const oneOf = <T>(field: string, all: readonly unknown[]): T => {
     const given = value[field];
-    if (given !== undefined && !all.includes(given))
-      throw malformed(`${at}.${field}`, given, `one of ${all.join(', ')}`);
-    return given as T | undefined;
+    if (!all.includes(given)) throw malformed(`${at}.${field}`, given, `one of ${all.join(', ')}`);
+    return given as T;
   };
+  /** A field with its value, where there is one. */
+  const optional = <T>(field: string, read: (field: string) => T) =>
+    value[field] === undefined ? {} : { [field]: read(field) };
+  const activation = () => optional('activation', (field) => oneOf<Activation>(field, ACTIVATIONS));
+  const placed: Placed = { name, ...optional('from', (field) => checkFrom(from, `${at}.${field}`, known)) };
   switch (kind as LayerSpec['kind']) {
     case 'lstm':
     case 'gru': {
-      const direction = option<Direction>('direction', DIRECTIONS);
-      return { ...placed, kind: kind as 'lstm' | 'gru', units: size('units'), ...(direction && { direction }) };
+      const direction = optional('direction', (field) => oneOf<Direction>(field, DIRECTIONS));
+      return { ...placed, kind: kind as 'lstm' | 'gru', units: number('units'), ...direction };
     }
-    case 'linear': {
-      const activation = option<Activation>('activation', ACTIVATIONS);
+    case 'linear':
       // As many as there may be tokens, for a softmax over them.
-      const outputs = whole(value.outputs, `${at}.outputs`, 1, MOST_TOKENS);
-      return { ...placed, kind: 'linear', outputs, ...(activation && { activation }) };
-    }
+      return { ...placed, kind: 'linear', outputs: number('outputs', MOST_TOKENS), ...activation() };
     case 'conv': {
-      const activation = option<Activation>('activation', ACTIVATIONS);
-      const width = whole(value.width, `${at}.width`, 1, MOST_STEPS);
-      const stride = value.stride === undefined ? undefined : whole(value.stride, `${at}.stride`, 1, MOST_STEPS);
-      const padding = value.padding === undefined ? undefined : checkPadding(value.padding, `${at}.padding`, width);
-      return {
-        ...placed,
-        kind: 'conv',
-        outputs: size('outputs'),
-        width,
-        ...(stride !== undefined && { stride }),
-        ...(padding && { padding }),
-        ...(activation && { activation }),
-      };
+      const outputs = number('outputs');
+      const width = number('width', MOST_STEPS);
+      const stride = optional('stride', (field) => number(field, MOST_STEPS));
+      const padding = optional('padding', (field) => checkPadding(value.padding, `${at}.${field}`, width));
+      return { ...placed, kind: 'conv', outputs, width, ...stride, ...padding, ...activation() };
     }
-    case 'pool': {
-      const over = option<PoolSpec['over']>('over', POOLS);
-      if (!over) throw malformed(`${at}.over`, over, `one of ${POOLS.join(', ')}`);
-      return { ...placed, kind: 'pool', over };
-    }
+    case 'pool':
+      return { ...placed, kind: 'pool', over: oneOf<PoolSpec['over']>('over', POOLS) };
   }
 }
 

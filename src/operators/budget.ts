@@ -8,6 +8,7 @@ import { type KronShape, LARGEST_SIDE, METHODS, type Method, MOST_FACTORS } from
 import type { Operator } from './operator.js';
 import { type Pattern, Sparse } from './sparse.js';
 
+/** The structured part of a matrix: Kronecker factors, or the sizes of LMF and HMD. */
 export type Structure =
   | { kind: 'kron'; shape: KronShape }
   | { kind: 'lmf'; rank: number }

@@ -1,9 +1,8 @@
 import type { Pointer } from '../wasm/kernels.js';
-import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import type { BlockRows } from './csr.js';
 import type { Parameter } from './parameter.js';
-import type { Place, Program } from './program.js';
+import { type Place, type Program, ROWS } from './program.js';
 import { PRUNED, sizeOf } from './pruning.js';
 
 /**
@@ -68,19 +67,21 @@ export class Compressed {
     const { M, N, weight, columns, starts } = this;
     const { size, stride } = this.rows;
     const scratch = this.scratch(program);
-    if (size === 1) program.add(Op.Csr, from, to, accumulate, weight.value, 0, columns, starts, M, N, scratch);
-    else program.add(Op.Bsr, from, to, accumulate, weight.value, columns, starts, M, N, size, stride, scratch);
+    const w = weight.value;
+    if (size === 1) program.add('f32_csr_mm', w, 0, columns, starts, from, to, ROWS, M, N, accumulate, scratch);
+    else program.add('f32_bsr_mm', w, columns, starts, from, to, ROWS, M, N, size, stride, accumulate, scratch);
   }
 
   transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
     const { M, N, weight, columns, starts, byColumn } = this;
     const { size, stride } = this.rows;
     const scratch = this.scratch(program);
+    const w = weight.value;
     if (size > 1) {
-      program.add(Op.BsrT, from, to, accumulate, weight.value, columns, starts, M, N, size, stride, scratch);
+      program.add('f32_bsr_tmm', w, columns, starts, from, to, ROWS, M, N, size, stride, accumulate, scratch);
     } else {
       const { order, rows, starts } = byColumn;
-      program.add(Op.Csr, from, to, accumulate, weight.value, order, rows, starts, N, M, scratch);
+      program.add('f32_csr_mm', w, order, rows, starts, from, to, ROWS, N, M, accumulate, scratch);
     }
   }
 
@@ -89,9 +90,10 @@ export class Compressed {
     const { size, stride } = this.rows;
     const [first, count] = program.partOf(M / size, size === 1 ? 4 : 1);
     if (count === 0) return;
-    const part = [first, first + count, this.scratch(program)];
-    if (size === 1) program.add(Op.CsrGrad, dy, x, true, columns, starts, weight.grad, M, N, ...part);
-    else program.add(Op.BsrGrad, dy, x, true, columns, starts, weight.grad, M, N, size, stride, ...part);
+    const part = [first, first + count, this.scratch(program)] as const;
+    const dw = weight.grad;
+    if (size === 1) program.add('f32_csr_grad', columns, starts, dy, x, dw, ROWS, M, N, ...part);
+    else program.add('f32_bsr_grad', columns, starts, dy, x, dw, ROWS, M, N, size, stride, ...part);
   }
 
   private scratch(program: Program): Place {

@@ -32,7 +32,7 @@ export function rowsOf(block: BlockSize, M: number): BlockRows {
 }
 
 /** The first row of a row of blocks. */
-export function firstRow(group: number, { size, stride }: BlockRows): number {
+export function firstRowOfGroup(group: number, { size, stride }: BlockRows): number {
   return stride === 1 ? group * size : group;
 }
 
@@ -94,13 +94,13 @@ export function fromBlocks(M: number, { values, columns, starts }: CsrArrays, bl
   };
   for (let group = 0; group < groups; group++) {
     for (let row = 0; row < size; row++) {
-      result.starts[firstRow(group, rows) + row * stride + 1] = starts[group + 1] - starts[group];
+      result.starts[firstRowOfGroup(group, rows) + row * stride + 1] = starts[group + 1] - starts[group];
     }
   }
   for (let i = 0; i < M; i++) result.starts[i + 1] += result.starts[i];
   for (let group = 0; group < groups; group++) {
     for (let row = 0; row < size; row++) {
-      let at = result.starts[firstRow(group, rows) + row * stride];
+      let at = result.starts[firstRowOfGroup(group, rows) + row * stride];
       for (let k = starts[group]; k < starts[group + 1]; k++, at++) {
         result.values[at] = values[k * size + row];
         result.columns[at] = columns[k];
@@ -123,7 +123,7 @@ export function toBlocks(M: number, { values, columns, starts }: CsrArrays, bloc
   };
   let at = 0;
   for (let group = 0; group < groups; group++) {
-    const first = firstRow(group, rows);
+    const first = firstRowOfGroup(group, rows);
     const shared = columns.subarray(starts[first], starts[first + 1]);
     for (let i = first + stride; i < first + size * stride; i += stride) {
       if (columns.subarray(starts[i], starts[i + 1]).join() !== shared.join()) {
@@ -146,7 +146,7 @@ export function placesOf(N: number, rows: BlockRows, columns: Uint32Array, start
   const { size, stride } = rows;
   const places = new Uint32Array(columns.length * size);
   for (let group = 0; group < starts.length - 1; group++) {
-    const first = firstRow(group, rows);
+    const first = firstRowOfGroup(group, rows);
     for (let k = starts[group]; k < starts[group + 1]; k++) {
       for (let row = 0; row < size; row++) places[k * size + row] = (first + row * stride) * N + columns[k];
     }

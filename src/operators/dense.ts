@@ -1,8 +1,7 @@
-import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { checkEntries, checkSides, checkVariance, type Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
-import { type Place, Program } from './program.js';
+import { type Place, Program, ROWS } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /** Bytes of a gemm's packed second operand, K x N. */
@@ -27,23 +26,23 @@ export class Dense extends Operator {
   forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
     const { runtime, M, N, weight } = this;
     if (program.rows === 1) {
-      program.add(Op.Gemv, from, to, accumulate, weight.value, M, N);
+      program.add('f32_gemv', weight.value, from, to, M, N, accumulate);
       return;
     }
     const packed = runtime.alloc(packedBytes(M, N));
     runtime.kernels.f32_gemm_pack_t(weight.value, packed, M, N);
-    program.add(Op.Gemm, from, to, accumulate, packed, M, N, program.gemmWork());
+    program.add('f32_gemm_packed', from, packed, to, ROWS, M, N, accumulate, program.gemmWork());
   }
 
   transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
     const { runtime, M, N, weight } = this;
     if (program.rows === 1) {
-      program.add(Op.GemvT, from, to, accumulate, weight.value, M, N);
+      program.add('f32_gemv_t', weight.value, from, to, M, N, accumulate);
       return;
     }
     const packed = runtime.alloc(packedBytes(N, M));
     runtime.kernels.f32_gemm_pack_n(weight.value, packed, N, M);
-    program.add(Op.Gemm, from, to, accumulate, packed, N, M, program.gemmWork());
+    program.add('f32_gemm_packed', from, packed, to, ROWS, N, M, accumulate, program.gemmWork());
   }
 
   gradient(program: Program, dy: Place, x: Place): void {
@@ -52,11 +51,11 @@ export class Dense extends Operator {
     if (rows === 0) return;
     const [from, dw] = [Program.column(dy, first), weight.grad + 4 * first * N];
     if (program.rows === 1) {
-      program.add(Op.GerGrad, from, x, true, dw, rows, N);
+      program.add('f32_ger', from, x, dw, rows, N);
       return;
     }
     const scratch = program.scratch(runtime.kernels.F32_GEMM_SCRATCH.value + packedBytes(N, program.rows));
-    program.add(Op.GemmGrad, from, x, true, dw, rows, N, M, scratch);
+    program.add('f32_gemm_tn', from, M, x, dw, rows, N, ROWS, true, scratch);
   }
 
   override own() {

@@ -1,12 +1,11 @@
 import { invalid } from '../errors.js';
 import type { Pointer } from '../wasm/kernels.js';
-import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
 import { nearestKronecker } from './decompose.js';
 import { Dense, packedBytes } from './dense.js';
 import { checkEntries, checkOperator, checkSides, checkVariance, type Noise, Operator } from './operator.js';
-import { type Place, type Program, X, Y } from './program.js';
+import { type Place, type Program, ROWS } from './program.js';
 import type { KroneckerSpec } from './spec.js';
 
 /** W = B (x) C: m1 n1 + m2 n2 numbers form m1 m2 x n1 n2. With more factors, C is the product of all but the first. */
@@ -30,33 +29,40 @@ export class Kronecker extends Operator {
   }
 
   forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
-    this.product(Op.Kron, program, from, to, accumulate);
+    this.product('f32_kron_mm', program, from, to, accumulate);
   }
 
   transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
-    this.product(Op.KronT, program, from, to, accumulate);
+    this.product('f32_kron_tmm', program, from, to, accumulate);
   }
 
-  private product(op: Op, program: Program, from: Place, to: Place, accumulate: boolean): void {
+  private product(
+    kernel: 'f32_kron_mm' | 'f32_kron_tmm',
+    program: Program,
+    from: Place,
+    to: Place,
+    accumulate: boolean,
+  ): void {
     const { B, C } = this;
-    const factors = [B.weight.value, this.valueOfC(), B.M, B.N, C.M, C.N];
-    const memory = op === Op.Kron ? memoryOf(B.M, B.N, C.M, C.N) : memoryOf(B.N, B.M, C.N, C.M);
-    program.add(op, from, to, accumulate, ...factors, ...this.places(program, memory));
+    const memory = kernel === 'f32_kron_mm' ? memoryOf(B.M, B.N, C.M, C.N) : memoryOf(B.N, B.M, C.N, C.M);
+    const shape = [B.M, B.N, C.M, C.N] as const;
+    const places = this.places(program, memory);
+    program.add(kernel, B.weight.value, this.valueOfC(), from, to, ROWS, ...shape, accumulate, ...places);
   }
 
   gradient(program: Program, dy: Place, x: Place): void {
     const { B, C } = this;
     const [first, count] = program.partOf(2, 1);
-    const add = (op: Op, other: Pointer, grad: Pointer, packed: number) => {
+    const add = (kernel: 'f32_kron_grad_b' | 'f32_kron_grad_c', other: Pointer, grad: Pointer, packed: number) => {
       const places = this.places(program, { temp: B.M * C.N, packed });
-      program.add(op, dy, x, true, other, grad, B.M, B.N, C.M, C.N, ...places);
+      program.add(kernel, other, dy, x, grad, ROWS, B.M, B.N, C.M, C.N, ...places);
     };
     if (first === 0 && count > 0) {
-      add(Op.KronGradB, this.valueOfC(), B.weight.grad, Math.max(packedBytes(C.N, C.M), packedBytes(B.N, C.N)));
+      add('f32_kron_grad_b', this.valueOfC(), B.weight.grad, Math.max(packedBytes(C.N, C.M), packedBytes(B.N, C.N)));
     }
     if (first + count === 2 && count > 0) {
       const packed = Math.max(packedBytes(C.N, B.N), packedBytes(C.N, program.rows * B.M));
-      this.gradientOfC(program, (grad) => add(Op.KronGradC, B.weight.value, grad, packed));
+      this.gradientOfC(program, (grad) => add('f32_kron_grad_c', B.weight.value, grad, packed));
     }
   }
 
@@ -80,8 +86,8 @@ export class Kronecker extends Operator {
     add(formed);
     const { B, C: rest } = C;
     C.gradientOfC(program, (grad) => {
-      const factors = [B.weight.value, C.valueOfC(), formed, B.weight.grad, grad];
-      program.add(Op.KronGrad, X, Y, true, ...factors, B.M, B.N, rest.M, rest.N);
+      const factors = [B.weight.value, C.valueOfC(), formed, B.weight.grad, grad] as const;
+      program.add('f32_kron_grad', ...factors, B.M, B.N, rest.M, rest.N);
     });
   }
 

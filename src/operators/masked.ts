@@ -1,7 +1,6 @@
-import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
-import { type BlockRows, firstRow, placesOf } from './csr.js';
+import { type BlockRows, firstRowOfGroup, placesOf } from './csr.js';
 import { Dense } from './dense.js';
 import type { Place, Program } from './program.js';
 import { PRUNED, sizeOf } from './pruning.js';
@@ -40,7 +39,7 @@ export class Masked extends Dense {
     const { M, N, weight } = this;
     const [first, count] = program.partOf(M, 4);
     const at = first * N;
-    if (count > 0) program.add(Op.MaskGrad, dy, dy, false, weight.mask + at, weight.grad + 4 * at, count * N);
+    if (count > 0) program.add('f32_mask', weight.mask + at, weight.grad + 4 * at, count * N);
   }
 
   sizes(): Uint32Array {
@@ -50,7 +49,7 @@ export class Masked extends Dense {
     const sizes = new Float32Array((M / size) * N);
     const bits = new Uint32Array(sizes.buffer);
     for (let group = 0; group < M / size; group++) {
-      const first = firstRow(group, rows) * N;
+      const first = firstRowOfGroup(group, rows) * N;
       for (let row = 0; row < size; row++) {
         const at = first + row * stride * N;
         for (let j = 0; j < N; j++) sizes[group * N + j] += sizeOf(data[at + j], size);
@@ -69,7 +68,7 @@ export class Masked extends Dense {
     let alive = 0;
     for (let group = 0; group < M / size; group++) {
       for (let row = 0; row < size; row++) {
-        const at = (firstRow(group, rows) + row * stride) * N;
+        const at = (firstRowOfGroup(group, rows) + row * stride) * N;
         for (let j = 0; j < N; j++) {
           if (sizes[group * N + j] === PRUNED) {
             mask[at + j] = 0;
@@ -89,7 +88,7 @@ export class Masked extends Dense {
     const starts = new Uint32Array(M / size + 1);
     let k = 0;
     for (let group = 0; group < M / size; group++) {
-      const first = firstRow(group, rows) * N;
+      const first = firstRowOfGroup(group, rows) * N;
       for (let j = 0; j < N; j++) if (mask[first + j]) columns[k++] = j;
       starts[group + 1] = k;
     }

@@ -1,4 +1,9 @@
+/**
+ * How a matrix is compressed: not at all; pruned; as a structure, a Kronecker product, a product of low rank or a hybrid
+ * (some rows free, the others of low rank); or as a structure and the dopants, a sparse matrix, added up.
+ */
 export const METHODS = ['dense', 'pruned', 'kron', 'lmf', 'hmd', 'doped-kron', 'doped-lmf', 'doped-hmd'] as const;
+/** One of METHODS. */
 export type Method = (typeof METHODS)[number];
 
 /** m1, n1, m2, n2 of B (x) C, and so on for more factors. */

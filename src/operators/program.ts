@@ -1,15 +1,47 @@
-import type { Pointer } from '../wasm/kernels.js';
+import type { Pointer, Signatures } from '../wasm/kernels.js';
 import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
+import type { Call } from '../wasm/threads.js';
 
-/** Where an instruction reads or writes: a byte offset in x, y or scratch; its two low bits say in which. */
-export type Place = number & { readonly brand?: 'place' };
+// The words of assembly/program.ts. These are numbers with another type each, so that none is taken for another.
 
-export const X: Place = 0;
-export const Y: Place = 1;
-const SCRATCH = 2;
+/** Where an instruction reads or writes: a byte offset in x, y or scratch, which only the program's run makes an address. */
+export type Place = { readonly is: 'place' };
+/** The bits of an f32, see floatWord(). */
+export type FloatWord = { readonly is: 'f32' };
+
+const placeOf = (word: number) => word as unknown as Place;
+const wordOf = (word: Word) => Number(word) >>> 0;
+
+export const X = placeOf(1);
+export const Y = placeOf(2);
+const SCRATCH = 3;
+
+/** The number of rows that the program runs on, as an argument. */
+export const ROWS = -1;
+/** The number of the first of them in the sequence's batch, as an argument. */
+export const FIRST_ROW = -2;
 
 const WORDS = 16; // of an instruction
+
+/** The kernels that a program can call. */
+export type ProgramKernel = Exclude<keyof typeof Op, 'end'>;
+
+/** What a program takes for a parameter of each type; ROWS and FIRST_ROW are numbers. */
+interface Kinds {
+  usize: Pointer | Place;
+  i32: number;
+  u32: number;
+  f32: FloatWord;
+  bool: boolean;
+}
+
+type Word = Kinds[keyof Kinds];
+
+/** The arguments of a kernel in a program: its own, in their order. */
+export type Arguments<K extends ProgramKernel> = Values<Signatures[K]>;
+// Extract: TypeScript 5 does not see that a mapped tuple is an array.
+type Values<T extends readonly (keyof Kinds)[]> = Extract<{ [I in keyof T]: Kinds[T[I]] }, readonly unknown[]>;
 
 /**
  * The instructions of a product over R rows: operators add them, assembly/program.ts runs them. Memory that they need, such
@@ -61,7 +93,7 @@ export class Program {
         const built = new Program(runtime, [[0, R]], [part, runtime.threads]);
         build(built);
         const { program, scratch } = built.place();
-        return [program, dy, x, R, row, scratch[0]];
+        return [program, dy, x, R, row, scratch[0]] satisfies Call<'run_program'>;
       });
       runtime.parallel('run_program', calls);
     });
@@ -77,7 +109,7 @@ export class Program {
 
   /** The place `columns` floats further along the row. */
   static column(place: Place, columns: number): Place {
-    return place + 4 * columns;
+    return placeOf(Number(place) + 4 * columns);
   }
 
   /** Memory between instructions: `columns` floats for each row. */
@@ -88,7 +120,7 @@ export class Program {
   scratch(bytes: number): Place {
     const at = this.scratchBytes;
     this.scratchBytes += Math.ceil(bytes / 64) * 64;
-    return at | SCRATCH;
+    return placeOf(at + SCRATCH);
   }
 
   /** The scratch memory of every gemm of packed weights. */
@@ -97,19 +129,26 @@ export class Program {
     return this.work;
   }
 
-  /** Adds an instruction: `to` (+)= op of `from`; assembly/program.ts lists the arguments. */
-  add(op: Op, from: Place, to: Place, accumulate: boolean, ...args: number[]): void {
-    const words = [op, from, to, accumulate ? 1 : 0, ...args];
-    while (words.length < WORDS) words.push(0);
-    this.words.push(...words);
+  /**
+   * Adds the call of a kernel. Its arguments are the kernel's own; where the kernel takes a pointer, a place will do, and
+   * ROWS is the number of rows, which only a run knows.
+   *
+   * @example program.add('f32_gemv', weight.value, X, Y, M, N, accumulate);
+   */
+  add<K extends ProgramKernel>(kernel: K, ...args: Arguments<K>): void;
+  add(kernel: ProgramKernel, ...args: Word[]): void {
+    const { words } = this;
+    const end = words.length + WORDS;
+    // An argument may be an address above 2^31: words are unsigned.
+    words.push(Op[kernel], ...args.map(wordOf));
+    while (words.length < end) words.push(0);
   }
 
   /** Writes the program to memory; returns its address, and scratch for each share. */
   place(): { program: Pointer; scratch: Pointer[] } {
     const { runtime, words } = this;
     const program = runtime.alloc(4 * (words.length + WORDS));
-    // An argument may be the bits of a float or an address above 2^31: words are unsigned.
-    runtime.words(program, words.length + 1).set([...words.map((word) => word >>> 0), Op.End]);
+    runtime.words(program, words.length + 1).set([...words, Op.end]);
     return { program, scratch: this.shares.map(() => runtime.alloc(this.scratchBytes)) };
   }
 
@@ -119,7 +158,7 @@ export class Program {
     const { program, scratch } = this.place();
     const calls = shares.map(([first, count], i) => {
       const [from, to] = [x + 4 * first * columnsOfX, y + 4 * first * columnsOfY];
-      return [program, from, to, count, row + first, scratch[i]];
+      return [program, from, to, count, row + first, scratch[i]] satisfies Call<'run_program'>;
     });
     runtime.parallel('run_program', calls);
   }
@@ -128,8 +167,8 @@ export class Program {
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** An f32 as the word of an instruction. */
-export function floatWord(value: number): number {
+/** An f32 as an argument of a program. */
+export function floatWord(value: number): FloatWord {
   float[0] = value;
-  return bits[0];
+  return bits[0] as unknown as FloatWord;
 }

@@ -9,7 +9,7 @@ import {
   type CsrArrays,
   checkBlock,
   checkCsr,
-  firstRow,
+  firstRowOfGroup,
   fromBlocks,
   placesOf,
   rowsOf,
@@ -182,7 +182,7 @@ export function checkMask(mask: Uint8Array, M: number, N: number, rows: BlockRow
   checkEntries(mask, M, N, name);
   const { size, stride } = rows;
   for (let group = 0; group < M / size; group++) {
-    const first = firstRow(group, rows) * N;
+    const first = firstRowOfGroup(group, rows) * N;
     for (let j = 0; j < N; j++) {
       const alive = mask[first + j];
       if (alive !== 0 && alive !== 1) throw invalid(name, alive, `0 or 1 at place ${first + j}`);

@@ -84,12 +84,12 @@ function checkParts(spec: Record<string, unknown>, name: string, depth: number):
   };
   const part = (inner: unknown, key: string | number) => checkSpec(inner, `${name}.${key}`, depth + 1);
   /** A list of operators that must agree in what `alike` compares. */
-  const parts = (key: string, alike: (shape: [number, number]) => unknown, what: string): OperatorSpec[] => {
+  const parts = (key: string, measure: (shape: [number, number]) => unknown, what: string): OperatorSpec[] => {
     const given = spec[key];
     if (!Array.isArray(given) || given.length < 1) throw malformed(`${where}.${key}`, given, 'a list of operators');
     const all = given.map(part);
     const first = shapeOf(all[0]);
-    const other = all.map(shapeOf).find((shape) => alike(shape) !== alike(first));
+    const other = all.map(shapeOf).find((shape) => measure(shape) !== measure(first));
     if (other) throw malformed(`${where}.${key}`, [first, other].map(inWords), `as many ${what} in each`);
     return all;
   };

@@ -2,12 +2,11 @@ import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import { seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
-import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
 import { STRUCTURE_SHARE } from './methods.js';
 import { checkEntries, checkOperator, checkVariance, type Noise, Operator } from './operator.js';
-import { floatWord, type Place, type Program } from './program.js';
+import { FIRST_ROW, floatWord, type Place, type Program, ROWS } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /**
@@ -89,7 +88,7 @@ export class Sum extends Operator {
       if (dropout && product !== undefined) this.mask(program, dropout, i, product, to, add);
       add = true;
     });
-    if (!add) program.add(Op.Zero, to, to, false, M);
+    if (!add) program.add('f32_zero', to, ROWS, M);
   }
 
   transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
@@ -118,13 +117,15 @@ export class Sum extends Operator {
     to: Place,
     accumulate: boolean,
   ): void {
-    const key = [...seedWords(seed), step, stream + term];
-    program.add(Op.RowMask, from, to, accumulate, this.M, period, floatWord(rates[term]), ...key);
+    const rate = floatWord(rates[term]);
+    const [low, high] = seedWords(seed);
+    const key = [low, high, step, stream + term] as const;
+    program.add('f32_dropout', from, to, ROWS, this.M, FIRST_ROW, period, rate, ...key, accumulate);
   }
 
   private observe(program: Program, { gram, rows }: Probe, from: Place): void {
     const { terms, M } = this;
-    program.add(Op.Count, from, from, true, rows);
+    program.add('f64_add', ROWS, rows);
     const products = terms.map((term) => {
       const product = program.temp(M);
       term.forward(program, from, product, false);
@@ -132,7 +133,7 @@ export class Sum extends Operator {
     });
     products.forEach((a, i) => {
       products.forEach((b, j) => {
-        program.add(Op.Gram, a, b, true, gram + 8 * (i * terms.length + j), M);
+        program.add('f32_dot_add', a, b, gram + 8 * (i * terms.length + j), ROWS, M);
       });
     });
   }

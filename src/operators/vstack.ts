@@ -1,9 +1,8 @@
 import { invalid } from '../errors.js';
-import { Op } from '../wasm/op.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
 import { checkEntries, checkOperator, checkSides, type Noise, Operator } from './operator.js';
-import { type Place, Program } from './program.js';
+import { type Place, Program, ROWS } from './program.js';
 import type { OperatorSpec } from './spec.js';
 
 /** Operators of the same number of columns, stacked vertically. */
@@ -30,20 +29,20 @@ export class VStack extends Operator {
   forward(program: Program, from: Place, to: Place, accumulate: boolean): void {
     this.eachBlock(program, (block, top, part) => {
       block.forward(program, from, part, false);
-      program.add(Op.Columns, part, Program.column(to, top), accumulate, block.M, this.M, block.M);
+      program.add('f32_copy_columns', part, block.M, Program.column(to, top), this.M, ROWS, block.M, accumulate);
     });
   }
 
   transpose(program: Program, from: Place, to: Place, accumulate: boolean): void {
     this.eachBlock(program, (block, top, part) => {
-      program.add(Op.Columns, Program.column(from, top), part, false, this.M, block.M, block.M);
+      program.add('f32_copy_columns', Program.column(from, top), this.M, part, block.M, ROWS, block.M, false);
       block.transpose(program, part, to, accumulate || top > 0);
     });
   }
 
   gradient(program: Program, dy: Place, x: Place): void {
     this.eachBlock(program, (block, top, part) => {
-      program.add(Op.Columns, Program.column(dy, top), part, false, this.M, block.M, block.M);
+      program.add('f32_copy_columns', Program.column(dy, top), this.M, part, block.M, ROWS, block.M, false);
       block.gradient(program, part, x);
     });
   }

@@ -6,7 +6,7 @@ import { binaryOf, checkModule, compileRefused } from './binary.js';
 import type { Bytes, WasmMemory, WasmModule } from './host-types.js';
 import type { Kernels, Pointer } from './kernels.js';
 import { chooseSimd, type SimdChoice } from './simd.js';
-import { sharedMemory, type ThreadedKernel, Threads } from './threads.js';
+import { type Call, sharedMemory, type ThreadedKernel, Threads } from './threads.js';
 
 const PAGE = 65536;
 const MOST_PAGES = 65536; // what the binary says of the memory it imports
@@ -14,6 +14,7 @@ const MAX_PAGES = 65535;
 const ALIGNMENT = 64; // bytes: a cache line
 const MOST_THREADS = 64;
 
+/** What a Runtime is made with. */
 export interface RuntimeOptions {
   /** Default 'plain'. */
   simd?: SimdChoice | undefined;
@@ -72,7 +73,7 @@ export class Runtime {
   readonly kernels: Kernels;
   private readonly memory: WasmMemory;
   private readonly others: Threads | undefined;
-  private isAlone = false;
+  private oneThread = false;
   /** Where the memory that can be handed out begins, and where the part that is handed out ends. */
   private readonly base: Pointer;
   private top: Pointer;
@@ -126,16 +127,16 @@ export class Runtime {
   /** Divides R rows among the threads, as [first, number]: whole tiles of a gemm. There is always at least one share. */
   shares(R: number): [first: number, count: number][] {
     checkWhole('R', R, 0);
-    const each = this.isAlone ? R : 4 * Math.ceil(R / (4 * this.threads));
+    const each = this.oneThread ? R : 4 * Math.ceil(R / (4 * this.threads));
     const result: [number, number][] = [[0, Math.min(each, R)]];
     for (let first = each; first < R; first += each) result.push([first, Math.min(each, R - first)]);
     return result;
   }
 
   /** Calls a kernel once for each list of arguments, each on its own thread, and returns when all are done. */
-  parallel(kernel: ThreadedKernel, calls: readonly (readonly number[])[]): void {
+  parallel<K extends ThreadedKernel>(kernel: K, calls: readonly Call<K>[]): void {
     const { others, threads } = this;
-    const call = this.kernels[kernel] as (...args: readonly number[]) => void;
+    const call = this.kernels[kernel] as (...args: Call<K>) => void;
     // A worker that has not started may never do so while a page's main thread is busy.
     if (threads === 1 || !others?.ready || calls.length < 2) {
       for (const args of calls) call(...args);
@@ -152,14 +153,14 @@ export class Runtime {
     if (done.includes(false)) throw new Error(`${kernel} failed in another thread`);
   }
 
-  /** Runs `act` on this thread alone, for sums over all rows. */
-  alone<T>(act: () => T): T {
-    const before = this.isAlone;
-    this.isAlone = true;
+  /** Runs `act` on this thread only, for sums over all rows. */
+  onThisThread<T>(act: () => T): T {
+    const before = this.oneThread;
+    this.oneThread = true;
     try {
       return act();
     } finally {
-      this.isAlone = before;
+      this.oneThread = before;
     }
   }
 

@@ -24,6 +24,9 @@ const KERNELS = [
 
 export type ThreadedKernel = (typeof KERNELS)[number];
 
+/** The arguments of one call of a kernel. */
+export type Call<K extends ThreadedKernel> = Parameters<Kernels[K]>;
+
 // The worker's code as text: no bundler has to find a second file, no page to serve one. It sleeps until a call is posted.
 const WORKER = `
 const work = ({ module, memory, mailbox, kernels }) => {
@@ -131,7 +134,7 @@ export class Threads {
   }
 
   /** Posts a call to worker i, which must have started and be idle. */
-  post(i: number, kernel: ThreadedKernel, args: readonly number[]): void {
+  post<K extends ThreadedKernel>(i: number, kernel: K, args: Call<K>): void {
     const box = this.boxes[i];
     box[1] = KERNELS.indexOf(kernel);
     box[2] = args.length;
