@@ -25,6 +25,18 @@ export function checkNumbers(
   }
 }
 
+/** Frames of F numbers, each a list of its own or all one after another. */
+export type Frames = ArrayLike<number> | ArrayLike<ArrayLike<number>>;
+
+/** Frames one after another. Throws InputError for a frame of another size, or with a number larger than the limit. */
+export function flatFrames(name: string, frames: Frames, F: number, limit: number): ArrayLike<number> {
+  if (typeof frames?.[0] !== 'object') return frames as ArrayLike<number>;
+  return Array.from(frames as ArrayLike<ArrayLike<number>>).flatMap((frame, t) => {
+    checkNumbers(`${name}[${t}]`, frame, F, limit);
+    return Array.from(frame);
+  });
+}
+
 /** Throws InputError for anything but an integer >= `least`. */
 export function checkInteger(name: string, n: number, least: number): void {
   if (!(Number.isInteger(n) && n >= least)) throw invalid(name, n, `an integer >= ${least}`);

@@ -1,58 +1,14 @@
+import type { Kernels, Pointer } from '../../build/assembly/infer.js';
 import hex from '../../build/infer.hex';
 import { InputError, invalid } from '../errors.js';
 import { binaryOf, checkModule, compileRefused } from '../wasm/binary.js';
 import type { Bytes, WasmMemory, WasmModule } from '../wasm/host-types.js';
-import type { Pointer } from '../wasm/kernels.js';
 import { chooseSimd, type SimdChoice } from '../wasm/simd.js';
 
 /** What assembly/infer.ts exports. */
-export interface InferenceKernels {
-  memory: WasmMemory;
-  heapBase(): Pointer;
-  f32_largest(x: Pointer, n: number): number;
-  f32_flush(x: Pointer, n: number): void;
-  run(program: Pointer, input: Pointer): void;
-  f32_add(x: Pointer, y: Pointer, n: number): void;
-  pad_rows(from: Pointer, to: Pointer, rows: number, bytes: number, stride: number): void;
-  pack_panels(from: Pointer, to: Pointer, M: number, row: number, width: 8 | 16): void;
-  f32_transpose(from: Pointer, to: Pointer, R: number, C: number): void;
-  f32_pack_columns(from: Pointer, to: Pointer, J: number, K: number): void;
-  csr_check(columns: Pointer, starts: Pointer, rows: number, N: number, count: number): number;
-  csr_longest_first(starts: Pointer, rows: number, order: Pointer, counts: Pointer, longest: number): number;
-  csr_pairs(starts: Pointer, order: Pointer, held: number, rows: number): number;
-  f32_sell_pack(
-    values: Pointer,
-    columns: Pointer,
-    starts: Pointer,
-    order: Pointer,
-    held: number,
-    slices: Pointer,
-    stream: Pointer,
-    nowhere: number,
-  ): void;
-  f32_block_pack(
-    values: Pointer,
-    columns: Pointer,
-    starts: Pointer,
-    order: Pointer,
-    held: number,
-    rows: Pointer,
-    offsets: Pointer,
-    to: Pointer,
-    size: number,
-  ): void;
-  csr_to_panels(
-    values: Pointer,
-    columns: Pointer,
-    starts: Pointer,
-    rows: number,
-    size: number,
-    to: Pointer,
-    blocks: number,
-  ): void;
-  lstm_step(ih: Pointer, hh: Pointer, x: Pointer, gates: Pointer, c: Pointer, h: Pointer, H: number): void;
-}
+export type InferenceKernels = Kernels & { readonly memory: WasmMemory };
 
+/** What init() and initSync() take. */
 export interface InitOptions {
   simd?: SimdChoice | undefined;
   /** The kernels of kernelBytes(), compiled elsewhere, for hosts that forbid compiling bytes. */

@@ -5,55 +5,40 @@ export { type InitOptions, init, initSync, kernelBytes } from './engine.js';
 
 import { type ByteSource, toBytes } from '../io/bytes.js';
 import { init, initSync } from './engine.js';
-import { IntentPlan } from './intent.js';
-import { Plan } from './plan.js';
+import { Model } from './model.js';
 import { type ModelSource, naming, readSource } from './source.js';
 
 export { FileFormatError, InputError } from '../errors.js';
 export type { ByteSource } from '../io/bytes.js';
+export type { TaskData } from '../io/model-header.js';
+export type { NetworkSpec } from '../network/spec.js';
 export { Vocabulary } from '../text/vocabulary.js';
 export { hasRelaxedSimd, type SimdChoice } from '../wasm/simd.js';
-export type { Classification, ClassifyOptions, IntentPlan } from './intent.js';
-export type { Plan } from './plan.js';
-export type { GeneratedToken, GenerateOptions, Session, Suggestion } from './session.js';
+export { type Classification, type ClassifyOptions, Intents } from './intents.js';
+export { type GeneratedToken, type GenerateOptions, LanguageModel, type Suggestion } from './language-model.js';
+export type { Model } from './model.js';
+export { Series, type SeriesAnswer } from './series.js';
+export type { Session } from './session.js';
 export type { ModelSource } from './source.js';
+export { type Slot, type Tagged, Tagger } from './tagger.js';
 
 /**
- * Loads a language model.
+ * Loads a model of any kind: a network with what its numbers mean. LanguageModel and Intents give models of their tasks an
+ * interface of text.
  *
- * @throws InputError for a source that cannot be read, FileFormatError for one that is not a language model; both name it
+ * @throws InputError for a source that cannot be read, FileFormatError for one that is not a model; both name it
  * @example
- * const plan = await load('/models/cats.safetensors'); // or a file's bytes, a URL, a File, fetch(url)
+ * const model = await load('/models/voice.safetensors'); // or a file's bytes, a URL, a File, fetch(url)
+ * const session = model.session();
+ * const [score] = session.step(frame);
  */
-export function load(source: ModelSource | PromiseLike<ModelSource>): Promise<Plan> {
-  return loadPlan(source, Plan);
-}
-
-/** Loads a language model from its bytes, synchronously. Throws FileFormatError for other bytes. */
-export function loadSync(bytes: ByteSource): Plan {
-  initSync();
-  return new Plan(toBytes(bytes));
-}
-
-/**
- * Loads an intent model.
- *
- * @throws InputError for a source that cannot be read, FileFormatError for one that is not an intent model; both name it
- */
-export function loadIntent(source: ModelSource | PromiseLike<ModelSource>): Promise<IntentPlan> {
-  return loadPlan(source, IntentPlan);
-}
-
-/** Loads an intent model from its bytes, synchronously. Throws FileFormatError for other bytes. */
-export function loadIntentSync(bytes: ByteSource): IntentPlan {
-  initSync();
-  return new IntentPlan(toBytes(bytes));
-}
-
-async function loadPlan<P>(
-  source: ModelSource | PromiseLike<ModelSource>,
-  PlanOf: new (bytes: Uint8Array) => P,
-): Promise<P> {
+export async function load(source: ModelSource | PromiseLike<ModelSource>): Promise<Model> {
   const [{ name, bytes }] = await Promise.all([readSource(source), init()]);
-  return naming(name, () => new PlanOf(bytes));
+  return naming(name, () => new Model(bytes));
+}
+
+/** Loads a model from its bytes, synchronously. Throws FileFormatError for other bytes. */
+export function loadSync(bytes: ByteSource): Model {
+  initSync();
+  return new Model(toBytes(bytes));
 }

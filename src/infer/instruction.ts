@@ -13,3 +13,10 @@ export enum Instruction {
   Int8,
   Transpose,
 }
+
+/** What `activate` computes. */
+export enum Activation {
+  Tanh,
+  Sigmoid,
+  Relu,
+}

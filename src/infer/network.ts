@@ -1,27 +1,58 @@
-import { malformed } from '../errors.js';
 import { blamingTheFile, type Header } from '../io/model-header.js';
 import { checkSums } from '../io/sums.js';
-import { directionsOf, resolveLayers } from '../network/spec.js';
+import { directionsOf, GATES, inputWidth, type LayerSpec, resolveLayers } from '../network/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
-import { packMatrix, putFloats } from './pack.js';
+import { packMatrix, putFloats, scratchForMany } from './pack.js';
 
-/** A layer in the form that assembly/step.ts reads. */
-interface Layer {
+/** A recurrent layer in one direction, in the form that assembly/step.ts reads. */
+export interface Cell {
   ih: Pointer;
   hh: Pointer;
-  h: Pointer; // [H], padded with zeros to whole vectors, as is everything that a matrix is multiplied with
-  c: Pointer;
+  h: Pointer; // [H]
+  c: Pointer; // [H], or 0 where the cell has none
+  backward: boolean;
+}
+
+/** Numbers that are carried from step to step; those that are multiplied by weights must not be beyond the model's limit. */
+export interface Carried {
+  at: Pointer;
+  n: number;
+  multiplied: boolean;
+}
+
+/** A layer, packed. Whatever a matrix is multiplied with is padded with zeros to whole vectors. */
+export interface Layer {
+  spec: LayerSpec;
+  /** What it reads: 0 is the input, l + 1 the layer l. */
+  from: readonly number[];
+  inputs: number;
+  outputs: number;
+  /** Of a recurrent layer, one for each direction. */
+  cells: readonly Cell[];
+  /** The program of a linear layer or a convolution, which leaves W x + b in `out`; otherwise 0. */
+  weight: Pointer;
+  /** Where what it reads is gathered at a step: [inputs], or the window of a convolution, [width, inputs]; 0 where it lies together. */
+  gathered: Pointer;
+  /** Frames in it; 1 but for a convolution. */
+  window: number;
+  /** What a forward layer carries from step to step, in order. */
+  carried: readonly Carried[];
+  /** What it gives at a step: [outputs], h where it has cells; 0 where that is what it reads. */
+  out: Pointer;
 }
 
 /** The contents of a model file, packed to run. */
 export interface Network {
-  embedding: Pointer;
-  stride: number; // bytes per embedding, padded
+  /** Rows of an embedding, `stride` bytes apart, padded; or room for one frame. */
+  input: Pointer;
+  stride: number;
   layers: readonly Layer[];
-  gates: Pointer; // [4H], shared by all layers
-  head: Pointer; // a program that leaves its result in logits
-  logits: Pointer;
+  /** [most gates], shared by all recurrent layers, and what W_hh h + b_hh of a GRU needs beside it. */
+  gates: Pointer;
+  inner: Pointer;
+  /** Bytes that run_many needs beside what it reads and writes. */
+  scratch: number;
   /** The largest magnitude of numbers from outside, inputs and states, with which all sums stay finite. */
   limit: number;
 }
@@ -33,14 +64,19 @@ export function packNetwork(engine: Engine, header: Header): Network {
 
 function pack(engine: Engine, { network, spec, source, finish }: Header): Network {
   const { kernels } = engine;
-  if (!('tokens' in network.input)) throw malformed('network.input', network.input, 'tokens');
-  const { tokens: V, width: E } = network.input;
+  const E = inputWidth(network);
   const stride = 16 * Math.ceil(E / 4);
-  const vectors = source.unseenFloats('embedding', [V, E]);
-  const embedding = engine.alloc(stride * V);
-  const raw = embedding + (stride - 4 * E) * V;
-  putFloats(engine, raw, 'embedding', vectors, source);
-  kernels.pad_rows(raw, embedding, V, 4 * E, stride);
+  let input: Pointer;
+  if ('tokens' in network.input) {
+    const V = network.input.tokens;
+    const vectors = source.unseenFloats('embedding', [V, E]);
+    input = engine.alloc(stride * V);
+    const raw = input + (stride - 4 * E) * V;
+    putFloats(engine, raw, 'embedding', vectors, source);
+    kernels.pad_rows(raw, input, V, 4 * E, stride);
+  } else {
+    input = engine.alloc(stride);
+  }
   /** The sum of vectors. */
   const vector = (n: number, ...names: string[]): Pointer => {
     const at = engine.alloc(4 * n);
@@ -52,27 +88,65 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
     return at;
   };
   const resolved = resolveLayers(network);
-  const most = resolved.reduce((units, { spec: layer }) => Math.max(units, layer.kind === 'lstm' ? layer.units : 0), 0);
-  const gates = engine.alloc(16 * most);
-  const logits = engine.alloc(4 * resolved[resolved.length - 1].outputs);
-  const layers: Layer[] = [];
-  let head = 0;
-  for (const { spec: layer, inputs, outputs } of resolved) {
-    if (layer.kind === 'lstm') {
-      const { units: H } = layer;
-      for (const { name } of directionsOf(layer)) {
-        const bias = vector(4 * H, `${name}.bias_ih`, `${name}.bias_hh`);
-        const matrix = (part: string, N: number, add: true | Pointer) =>
-          packMatrix(engine, spec(`${name}.${part}`, 4 * H, N), `${name}.${part}`, source, gates, add);
-        const ih = matrix('ih', inputs, bias);
-        const hh = matrix('hh', H, true);
-        layers.push({ ih, hh, h: engine.alloc(4 * H), c: engine.alloc(4 * H) });
+  const most = (kinds: string) =>
+    resolved.reduce(
+      (size, { spec: layer }) =>
+        layer.kind === 'lstm' || layer.kind === 'gru'
+          ? Math.max(size, kinds.includes(layer.kind) ? GATES[layer.kind] * layer.units : 0)
+          : size,
+      0,
+    );
+  const gates = engine.alloc(4 * most('lstm gru'));
+  const inner = engine.alloc(4 * most('gru'));
+  let scratch = 0;
+  const matrix = (name: string, M: number, N: number, to: Pointer, add: true | Pointer): Pointer => {
+    const program = packMatrix(engine, spec(name, M, N), name, source, to, add);
+    scratch = Math.max(scratch, scratchForMany(engine, program));
+    return program;
+  };
+  const places = new Map([['input', 0]]);
+  const layers = resolved.map(({ spec: layer, from, inputs, outputs }, l): Layer => {
+    const { name, kind } = layer;
+    places.set(name, l + 1);
+    const cells: Cell[] = [];
+    const carried: Carried[] = [];
+    const carry = (at: Pointer, n: number, multiplied = true) => carried.push({ at, n, multiplied });
+    let [weight, out, gathered, window] = [0, 0, 0, 1];
+    switch (kind) {
+      case 'lstm':
+      case 'gru': {
+        const H = layer.units;
+        const M = GATES[kind] * H;
+        const hidden = engine.alloc(4 * H);
+        for (const { name, backward } of directionsOf(layer)) {
+          const gru = kind === 'gru';
+          // The two products of an LSTM are added; a GRU needs them apart.
+          const bias = gru ? vector(M, `${name}.bias_ih`) : vector(M, `${name}.bias_ih`, `${name}.bias_hh`);
+          const ih = matrix(`${name}.ih`, M, inputs, gates, bias);
+          const hh = matrix(`${name}.hh`, M, H, gru ? inner : gates, gru ? vector(M, `${name}.bias_hh`) : true);
+          cells.push({ ih, hh, h: hidden, c: gru ? 0 : engine.alloc(4 * H), backward });
+        }
+        carry(hidden, H);
+        if (kind === 'lstm') carry(cells[0].c, H, false);
+        out = hidden;
+        break;
       }
-    } else if (layer.kind === 'linear') {
-      const bias = vector(outputs, `${layer.name}.bias`);
-      head = packMatrix(engine, spec(layer.name, outputs, inputs), layer.name, source, logits, bias);
+      case 'linear':
+      case 'conv': {
+        if (kind === 'conv') window = layer.width;
+        const N = inputs * window;
+        const bias = vector(outputs, `${name}.bias`);
+        out = engine.alloc(4 * outputs);
+        weight = matrix(name, outputs, N, out, bias);
+        if (kind === 'conv') gathered = engine.alloc(4 * N);
+        if (window > 1) carry(gathered + 4 * inputs, N - inputs);
+        break;
+      }
     }
-  }
+    if (from.length > 1 && !gathered) gathered = engine.alloc(4 * inputs);
+    const read = from.map((one) => places.get(one)!);
+    return { spec: layer, from: read, inputs, outputs, cells, weight, gathered, window, carried, out };
+  });
   finish();
-  return { embedding, stride, layers, gates, head, logits, limit: checkSums(network, spec, source) };
+  return { input, stride, layers, gates, inner, scratch, limit: checkSums(network, spec, source) };
 }

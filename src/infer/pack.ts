@@ -26,9 +26,16 @@ export function putFloats(engine: Engine, at: Pointer, name: string, values: Flo
   source.noteLargest(name, largest);
 }
 
+/** Where an instruction reads or writes: a byte offset that counts from one of these, see assembly/step.ts. */
+type Place = number;
+const [X, Y, SCRATCH, MEMORY] = [0, 1, 2, 3];
+
+/** Bytes before a program, see assembly/step.ts. */
+const HEAD = 32;
+
 /**
  * Packs a matrix W. Returns a program that, for its input x, leaves W x in `to`, adds it to what is there, or, where `add` is
- * an address, leaves the sum of W x and the vector there.
+ * an address, leaves the sum of W x and the vector there. lstm_run, gru_run and run_many put it elsewhere.
  */
 export function packMatrix(
   engine: Engine,
@@ -39,24 +46,35 @@ export function packMatrix(
   add: boolean | Pointer,
 ): Pointer {
   const packer = new Packer(engine, source);
-  if (typeof add === 'number') packer.instruct(Instruction.Copy, to, add, false, 4 * shapeOf(spec)[0]);
-  packer.emit(spec, name, 0, to, add !== false);
-  const words = [...packer.instructions, Instruction.End];
-  const program = engine.alloc(4 * words.length);
-  engine.words(program, words.length).set(words);
-  return program;
+  const [M, N] = shapeOf(spec);
+  if (typeof add === 'number') packer.instruct(Instruction.Copy, Y, add + MEMORY, false, 4 * M);
+  packer.emit(spec, name, X, Y, add !== false);
+  const { scratch } = packer;
+  const words = [to, engine.alloc(scratch), M, N, scratch, 0, 0, 0, ...packer.instructions, Instruction.End];
+  const head = engine.alloc(4 * words.length);
+  engine.words(head, words.length).set(words);
+  return head + HEAD;
+}
+
+/** Bytes of scratch that run_many needs for a program. It may be the same for all programs. */
+export function scratchForMany(engine: Engine, program: Pointer): number {
+  const N = engine.words(program - HEAD, 4)[3];
+  // One vector and eight in lanes, padded.
+  return 36 * (N + 16);
 }
 
 class Packer {
   readonly instructions: number[] = [];
+  /** Bytes of scratch that the instructions use. */
+  scratch = 0;
 
   constructor(
     private readonly engine: Engine,
     private readonly source: TensorSource,
   ) {}
 
-  /** Emits the instructions of a matrix; `from` 0 is the program's input. */
-  emit(spec: OperatorSpec, name: string, from: Pointer, to: Pointer, add: boolean): void {
+  /** Emits the instructions of a matrix. */
+  emit(spec: OperatorSpec, name: string, from: Place, to: Place, add: boolean): void {
     switch (spec.type) {
       case 'dense':
         this.dense(spec.shape, name, from, to, add);
@@ -72,7 +90,7 @@ class Packer {
         break;
       case 'product': {
         const [rank] = shapeOf(spec.V);
-        const inner = this.engine.alloc(4 * rank);
+        const inner = this.between(rank);
         this.emit(spec.V, `${name}.V`, from, inner, false);
         this.emit(spec.U, `${name}.U`, inner, to, add);
         break;
@@ -91,7 +109,14 @@ class Packer {
     }
   }
 
-  instruct(op: number, to: Pointer, from: Pointer, add: boolean, ...rest: number[]): void {
+  /** Scratch for n floats, padded with zeros to whole vectors of eight. */
+  private between(n: number): Place {
+    const at = this.scratch;
+    this.scratch += 32 * Math.ceil(n / 8);
+    return at + SCRATCH;
+  }
+
+  instruct(op: number, to: Place, from: Place, add: boolean, ...rest: number[]): void {
     const words = [op, to, from, add ? 1 : 0, ...rest];
     while (words.length < 8) words.push(0);
     this.instructions.push(...words);
@@ -105,7 +130,7 @@ class Packer {
     return { at, raw: at + end - 4 * row * (panels - 1) };
   }
 
-  private dense([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): void {
+  private dense([M, N]: [number, number], name: string, from: Place, to: Place, add: boolean): void {
     const path = `${name}.weight`;
     const weight = this.source.unseenFloats(path, [M, N]);
     const { at, raw } = this.panels(M, 4 * N, 16);
@@ -114,7 +139,7 @@ class Packer {
     this.instruct(Instruction.Panel, to, from, add, at, M, Math.ceil(N / 4));
   }
 
-  private int8([M, N]: [number, number], name: string, from: Pointer, to: Pointer, add: boolean): void {
+  private int8([M, N]: [number, number], name: string, from: Place, to: Place, add: boolean): void {
     const { weight, scales } = this.source.int8(name, M, N);
     const { at, raw } = this.panels(M, N, 8);
     this.engine.put(raw, weight);
@@ -128,22 +153,22 @@ class Packer {
   }
 
   /** The two products of assembly/packed-kron.ts. More factors than two are taken together in two groups. */
-  private kronecker(spec: KroneckerSpec, name: string, from: Pointer, to: Pointer, add: boolean): void {
+  private kronecker(spec: KroneckerSpec, name: string, from: Place, to: Place, add: boolean): void {
     const { engine } = this;
     const [B, C] = halves(factorsOf(spec, name));
     const [[m1, n1], [m2, n2]] = [sidesOf(B), sidesOf(C)];
     const fourOf = (n: number) => 4 * Math.ceil(n / 4);
     /** The transpose of a group, [K,J], in panels of eight columns or with rows of whole vectors. */
-    const factor = (pack: 'f32_pack_columns' | 'f32_transpose', group: readonly Factor[]): Pointer => {
+    const factor = (pack: 'f32_pack_columns' | 'f32_transpose', group: readonly Factor[]): Place => {
       const [J, K] = sidesOf(group);
       const at = engine.alloc(32 * Math.ceil(J / 8) * K);
       const raw = engine.scratch(4 * J * K);
       const tensors = group.map(({ name }) => `${name}.weight`);
       putFloats(engine, raw, tensors.join(' (x) '), this.form(group), this.source);
       engine.kernels[pack](raw, at, J, K);
-      return at;
+      return at + MEMORY;
     };
-    const product = (s: Pointer, w: Pointer, out: Pointer, accumulate: boolean, ...shape: number[]) => {
+    const product = (s: Place, w: Place, out: Place, accumulate: boolean, ...shape: number[]) => {
       const at = engine.alloc(4 * shape.length);
       engine.words(at, shape.length).set(shape);
       this.instruct(Instruction.Panel8, out, s, accumulate, w, at);
@@ -151,14 +176,14 @@ class Packer {
     if (m1 * n2 * (n1 + m2) <= n1 * m2 * (n2 + m1)) {
       const b = factor('f32_pack_columns', B);
       const c = factor('f32_pack_columns', C);
-      const between = engine.alloc(4 * fourOf(m1) * n2);
+      const between = this.between(fourOf(m1) * n2);
       product(from, b, between, false, n2, fourOf(m1), n1, 4 * n2, 4 * fourOf(m1), 32);
       product(between, c, to, add, m1, m2, n2, 4 * fourOf(m1), 4 * m2, 32);
     } else {
       const b = factor('f32_transpose', B);
       const c = factor('f32_pack_columns', C);
-      const turned = engine.alloc(4 * fourOf(n1) * n2);
-      const between = engine.alloc(32 * Math.ceil(m2 / 8) * n1);
+      const turned = this.between(fourOf(n1) * n2);
+      const between = this.between(8 * Math.ceil(m2 / 8) * n1);
       this.instruct(Instruction.Transpose, turned, from, false, n1, n2);
       product(turned, c, between, false, n1, fourOf(m2), n2, 4 * fourOf(n1), 32, 32 * n1);
       product(b, between, to, add, m1, m2, n1, 4 * fourOf(m1), 4 * m2, 32);
@@ -185,8 +210,8 @@ class Packer {
   private sparse(
     { shape: [M, N], nonzeros, block = 1 }: Extract<OperatorSpec, { type: 'sparse' }>,
     name: string,
-    from: Pointer,
-    to: Pointer,
+    from: Place,
+    to: Place,
     add: boolean,
   ): void {
     const { engine } = this;
@@ -228,16 +253,14 @@ class Packer {
       this.instruct(Instruction.Panel, to, from, add, at, M, blocks);
       return;
     }
-    if (!add) this.instruct(Instruction.Zero, to, 0, false, 4 * M);
+    if (!add) this.instruct(Instruction.Zero, to, X, false, 4 * M);
     if (held === 0) return;
     if (size === 1) {
       const slices = Math.ceil(held / 4);
       const table = engine.alloc(20 * slices);
       const stream = engine.alloc(48 * pairs);
-      // Rows that are not there read and write a place of their own.
-      const nowhere = engine.alloc(4);
       const csr = stage();
-      kernels.f32_sell_pack(csr.values, csr.columns, csr.starts, csr.order, held, table, stream, nowhere - to);
+      kernels.f32_sell_pack(csr.values, csr.columns, csr.starts, csr.order, held, table, stream);
       this.instruct(Instruction.Sell, to, from, true, table, slices, stream);
     } else {
       const table = engine.alloc(8 * held);

@@ -1,4 +1,4 @@
-import type { Model } from '../nn/model.js';
+import type { Network } from '../nn/network.js';
 import { Dense } from '../operators/dense.js';
 import { Int8 } from '../operators/int8.js';
 import { walk } from '../operators/operator.js';
@@ -7,31 +7,46 @@ import { leafTensors } from './tensors.js';
 
 /** One matrix or vector of a model, as its file stores it. */
 export interface InventoryEntry {
+  /** Its name in files. */
   name: string;
+  /** How its numbers are stored. */
   kind: 'dense' | 'int8' | 'sparse' | 'vector';
+  /** Sides, row-major. */
   shape: number[];
+  /** Numbers stored: of a sparse matrix, those that are left. */
   nnz: number;
+  /** Bytes stored, indices included. */
   bytes: number;
 }
 
-/** The parts of a model, and how far its LSTM matrices are compressed. */
+/** The parts of a model, and how far its matrices are compressed, the recurrent ones and all others that are not dense. */
 export interface Inventory {
+  /** The method of its settings; without any, the types of its compressed matrices. */
   method: string;
+  /** How many times smaller than the dense matrices. */
   compression: {
     /**
-     * Parameters of the dense LSTM matrices / parameters and nonzeros stored; biases are left out on both sides. Undefined if
+     * Parameters of the dense recurrent matrices / parameters and nonzeros stored; biases are left out on both sides. Undefined if
      * everything has been pruned.
      */
     parameters?: number;
-    /** Bytes of the dense f32 LSTM matrices / bytes stored for them, indices included. */
+    /** Bytes of the dense f32 recurrent matrices / bytes stored for them, indices included. */
     bytes: number;
   };
+  /** `lstm`: those stored for the recurrent matrices, of whatever cell, and for all others that are compressed. */
   parameters: { lstm: number; total: number };
+  /** Vectors and tables first, then the leaves of the matrices. */
   tensors: InventoryEntry[];
 }
 
-/** Lists the matrices and vectors of a model, and computes its compression. */
-export function takeInventory(model: Model): Inventory {
+/** A network, or a model, whose settings name its method. */
+type Listed = Pick<Network, 'operators' | 'plainParameters' | 'matrices'> & { readonly config?: { method: string } };
+
+/**
+ * Lists the matrices and vectors of a network or a model, and computes its compression. For a network,
+ * whose settings nobody knows, the method is the type of its compressed matrices, such as 'sum', or all their types.
+ */
+export function takeInventory(model: Listed): Inventory {
   const leaves = new Map<string, InventoryEntry>();
   for (const [name, operator] of model.operators()) {
     for (const [path, leaf] of walk(operator, name)) {
@@ -48,7 +63,7 @@ export function takeInventory(model: Model): Inventory {
         });
     }
   }
-  const vectors = model.loose().map(
+  const vectors = model.plainParameters().map(
     ([name, { shape, size }]): InventoryEntry => ({
       name,
       kind: shape.length === 1 ? 'vector' : 'dense',
@@ -58,15 +73,23 @@ export function takeInventory(model: Model): Inventory {
     }),
   );
   const tensors = [...vectors, ...leaves.values()];
-  const lstm = [...leaves.values()].filter(({ name }) => name.startsWith('lstm.'));
+  const inside = new Set(
+    model.matrices().flatMap(([name, operator]) => [...walk(operator, name)].map(([path]) => path)),
+  );
+  const recurrent = [...leaves.values()].filter(({ name }) => inside.has(name));
   const sum = (entries: InventoryEntry[], key: 'nnz' | 'bytes') =>
     entries.reduce((total, entry) => total + entry[key], 0);
-  const kept = sum(lstm, 'nnz');
+  const kept = sum(recurrent, 'nnz');
   const dense = model.matrices().reduce((total, [, { M, N }]) => total + M * N, 0);
   return {
-    method: model.config.method,
-    compression: { ...(kept && { parameters: dense / kept }), bytes: (4 * dense) / sum(lstm, 'bytes') },
+    method: model.config?.method ?? typesOf(model),
+    compression: { ...(kept && { parameters: dense / kept }), bytes: (4 * dense) / sum(recurrent, 'bytes') },
     parameters: { lstm: kept, total: sum(tensors, 'nnz') },
     tensors,
   };
+}
+
+/** The types of the matrices of a network that are compressed. */
+function typesOf(model: Listed): string {
+  return [...new Set(model.matrices().map(([, operator]) => operator.spec().type))].join(', ');
 }

@@ -12,7 +12,7 @@ import { loadOperator, operatorTensors, parameterTensor } from './tensors.js';
 /** Encodes a model file; the same network and task give the same bytes. `task` is stored as JSON and not read. */
 export function encodeNetwork(network: Network, task: TaskData): Uint8Array {
   const tensors = new Map<string, NamedTensor>();
-  for (const [name, parameter] of network.loose()) tensors.set(name, parameterTensor(parameter));
+  for (const [name, parameter] of network.plainParameters()) tensors.set(name, parameterTensor(parameter));
   for (const [name, operator] of network.operators()) {
     for (const [path, tensor] of operatorTensors(operator, name)) tensors.set(path, tensor);
   }

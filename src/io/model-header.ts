@@ -23,16 +23,20 @@ const FORMATS: Record<string, [what: string, readers: string]> = {
 
 /** What a network is for, and what its inputs and outputs mean, as JSON: only the task of this name reads the rest. */
 export interface TaskData {
+  /** The name of the task. */
   name: string;
   [field: string]: unknown;
 }
 
 /** What a model file says of itself, checked, and its tensors, to be taken. */
 export interface Header {
+  /** The network, checked. */
   network: NetworkSpec;
+  /** What the task needs, not checked but for its name. */
   task: TaskData;
   /** What a matrix of this name is made of; it must be M x N. */
   spec(name: string, M: number, N: number): OperatorSpec;
+  /** Its tensors. */
   source: TensorSource;
   /** Bytes that the model may take in memory. */
   memory: number;
@@ -40,7 +44,11 @@ export interface Header {
   finish(): void;
 }
 
-/** Throws FileFormatError, saying what is wrong with the file. */
+/**
+ * Reads the header of a model file.
+ *
+ * @throws FileFormatError for any other file, saying what is wrong with it
+ */
 export function readHeader(bytes: ByteSource): Header {
   const { tensors, metadata } = decodeSafetensors(bytes);
   checkFormat(metadata, MODEL_FORMAT, MODEL_VERSION);

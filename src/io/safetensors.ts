@@ -25,6 +25,7 @@ interface ArrayOf {
   I32: Int32Array;
 }
 
+/** Types of numbers that files may have. */
 export type Dtype = keyof ArrayOf;
 
 /** A row-major array: `data` has as many numbers as the sides of `shape` multiply to, one for an empty shape. */

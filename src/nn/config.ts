@@ -1,61 +1,104 @@
 import { checkWhole } from '../checks.js';
-import { malformed } from '../errors.js';
+import { invalid, malformed } from '../errors.js';
+import { LARGEST_WIDTH, MOST_LAYERS } from '../network/spec.js';
 import { BLOCK_SIZES, type BlockSize } from '../operators/csr.js';
 import { type KronShape, METHODS, type Method, MOST_FACTORS } from '../operators/methods.js';
 import { isObject } from '../values.js';
 
+/** Kinds of recurrent layers. */
+export const CELLS = ['lstm', 'gru'] as const;
+/** A kind of recurrent layer. */
+export type Cell = (typeof CELLS)[number];
+
+/** The settings of a model: its size, and how its matrices are made. */
 export interface ModelConfig {
+  /** Units of a recurrent layer. */
   hidden: number;
+  /** Recurrent layers, one upon the other. */
   layers: number;
+  /** Kind of the recurrent layers; default 'lstm'. */
+  cell?: Cell;
+  /** 1: they read forward; 2: in both directions. The default is the task's. */
+  directions?: 1 | 2;
+  /** How the matrices are made. */
   method: Method;
-  /** Of every LSTM matrix; 1 for dense. */
+  /** Parameters of each dense recurrent matrix over those kept; 1 for dense. */
   compression: number;
   /** Shapes of the Kronecker factors; chosen by planMatrix() unless given. */
   kron?: KronShape;
+  /** Which matrices are compressed: those of recurrent layers, the default, or those of linear and conv layers, too. */
+  matrices?: 'all';
   /** How many rows of the sparse matrices are pruned together; default 1. */
   block?: BlockSize;
 }
 
-export interface IntentModelConfig extends ModelConfig {
+/** The settings of a model that reads words. */
+export interface TextModelConfig extends ModelConfig {
   /** Width of the embedding. */
   embedding: number;
 }
 
 /** The settings of the model among others. */
-export function modelConfig({ hidden, layers, method, compression, kron, block }: ModelConfig): ModelConfig {
-  return { hidden, layers, method, compression, ...(kron && { kron }), ...(block && { block }) };
+export function modelConfig(config: ModelConfig): ModelConfig {
+  const { hidden, layers, cell, directions, method, compression, matrices, kron, block } = config;
+  return {
+    hidden,
+    layers,
+    ...(cell && { cell }),
+    ...(directions && { directions }),
+    method,
+    compression,
+    ...(matrices && { matrices }),
+    ...(kron && { kron }),
+    ...(block && { block }),
+  };
 }
 
-/** Throws InputError for a size that no model may have. */
-export function checkModelSize({ hidden, layers, embedding = hidden }: ModelConfig & { embedding?: number }): void {
-  checkWhole('hidden', hidden, 1, LARGEST_HIDDEN);
-  checkWhole('embedding', embedding, 1, LARGEST_HIDDEN);
-  checkWhole('layers', layers, 1, MOST_LAYERS);
+/** Throws InputError for a size, a cell, directions or blocks that no model may have. */
+export function checkModelSize(config: ModelConfig & { embedding?: number }): void {
+  const { hidden, layers, embedding = hidden, cell = 'lstm', directions = 1, block, matrices } = config;
+  if (block === 'gates' && (cell !== 'lstm' || matrices === 'all')) {
+    const what = cell === 'lstm' ? 'matrices of linear layers, which have no gates' : 'a GRU, which has three gates';
+    throw invalid('block', block, `1, 4 or 8 for ${what}; those of the four gates are for LSTM layers`);
+  }
+  if (!CELLS.includes(cell)) throw invalid('cell', cell, CELLS.join(' or '));
+  if (directions !== 1 && directions !== 2) throw invalid('directions', directions, '1 or 2');
+  checkWhole('hidden', hidden, 1, LARGEST_WIDTH);
+  checkWhole('embedding', embedding, 1, LARGEST_WIDTH);
+  checkWhole('layers', layers, 1, MOST_RECURRENT);
 }
 
-/** Larger models are neither made nor read from files, so that what is made can be read. */
-export const LARGEST_HIDDEN = 2 ** 16;
-export const MOST_LAYERS = 64;
+/** Recurrent layers, with room for others beside them. More are neither made nor read from files, so that what is made can be read. */
+const MOST_RECURRENT = MOST_LAYERS / 2;
 
 /** The settings of a model as read from JSON, without whatever else is there. Throws FileFormatError. */
 export function checkConfig(value: unknown): ModelConfig {
-  const { hidden, layers, method, compression, kron, block } = fieldsOf(value);
+  const { hidden, layers, cell, directions, method, compression, matrices, kron, block } = fieldsOf(value);
   const known = METHODS.find((name) => name === method);
   if (!known) throw malformed('config.method', method, `one of ${METHODS.join(', ')}`);
   if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
     throw malformed('config.compression', compression, 'a number >= 1');
   }
+  if (matrices !== undefined && matrices !== 'all') throw malformed('config.matrices', matrices, "'all', or nothing");
   const isFactors = Array.isArray(kron) && kron.length > 3 && kron.length % 2 === 0 && kron.length <= 2 * MOST_FACTORS;
   if (kron !== undefined && !isFactors)
     throw malformed('config.kron', kron, `the sides of 2 to ${MOST_FACTORS} factors`);
   const size = block === undefined ? undefined : BLOCK_SIZES.find((known) => known === block);
   if (block !== undefined && !size) throw malformed('config.block', block, `one of ${BLOCK_SIZES.join(', ')}`);
+  const kind = CELLS.find((known) => known === cell);
+  if (cell !== undefined && !kind) throw malformed('config.cell', cell, CELLS.join(' or '));
+  if (directions !== undefined && directions !== 1 && directions !== 2) {
+    throw malformed('config.directions', directions, '1 or 2');
+  }
   return {
-    hidden: wholeNumber('hidden', hidden, LARGEST_HIDDEN),
-    layers: wholeNumber('layers', layers, MOST_LAYERS),
+    hidden: wholeNumber('hidden', hidden, LARGEST_WIDTH),
+    layers: wholeNumber('layers', layers, MOST_RECURRENT),
+    ...(kind && { cell: kind }),
+    ...(directions && { directions }),
     method: known,
     compression,
-    ...(isFactors && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_HIDDEN)) }),
+    ...(matrices === 'all' && { matrices }),
+    ...(isFactors && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_WIDTH)) }),
     ...(size && { block: size }),
   };
 }
@@ -65,10 +108,10 @@ function fieldsOf(value: unknown): Record<string, unknown> {
   return value;
 }
 
-/** Those of an intent model. */
-export function checkIntentConfig(value: unknown): IntentModelConfig {
+/** Those of a model of words. */
+export function checkTextConfig(value: unknown): TextModelConfig {
   const { embedding } = fieldsOf(value);
-  return { ...checkConfig(value), embedding: wholeNumber('embedding', embedding, LARGEST_HIDDEN) };
+  return { ...checkConfig(value), embedding: wholeNumber('embedding', embedding, LARGEST_WIDTH) };
 }
 
 function wholeNumber(name: string, n: unknown, most: number): number {

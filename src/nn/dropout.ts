@@ -13,6 +13,7 @@ export interface StepDropout {
 
 /** Which mask: the same key gives the same one. */
 export interface DropoutKey extends StepDropout {
+  /** Tells apart the masks of one step; a whole number. */
   stream: number;
 }
 
@@ -22,7 +23,7 @@ export function checkRate(name: string, rate: number): void {
 }
 
 /**
- * y = x mask / (1 - rate), where the mask is 0 with probability `rate` and otherwise 1
+ * y = x mask / (1 - rate), where the mask is 0 with probability `rate` and otherwise 1. x and y are [R,N].
  *
  * @throws InputError for a key out of range, or a tensor of another runtime than the tape's
  */

@@ -3,14 +3,17 @@ import { invalid } from '../errors.js';
 import { checkOperator, type Operator } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';
+import type { Call } from '../wasm/threads.js';
 import { checkMatrix, checkParameter, runtimeOf } from './checks.js';
 
 /**
- * The weights of one GRU layer, in PyTorch's layout: gates r, z, n. Throws InputError for shapes that do not fit together.
+ * The weights of one GRU layer, in PyTorch's layout: gates r, z, n.
  */
 export class GruLayer {
+  /** Units, H. */
   readonly hidden: number;
 
+  /** @throws InputError for shapes that do not fit together, and for arguments of different runtimes */
   constructor(
     readonly ih: Operator, // [3H, I]
     readonly hh: Operator, // [3H, H]
@@ -30,10 +33,11 @@ export class GruLayer {
 
 /**
  * Runs a layer over a whole sequence: x[T B, I], rows of one time step together; h[B,H] is the state before it. Returns y[T B,
- * H] and the state after. Throws InputError for shapes that do not fit together, and for arguments of another runtime than
- * the tape's.
+ * H] and the state after.
  *
  *   a_t = W_ih x_t + b_ih, u_t = W_hh h_(t-1) + b_hh, then the cell of assembly/gru.ts
+ *
+ * @throws InputError for shapes that do not fit together, and for arguments of another runtime than the tape's
  */
 export function gru(tape: Tape, layer: GruLayer, x: Tensor, state: { h: Tensor }): { y: Tensor; h: Tensor } {
   const runtime = runtimeOf(tape);
@@ -64,7 +68,18 @@ export function gru(tape: Tape, layer: GruLayer, x: Tensor, state: { h: Tensor }
     // Each thread takes some of the streams through all steps; the first of them is `row` of the batch.
     const calls = runtime.shares(B).map(([row, count], i) => {
       const at = 4 * row * H;
-      return [program, a + 3 * at, u + 3 * at, hs + at, T, B, count, H, row, scratch[i]];
+      return [
+        program,
+        a + 3 * at,
+        u + 3 * at,
+        hs + at,
+        T,
+        B,
+        count,
+        H,
+        row,
+        scratch[i],
+      ] satisfies Call<'f32_gru_forward'>;
     });
     runtime.parallel('f32_gru_forward', calls);
   });
@@ -81,8 +96,8 @@ export function gru(tape: Tape, layer: GruLayer, x: Tensor, state: { h: Tensor }
       const { program, scratch } = recurrence.place();
       const calls = runtime.shares(B).map(([row, count], i) => {
         const at = 4 * row * H;
-        const arrays = [a + 3 * at, u + 3 * at, hs + at, dy + at, state.h.grad + at];
-        return [program, ...arrays, T, B, count, H, row, scratch[i]];
+        const arrays = [a + 3 * at, u + 3 * at, hs + at, dy + at, state.h.grad + at] as const;
+        return [program, ...arrays, T, B, count, H, row, scratch[i]] satisfies Call<'f32_gru_backward'>;
       });
       runtime.parallel('f32_gru_backward', calls);
     });

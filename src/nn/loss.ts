@@ -4,6 +4,7 @@ import { checkOperator, type Operator } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';
 import type { Pointer } from '../wasm/kernels.js';
+import type { Call } from '../wasm/threads.js';
 import { checkIndices, checkParameter, runtimeOf } from './checks.js';
 
 /** A softmax head: the logits are W x + bias. */
@@ -21,7 +22,7 @@ export interface Distillation {
 }
 
 /** The address of a teacher's logits, f32[R,V], which are overwritten, and how much they count. */
-export interface Taught extends Distillation {
+export interface SoftTargets extends Distillation {
   logits: Pointer;
 }
 
@@ -38,9 +39,7 @@ const BLOCK_BYTES = 2 ** 21;
 
 /**
  * Cross-entropy of the targets, i32[R], under softmax(W x + bias), x[R,N]; a negative target does not count. Returns the
- * sum over the rows that count, in nats, and their number; the gradient is that of the mean. Throws InputError for a target
- * that is not below V, for shapes that do not fit together, and for arguments of another runtime than the tape's.
- * With a teacher, the loss of a row is
+ * sum over the rows that count, in nats, and their number; the gradient is that of the mean. With a teacher, the loss of a row is
  *
  *   (1 - weight) cross-entropy + weight T^2 KL(softmax(teacher's logits / T) || softmax(logits / T)), T the temperature
  *
@@ -48,13 +47,16 @@ const BLOCK_BYTES = 2 ** 21;
  *
  * It ends the tape, so the gradients begin here: logits, their gradient and that of x are computed block by block, and the
  * logits, the largest tensor, are stored once.
+ *
+ * @throws InputError for a target that is not below V, for shapes that do not fit together, and for arguments of another
+ * runtime than the tape's
  */
 export function softmaxLoss(
   tape: Tape,
   { weight, bias }: SoftmaxHead,
   x: Tensor,
   targets: Pointer,
-  taught?: Taught,
+  softTargets?: SoftTargets,
 ): { sum: number; count: number } {
   const runtime = runtimeOf(tape);
   const { recording } = tape;
@@ -65,9 +67,9 @@ export function softmaxLoss(
   tape.check('x', x, { cols: N });
   const R = x.rows;
   checkIndices(runtime, 'targets', targets, R, LEAST, V);
-  if (taught) {
-    checkDistillation(taught);
-    runtime.check('logits', taught.logits, R * V);
+  if (softTargets) {
+    checkDistillation(softTargets);
+    runtime.check('logits', softTargets.logits, R * V);
   }
   const most = Math.max(8, 8 * Math.floor(BLOCK_BYTES / (32 * V)));
   let count = 0;
@@ -106,10 +108,10 @@ export function softmaxLoss(
         count ? 1 / count : 0,
         scratch[i],
         back.scratch[i],
-        taught ? taught.logits + at * V : 0,
-        taught?.weight ?? 0,
-        taught?.temperature ?? 1,
-      ];
+        softTargets ? softTargets.logits + at * V : 0,
+        softTargets?.weight ?? 0,
+        softTargets?.temperature ?? 1,
+      ] satisfies Call<'f32_softmax_head'>;
     });
     runtime.parallel('f32_softmax_head', calls);
   });

@@ -3,15 +3,17 @@ import { invalid } from '../errors.js';
 import { checkOperator, type Operator } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';
+import type { Call } from '../wasm/threads.js';
 import { checkMatrix, checkParameter, runtimeOf } from './checks.js';
 
 /**
- * The weights of one LSTM layer, in PyTorch's layout: gates i, f, g, o. Throws InputError for shapes that do not fit
- * together.
+ * The weights of one LSTM layer, in PyTorch's layout: gates i, f, g, o.
  */
 export class LstmLayer {
+  /** Units, H. */
   readonly hidden: number;
 
+  /** @throws InputError for shapes that do not fit together, and for arguments of different runtimes */
   constructor(
     readonly ih: Operator, // [4H, I]
     readonly hh: Operator, // [4H, H]
@@ -31,10 +33,11 @@ export class LstmLayer {
 
 /**
  * Runs a layer over a whole sequence: x[T B, I], rows of one time step together; h and c [B,H] are the state before it.
- * Returns y[T B, H] and the state after. Throws InputError for shapes that do not fit together, and for arguments of
- * another runtime than the tape's.
+ * Returns y[T B, H] and the state after.
  *
  *   a_t = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh, then the cell of assembly/lstm.ts
+ *
+ * @throws InputError for shapes that do not fit together, and for arguments of another runtime than the tape's
  */
 export function lstm(
   tape: Tape,
@@ -76,8 +79,8 @@ export function lstm(
     // Each thread takes some of the streams through all steps; the first of them is `row` of the batch.
     const calls = runtime.shares(B).map(([row, count], i) => {
       const at = 4 * row * H;
-      const arrays = [gates + 4 * at, hs + at, cs + at, tanhC + at];
-      return [program, ...arrays, T, B, count, H, row, scratch[i]];
+      const arrays = [gates + 4 * at, hs + at, cs + at, tanhC + at] as const;
+      return [program, ...arrays, T, B, count, H, row, scratch[i]] satisfies Call<'f32_lstm_forward'>;
     });
     runtime.parallel('f32_lstm_forward', calls);
   });
@@ -98,8 +101,8 @@ export function lstm(
       const { program, scratch } = recurrence.place();
       const calls = runtime.shares(B).map(([row, count], i) => {
         const at = 4 * row * H;
-        const arrays = [gates + 4 * at, cs + at, tanhC + at, dy + at, dc + at, state.h.grad + at];
-        return [program, ...arrays, T, B, count, H, row, scratch[i]];
+        const arrays = [gates + 4 * at, cs + at, tanhC + at, dy + at, dc + at, state.h.grad + at] as const;
+        return [program, ...arrays, T, B, count, H, row, scratch[i]] satisfies Call<'f32_lstm_backward'>;
       });
       runtime.parallel('f32_lstm_backward', calls);
     });

@@ -7,20 +7,22 @@ import type { Runtime } from '../wasm/runtime.js';
 import type { ModelConfig } from './config.js';
 import type { Network, Recipe } from './network.js';
 
-/** A network and what its numbers mean. */
+/** A network with its settings, and what its inputs and outputs stand for. */
 export abstract class Model {
-  /** The name of the task that it is for: 'lm' or 'intent'. */
+  /** The name of the task that it is for, as files have it. */
   abstract readonly task: string;
 
   constructor(
     readonly network: Network,
     readonly config: ModelConfig,
-    readonly vocabulary: Vocabulary,
   ) {}
 
-  /** What its input and output ids stand for, as JSON. */
-  get meaning(): Record<string, unknown> {
-    return { vocabulary: this.vocabulary.toJSON() };
+  /** What its inputs and outputs stand for, as JSON. */
+  abstract get schema(): Record<string, unknown>;
+
+  /** How its matrices are made. */
+  get recipe(): Recipe {
+    return recipeOf(this.config);
   }
 
   get runtime(): Runtime {
@@ -31,14 +33,14 @@ export abstract class Model {
     return this.network.spec;
   }
 
-  /** The matrices of the recurrent layers, which are what is compressed, by their names in files. */
+  /** The matrices of recurrent layers, and all others that are compressed, by their names in files. */
   matrices(): [string, Operator][] {
     return this.network.matrices();
   }
 
   /** The parameters that belong to no operator, by their names in files. */
-  loose(): [string, Parameter][] {
-    return this.network.loose();
+  plainParameters(): [string, Parameter][] {
+    return this.network.plainParameters();
   }
 
   /** All operators by their names in files. */
@@ -57,7 +59,7 @@ export function checkVocabulary(vocabulary: Vocabulary): void {
   if (!(vocabulary instanceof Vocabulary)) throw invalid('vocabulary', vocabulary, 'a Vocabulary');
 }
 
-/** The matrices of recurrent layers as the settings ask; all others dense. */
-export function recipeOf({ method, compression, kron, block }: ModelConfig): Recipe {
-  return ({ role }) => (role === 'recurrent' ? { method, compression, kron, block } : undefined);
+/** The matrices that the settings ask for as they ask, all others dense. */
+export function recipeOf({ method, compression, matrices, kron, block }: ModelConfig): Recipe {
+  return ({ role }) => (role === 'recurrent' || matrices === 'all' ? { method, compression, kron, block } : undefined);
 }

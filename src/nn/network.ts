@@ -13,6 +13,7 @@ import {
 } from '../network/spec.js';
 import { buildOperator, type Plan, planMatrix, sparseName } from '../operators/budget.js';
 import type { BlockSize } from '../operators/csr.js';
+import { Dense } from '../operators/dense.js';
 import type { KronShape, Method } from '../operators/methods.js';
 import { type Noise, type Operator, walk } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
@@ -34,6 +35,7 @@ import { convolved, windows } from './window.js';
 
 /** How a matrix is made; dense where nothing is said. */
 export interface MatrixRecipe {
+  /** The structure: see METHODS. */
   method: Method;
   /** Parameters of the dense matrix over those kept, at least 1. */
   compression: number;
@@ -47,6 +49,7 @@ export interface MatrixRecipe {
 export interface Batch {
   /** Steps of the longest. */
   T: number;
+  /** Sequences. */
   B: number;
   /** i32[T B], numbers of tokens, or f32[T B, frames]. */
   input: Pointer;
@@ -66,6 +69,7 @@ export interface LayerState {
 /** Those of all recurrent layers, in order. */
 export type NetworkState = readonly LayerState[];
 
+/** What a forward pass may have besides a batch. */
 export interface ForwardOptions {
   /** The state before the first step, updated to that after the last; zeros unless given. */
   state?: NetworkState;
@@ -73,6 +77,7 @@ export interface ForwardOptions {
   dropout?: StepDropout;
 }
 
+/** How Network.create() makes the matrices. */
 export interface CreateOptions {
   /** How a matrix is made; dense where it returns nothing. */
   recipe?: Recipe;
@@ -102,6 +107,7 @@ interface Outcome {
 
 /** A network to be trained or evaluated: a spec with its weights. */
 export class Network {
+  /** The layers in order, with their sizes. */
   readonly layers: readonly ResolvedLayer[];
   private readonly shapes: readonly TensorShape[];
   private readonly recurrences: readonly { name: string; kind: 'lstm' | 'gru'; units: number }[];
@@ -155,8 +161,8 @@ export class Network {
     return runtime.within(Number.POSITIVE_INFINITY, () => make(runtime, spec, seed, options));
   }
 
-  /** The embedding and the biases, by their names in files. */
-  loose(): [string, Parameter][] {
+  /** The parameters that are no matrix of their own: the embedding and the biases, by their names in files. */
+  plainParameters(): [string, Parameter][] {
     return [...this.vectors];
   }
 
@@ -165,10 +171,11 @@ export class Network {
     return [...this.weights];
   }
 
-  /** The matrices of recurrent layers, which are what is compressed unless told otherwise. */
+  /** The matrices of recurrent layers, and all others that are compressed; what is in 8 bits is not. */
   matrices(): [string, Operator][] {
-    const recurrent = this.shapes.filter(({ role }) => role === 'recurrent');
-    return recurrent.map(({ name }) => [name, this.weights.get(name)!]);
+    const counts = ({ name, role }: TensorShape) =>
+      role === 'recurrent' || (role === 'matrix' && !(this.weights.get(name) instanceof Dense));
+    return this.shapes.filter(counts).map(({ name }) => [name, this.weights.get(name)!]);
   }
 
   /** Every parameter by a name of its own. */
@@ -176,7 +183,7 @@ export class Network {
     const inside = this.operators().flatMap(([name, operator]) =>
       [...walk(operator, name)].flatMap(([path, inner]) => inner.own().map((p): [string, Parameter] => [path, p])),
     );
-    return [...this.loose(), ...inside];
+    return [...this.plainParameters(), ...inside];
   }
 
   /**
@@ -204,14 +211,22 @@ export class Network {
     else this.vector(name).data.set(values);
   }
 
-  /** The parameter of this name: the embedding or a bias. Throws InputError for a name that is none. */
+  /**
+   * The parameter of this name: the embedding or a bias.
+   *
+   * @throws InputError for a name that is none
+   */
   vector(name: string): Parameter {
     const found = this.vectors.get(name);
     if (!found) throw invalid('tensor', name, `one of ${this.shapes.map((shape) => shape.name).join(', ')}`);
     return found;
   }
 
-  /** The matrix of this name. Throws InputError for a name that is none. */
+  /**
+   * The matrix of this name.
+   *
+   * @throws InputError for a name that is none
+   */
   operator(name: string): Operator {
     const found = this.weights.get(name);
     if (!found) throw invalid('matrix', name, `one of ${[...this.weights.keys()].join(', ')}`);
@@ -224,7 +239,11 @@ export class Network {
     return new Network(runtime, spec, vectors, new Map([...weights, [name, operator]]));
   }
 
-  /** A state of zeros for B sequences. */
+  /**
+   * A state of zeros for B sequences, in the runtime's memory.
+   *
+   * @throws InputError unless B is a whole number of at least 1
+   */
   newState(B: number): NetworkState {
     checkWhole('batch', B, 1);
     return this.recurrences.map(({ name, kind, units }) => {
@@ -233,7 +252,11 @@ export class Network {
     });
   }
 
-  /** Sets a state of B sequences to zeros. */
+  /**
+   * Sets a state of B sequences to zeros.
+   *
+   * @throws InputError for a state that is not of B sequences of this network
+   */
   resetState(state: NetworkState, B: number): void {
     this.checkState(state, B);
     for (const { h, c, units } of state) {
@@ -297,9 +320,15 @@ export class Network {
     });
   }
 
-  /** The outputs of the last layer: [T' B, outputs], rows of one time step together, or [B, outputs] behind a pool. */
-  forward(tape: Tape, batch: Batch, options: ForwardOptions = {}): Tensor {
-    const { x, keep } = this.run(tape, batch, options, this.layers.length);
+  /**
+   * The outputs of the last layer: [T' B, outputs], rows of one time step together, or [B, outputs] behind a pool.
+   *
+   * @param state that before the first step, updated to that after the last; zeros unless given
+   * @param dropout masks over what each layer with weights reads, in training
+   * @throws InputError for a batch or a state that is not of this network, and where memory runs out
+   */
+  forward(tape: Tape, batch: Batch, state?: NetworkState, dropout?: StepDropout): Tensor {
+    const { x, keep } = this.run(tape, batch, { state, dropout }, this.layers.length);
     keep();
     return x;
   }
@@ -391,8 +420,8 @@ export class Network {
         const { weight, bias } = this.linearOf(spec.name);
         const T = x.rows / B;
         // What lies behind a sequence's end must not be seen through a window that reaches past it.
-        const alone = lengths?.some((length) => length < T) ? places.masked(tape, x, lengths) : x;
-        const y = linear(tape, weight, bias, windows(tape, spec, alone, B));
+        const own = lengths?.some((length) => length < T) ? places.masked(tape, x, lengths) : x;
+        const y = linear(tape, weight, bias, windows(tape, spec, own, B));
         const left = lengths?.map((length) => convolved(length, spec));
         return { x: spec.activation ? activate(tape, spec.activation, y) : y, lengths: left };
       }

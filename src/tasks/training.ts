@@ -2,13 +2,12 @@ import { Tape, type Tensor } from '../autograd/tape.js';
 import { checkWhole } from '../checks.js';
 import { InputError, invalid, TrainingError } from '../errors.js';
 import type { ModelConfig } from '../nn/config.js';
-import { checkDistillation, type Distillation, type Taught } from '../nn/loss.js';
-import { type Model, recipeOf } from '../nn/model.js';
+import { checkDistillation, type Distillation, type SoftTargets } from '../nn/loss.js';
+import type { Model } from '../nn/model.js';
 import { type PatternOf, planNetwork } from '../nn/network.js';
 import { STRUCTURE_SHARE } from '../operators/methods.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
-import type { Vocabulary } from '../text/vocabulary.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -64,10 +63,11 @@ export interface Quality {
    */
   accuracy?: number;
   exact?: number;
+  /** F1 of chunks, 0 to 1, for tags. */
+  f1?: number;
+  /** Mean squared error, in the units of the data, for numbers. */
+  mse?: number;
 }
-
-/** Quality on a validation split, where the perplexity is always measured. */
-export type ValidQuality = Quality & { perplexity: number };
 
 /** Identifies the data of a training: sizes of the splits, and a 32-bit FNV-1a hash of their contents. */
 export interface Fingerprint {
@@ -77,12 +77,14 @@ export interface Fingerprint {
 }
 
 /** The static side of a task's class, which a checkpoint needs to resume a training. */
-export interface TrainingClass<Options extends TrainingOptions, Data, T extends Training> {
+export interface TrainingClass<Options extends TrainingOptions, Data, T extends Training, Schema = unknown> {
   /** The task's name on the command line and in checkpoints. */
   readonly task: string;
   /** Valid options: those in a checkpoint must have the same types. */
   readonly sample: Options;
-  create(runtime: Runtime, vocabulary: Vocabulary, options: Options, data: Data, start?: TrainingStart): T;
+  /** What inputs and outputs stand for, from JSON as Model.schema gives it. Throws FileFormatError. */
+  readSchema(json: Record<string, unknown>): Schema;
+  create(runtime: Runtime, schema: Schema, options: Options, data: Data, start?: TrainingStart): T;
   fingerprint(data: Data): Fingerprint;
 }
 
@@ -128,7 +130,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     checkWhole('epochs', epochs, 1, MOST_EPOCHS);
     if (distillation) checkDistillation(distillation);
     if (!distillation !== !teacher) throw new InputError('distill: a weight and a teacher go together; one is missing');
-    const plans = planNetwork(model.spec, recipeOf(options));
+    const plans = planNetwork(model.spec, model.recipe);
     const nonzeros = model.matrices().map(([name]) => plans.get(name)?.nonzeros);
     this.trainer = new Trainer(model, options, epochs * pieces, nonzeros);
   }
@@ -136,23 +138,28 @@ export abstract class Training<M extends Model = Model, Options extends Training
   abstract readonly task: string;
   /** Tokens in one step, on average. */
   abstract readonly tokensPerStep: number;
+  /** Whether the loss is in nats, so that e to it is a perplexity. */
+  get lossInNats(): boolean {
+    return true;
+  }
+
   /** The fingerprint of the data that the model is trained on. */
   abstract fingerprint(): Fingerprint;
   /** Number of sequences in the next piece. */
-  protected abstract readonly rows: number;
+  protected abstract readonly batchSize: number;
   /** Records the forward pass over the next piece on the tape and returns its mean loss in nats. */
   protected abstract forward(tape: Tape): number;
   /** Mean loss on a fixed part of the validation data. */
   protected abstract probe(): number;
   /** Evaluates the model on all validation data. */
-  protected abstract validate(): Work<ValidQuality>;
+  protected abstract validate(): Work<Quality>;
   /** Takes as much memory as validate(). */
   protected rehearseValidation(): void {}
   /** State that the next step depends on, besides parameters and moments. */
   protected *carried(): Generator<NamedArray> {}
 
   /** The teacher's logits for a piece, computed on a tape that records nothing. */
-  protected taught(forward: (tape: Tape, teacher: M) => Tensor): Taught | undefined {
+  protected softTargets(forward: (tape: Tape, teacher: M) => Tensor): SoftTargets | undefined {
     const { teacher, model, options } = this;
     if (!teacher || !options.distillation) return undefined;
     return { ...options.distillation, logits: forward(new Tape(model.runtime, false), teacher).value };
@@ -205,7 +212,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     const learningRate = trainer.learningRate(epoch);
     const loss = trainer.step(
       epoch,
-      this.rows,
+      this.batchSize,
       (tape) => this.forward(tape),
       () => this.probe(),
     );
@@ -238,8 +245,8 @@ export abstract class Training<M extends Model = Model, Options extends Training
     this.evaluated = epoch;
   }
 
-  /** Does the work with no co-matrix masks; between two parts they are as before. */
-  protected *unmasked<T>(work: Work<T>): Work<T> {
+  /** Does work, such as an evaluation, with no co-matrix masks; between two parts they are as before. */
+  *unmasked<T>(work: Work<T>): Work<T> {
     try {
       for (;;) {
         const { done, value } = this.trainer.unmasked(() => work.next());
@@ -262,7 +269,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
     const carried = [...this.carried()].map(({ at, size }) => ({ at, values: runtime.floats(at, size).slice() }));
     try {
       yield* this.trainer.rehearseInParts(
-        this.rows,
+        this.batchSize,
         (tape) => this.forward(tape),
         () => this.probe(),
       );
@@ -312,7 +319,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
    * Takes the initial weights from a trained model, as `from` of create() does, as work in parts. Only before the first step.
    */
   startFromInParts(from: Model): Work<void> {
-    return startFromInParts(this.model, alike('from', from, this.model));
+    return startFromInParts(this.model, checkSameTask('from', from, this.model));
   }
 
   /** Throws TrainingError if a weight or a moment is not finite: readers reject files with such numbers. */
@@ -320,6 +327,13 @@ export abstract class Training<M extends Model = Model, Options extends Training
     for (const { name, at, size } of this.arrays()) {
       const bad = this.model.runtime.floats(at, size).find((value) => !Number.isFinite(value));
       if (bad !== undefined) this.checkNumber(`array '${name}'`, bad);
+    }
+  }
+
+  /** Throws TrainingError if a quality of the model is not finite. */
+  checkQuality(quality: Quality): void {
+    for (const [name, value] of Object.entries(quality)) {
+      this.checkNumber(name === 'mse' ? 'mean squared error' : name, value);
     }
   }
 
@@ -332,22 +346,26 @@ export abstract class Training<M extends Model = Model, Options extends Training
 }
 
 /** Returns the model, with initial weights taken from a trained one if there is one. */
-export function started<M extends Model>(model: M, from: Model | undefined): M {
-  if (from) startFrom(model, alike('from', from, model));
+export function initialise<M extends Model>(model: M, from: Model | undefined): M {
+  if (from) startFrom(model, checkSameTask('from', from, model));
   return model;
 }
 
 /** Returns a trained model if it has the runtime, kind, vocabulary and labels of `model`; sizes may differ. */
-export function alike<M extends Model>(what: string, trained: Model, model: M): M {
+export function checkSameTask<M extends Model>(what: string, trained: Model, model: M): M {
   if (trained.runtime !== model.runtime)
     throw new InputError(`${what}: got a model of another runtime; expected the same`);
   if (trained.task !== model.task) throw invalid(what, trained.task, model.task);
-  if (JSON.stringify(trained.meaning) !== JSON.stringify(model.meaning)) {
+  if (JSON.stringify(trained.schema) !== JSON.stringify(model.schema)) {
     throw new InputError(`${what}: got a model with another vocabulary or other labels; expected the same ones`);
   }
   return trained as M;
 }
 
+/**
+ * The fingerprint of a data set: the sizes of its two splits, and a hash of all numbers in order (FNV-1a, a number at a
+ * time).
+ */
 export function fingerprintOf(train: number, valid: number, contents: Iterable<ArrayLike<number>>): Fingerprint {
   let hash = 0x811c9dc5;
   for (const numbers of contents) {

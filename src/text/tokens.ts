@@ -89,23 +89,29 @@ export function normalise(text: string): string {
 //
 // Every loop has a bound, because engines keep a place to return to for each round, and run out of stack after a few
 // million. Longer words and numbers come apart.
-const REST = String.raw`[\p{L}\p{M}]{0,999}`;
-const TITLE = String.raw`(?:mr|mrs|ms|messrs|dr|prof|hon|rev|st|gen|col|capt|lt|maj|gov|sen|rep)\.`;
-const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?=\s\p{N})`;
-const INITIALS = String.raw`(?:\p{L}\.){2,99}|(?!i)\p{L}\.(?=\s)`;
-// Inside words: hyphen, apostrophe, Catalan middle dot, Hebrew geresh; the joiners of Persian and Indic scripts (U+200C,
-// U+200D), of which the second may also end a word, behind a mark.
-const WORD = String.raw`\p{L}${REST}(?:(?:['\xb7\u05f3\u05f4-]\p{L}|[\u200c\u200d]{1,9}[\p{L}\p{M}])${REST}){0,99}(?:(?<=\p{M})\u200d)?`;
-// 1,000.50  9:30  21st  1930's
-const DIGITS = String.raw`\p{N}{1,999}(?:[.,:\/\u066b\u066c\uff0e]\p{N}{1,999}){0,99}(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`;
-// These need white space behind them, and a sentence may end within quotes. Those of other scripts (U+3002, U+0964,
-// U+061F, ...) end a sentence wherever they stand; older engines do not count the Khmer ones, Unicode not the Hebrew and
-// Tibetan.
-const SPACED_END = String.raw`[.!?\u2026](?=[\p{STerm}\u2026\p{Pe}\p{Pf}\p{Pi}"']{0,9}(?:\s|$))`;
-const SENTENCE_END = String.raw`${SPACED_END}|(?![.!?])[\p{STerm}\u05c3\u0f0d\u0f0e\u17d4\u17d5]`;
-const PROSE = `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
-/** A letter of a script without spaces between words. */
-export const UNSPACED = String.raw`[\p{scx=Hani}\p{scx=Hira}\p{scx=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}](?<=\p{L})`;
+// Marked as pure, as those below, so that a bundle without texts leaves the patterns out.
+const PROSE = /* @__PURE__ */ (() => {
+  const REST = String.raw`[\p{L}\p{M}]{0,999}`;
+  const TITLE = String.raw`(?:mr|mrs|ms|messrs|dr|prof|hon|rev|st|gen|col|capt|lt|maj|gov|sen|rep)\.`;
+  const BEFORE_NUMBER = String.raw`(?:no|nos|vol|jan|feb|aug|sept|oct|nov|dec)\.(?=\s\p{N})`;
+  const INITIALS = String.raw`(?:\p{L}\.){2,99}|(?!i)\p{L}\.(?=\s)`;
+  // Inside words: hyphen, apostrophe, Catalan middle dot, Hebrew geresh; the joiners of Persian and Indic scripts (U+200C,
+  // U+200D), of which the second may also end a word, behind a mark.
+  const WORD = String.raw`\p{L}${REST}(?:(?:['\xb7\u05f3\u05f4-]\p{L}|[\u200c\u200d]{1,9}[\p{L}\p{M}])${REST}){0,99}(?:(?<=\p{M})\u200d)?`;
+  // 1,000.50  9:30  21st  1930's
+  const DIGITS = String.raw`\p{N}{1,999}(?:[.,:\/\u066b\u066c\uff0e]\p{N}{1,999}){0,99}(?:(?:st|[nr]?d|th|'?s)(?![\p{L}\p{M}]))?`;
+  // These need white space behind them, and a sentence may end within quotes. Those of other scripts (U+3002, U+0964,
+  // U+061F, ...) end a sentence wherever they stand; older engines do not count the Khmer ones, Unicode not the Hebrew and
+  // Tibetan.
+  const SPACED_END = String.raw`[.!?\u2026](?=[\p{STerm}\u2026\p{Pe}\p{Pf}\p{Pi}"']{0,9}(?:\s|$))`;
+  const SENTENCE_END = String.raw`${SPACED_END}|(?![.!?])[\p{STerm}\u05c3\u0f0d\u0f0e\u17d4\u17d5]`;
+  return `<unk>|<eos>|${TITLE}|${BEFORE_NUMBER}|${INITIALS}|${WORD}|(${DIGITS})|(${SENTENCE_END})`;
+})();
+/** Scripts without spaces between words, for a class of characters. */
+export const UNSPACED_SCRIPTS = /* @__PURE__ */ (() =>
+  String.raw`\p{scx=Hani}\p{scx=Hira}\p{scx=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}`)();
+/** A letter of such a script. */
+export const UNSPACED = /* @__PURE__ */ (() => String.raw`[${UNSPACED_SCRIPTS}](?<=\p{L})`)();
 
 /** Whether a word is of a script without spaces, so that none belongs beside it. */
 export const isUnspaced = (word: string) => word.search(regex(`^${UNSPACED}`)) === 0;

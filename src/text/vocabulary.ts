@@ -51,6 +51,11 @@ export class Vocabulary {
     return this.tokens.length;
   }
 
+  /** The id of a token; 0, that of `<unk>`, for one that is not in the list. */
+  idOf(token: string): number {
+    return this.#ids.get(token) ?? this.unknown;
+  }
+
   /** The ids of a text's tokens, by the rule of this vocabulary. Throws InputError for anything but a string. */
   encode(text: string): Int32Array {
     checkText('text', text);
@@ -62,7 +67,7 @@ export class Vocabulary {
         larger.set(ids);
         ids = larger;
       }
-      ids[length++] = this.#ids.get(token) ?? this.unknown;
+      ids[length++] = this.idOf(token);
     });
     return ids.slice(0, length);
   }

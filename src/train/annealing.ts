@@ -4,7 +4,9 @@ import { Sparse } from '../operators/sparse.js';
 
 /** When and how M_sp, the dopants, is pruned. Times are shares of the whole training. */
 export interface AnnealingOptions {
+  /** When pruning begins, from 0. */
   start: number;
+  /** When the last weights are pruned, below 1. */
   end: number;
   /** Training steps from one pruning to the next. */
   every: number;

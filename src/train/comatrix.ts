@@ -17,6 +17,7 @@ export interface CoMatrixDropoutOptions {
   until: number;
 }
 
+/** No co-matrix dropout, the default. */
 export const noCoMatrixDropout: CoMatrixDropoutOptions = { structure: 0, dopants: 0, hold: false, until: 1 };
 
 /** Throws InputError for a number out of range. */
@@ -73,7 +74,7 @@ export function restoringMasks<T>(sums: readonly (readonly [string, Sum])[], act
 }
 
 /** Runs `act` with only one of the two matrices of every sum: 0 the structure, 1 the dopants. */
-export function alone<T>(sums: readonly (readonly [string, Sum])[], which: 0 | 1, act: () => T): T {
+export function withOnly<T>(sums: readonly (readonly [string, Sum])[], which: 0 | 1, act: () => T): T {
   const before = sums.map(([, { active }]) => [...active]);
   try {
     for (const [, sum] of sums) {
@@ -105,7 +106,7 @@ export function measureAdaptation(
         sum.probe = probes[i];
       });
       // The products of all rows are added up in one place.
-      runtime.alone(evaluate);
+      runtime.onThisThread(evaluate);
     } finally {
       sums.forEach(([, sum], i) => {
         sum.probe = before[i];

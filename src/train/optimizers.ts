@@ -4,6 +4,7 @@ import { power } from '../math.js';
 import type { Parameter } from '../operators/parameter.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
+import type { Call } from '../wasm/threads.js';
 
 export interface Optimizer {
   /** One step: the gradients are multiplied by `clip`, the learning rate `rate` by each parameter's rateScale. */
@@ -14,6 +15,7 @@ export interface Optimizer {
   steps: number;
 }
 
+/** Plain gradient descent, or Adam (Kingma and Ba, 2015). */
 export type OptimizerName = 'sgd' | 'adam';
 
 /** Throws InputError for a name that is not an optimiser's. */
@@ -42,7 +44,7 @@ class Sgd implements Optimizer {
       if (frozen) continue;
       const calls = runtime.shares(size).map(([first, count]) => {
         const at = 4 * first;
-        return [value + at, grad + at, mask && mask + first, count, rate * rateScale, clip];
+        return [value + at, grad + at, mask && mask + first, count, rate * rateScale, clip] satisfies Call<'f32_sgd'>;
       });
       runtime.parallel('f32_sgd', calls);
     }
@@ -88,8 +90,8 @@ class Adam implements Optimizer {
       if (frozen) continue;
       const calls = runtime.shares(size).map(([first, count]) => {
         const at = 4 * first;
-        const arrays = [value + at, grad + at, m + at, v + at, mask && mask + first];
-        return [...arrays, count, rate1 * rateScale, BETA1, BETA2, root2, EPSILON, clip];
+        const arrays = [value + at, grad + at, m + at, v + at, mask && mask + first] as const;
+        return [...arrays, count, rate1 * rateScale, BETA1, BETA2, root2, EPSILON, clip] satisfies Call<'f32_adam'>;
       });
       runtime.parallel('f32_adam', calls);
     }

@@ -1,7 +1,11 @@
 import { InputError } from '../errors.js';
+import type { Network } from '../nn/network.js';
 import { type Operator, parametersOf } from '../operators/operator.js';
 import { complete, type Work } from '../work.js';
 import type { Trainable } from './trainer.js';
+
+/** What a model starts from: its parameters, and all its matrices, by name. */
+export type Trained = Pick<Network, 'parameters' | 'operators'>;
 
 /**
  * Initialises a model from a trained one of the same sizes: its compressed matrices become the nearest that they can be to
@@ -9,13 +13,13 @@ import type { Trainable } from './trainer.js';
  *
  * @throws InputError if the models' sizes differ; nothing is changed then
  */
-export function startFrom(model: Trainable, trained: Trainable): void {
+export function startFrom(model: Trainable, trained: Trained): void {
   complete(startFromInParts(model, trained));
 }
 
 /** The same as work in parts. */
-export function* startFromInParts(model: Trainable, trained: Trainable): Work<void> {
-  const matrices = new Map(trained.matrices());
+export function* startFromInParts(model: Trainable, trained: Trained): Work<void> {
+  const matrices = new Map(trained.operators());
   const parameters = new Map(trained.parameters());
   /** What the trained model has by this name; it must have the same shape. */
   const partner = <T>(name: string, all: ReadonlyMap<string, T>, one: T, shapeOf: (one: T) => readonly number[]): T => {
@@ -37,6 +41,12 @@ export function* startFromInParts(model: Trainable, trained: Trainable): Work<vo
   }
   for (const [name, parameter] of model.parameters()) {
     if (inside.has(parameter)) continue;
+    // Of a matrix that only the trained model has compressed, the dense one that it stands for.
+    const compressed = parameters.has(name) ? undefined : matrices.get(name);
+    if (compressed && compressed.M === parameter.shape[0] && compressed.N === parameter.shape[1]) {
+      copies.push(() => parameter.data.set(compressed.toDense()));
+      continue;
+    }
     const from = partner(name, parameters, parameter, ({ shape }) => shape);
     copies.push(() => parameter.data.set(from.data));
   }

@@ -3,27 +3,30 @@ import { checkNumber, checkWhole } from '../checks.js';
 import { TrainingError } from '../errors.js';
 import { exp, power } from '../math.js';
 import { Dense } from '../operators/dense.js';
+import { STRUCTURE_SHARE } from '../operators/methods.js';
 import { type Operator, parametersOf, walk } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
 import { Sparse } from '../operators/sparse.js';
 import type { Sum } from '../operators/sum.js';
 import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
-import { type AnnealingOptions, SparsityAnnealing } from './annealing.js';
+import { type AnnealingOptions, defaultAnnealing, SparsityAnnealing } from './annealing.js';
 import {
-  alone,
   type CoMatrixDropoutOptions,
   checkCoMatrixDropout,
   dopedMatrices,
   measureAdaptation,
+  noCoMatrixDropout,
   restoringMasks,
   setCoMatrixDropout,
+  withOnly,
   withoutMasks,
 } from './comatrix.js';
 import { checkOptimizer, createOptimizer, type Optimizer, type OptimizerName } from './optimizers.js';
 import type { TrainRecord } from './records.js';
 import { checkSchedule, type Schedule, scheduledRate } from './schedule.js';
 
+/** How a Trainer updates and prunes. */
 export interface TrainerOptions {
   optimizer: OptimizerName;
   learningRate: number;
@@ -46,7 +49,22 @@ export interface TrainerOptions {
   measureEvery: number;
 }
 
-/** What the trainer needs of a model. */
+/** Options for a network of one's own: Adam along half a cosine, gradients clipped, dopants annealed, no masks. */
+export const defaultTrainerOptions: TrainerOptions = {
+  optimizer: 'adam',
+  learningRate: 0.005,
+  schedule: { kind: 'cosine' },
+  clip: 5,
+  seed: 1,
+  structureShare: STRUCTURE_SHARE,
+  annealing: defaultAnnealing,
+  coMatrixDropout: noCoMatrixDropout,
+  alternate: 0,
+  freeRate: { scale: 1, power: 0 },
+  measureEvery: 5,
+};
+
+/** What the trainer needs of a model. A Network is one. */
 export interface Trainable {
   readonly runtime: Runtime;
   parameters(): [string, Parameter][];
@@ -216,9 +234,9 @@ export class Trainer {
       }),
     );
     yield 1 / 3;
-    const structureOnly = alone(sums, 0, () => this.perplexity(probe));
+    const structureOnly = withOnly(sums, 0, () => this.perplexity(probe));
     yield 2 / 3;
-    const dopantsOnly = alone(sums, 1, () => this.perplexity(probe));
+    const dopantsOnly = withOnly(sums, 1, () => this.perplexity(probe));
     this.records.push({ kind: 'cma', step, sparsity, both, structureOnly, dopantsOnly, matrices });
   }
 

@@ -1,7 +1,7 @@
-import { invalid } from '../errors.js';
-import { exp } from '../math.js';
-import { checkSeed, Stream, uniform } from '../random.js';
-import { largestFirst } from './softmax.js';
+import { invalid } from '../../errors.js';
+import { exp } from '../../math.js';
+import { checkSeed, Stream, uniform } from '../../random.js';
+import { largestFirst } from '../softmax.js';
 
 /** How tokens are drawn. */
 export interface SamplingOptions {

@@ -1,30 +1,32 @@
-import { Tape } from '../autograd/tape.js';
-import { checkWhole } from '../checks.js';
-import { InputError } from '../errors.js';
-import { exp } from '../math.js';
-import { modelConfig } from '../nn/config.js';
-import { LanguageModel } from '../nn/language-model.js';
-import type { NetworkState } from '../nn/network.js';
-import type { Level } from '../text/tokens.js';
-import type { Vocabulary } from '../text/vocabulary.js';
-import type { OptimizerName } from '../train/optimizers.js';
-import type { Pointer } from '../wasm/kernels.js';
-import { checkRuntime, type Runtime } from '../wasm/runtime.js';
-import { complete, type Work } from '../work.js';
-import { Streams } from './batches.js';
+import type { Tape } from '../../autograd/tape.js';
+import { InputError } from '../../errors.js';
+import { exp } from '../../math.js';
+import { modelConfig } from '../../nn/config.js';
+import type { NetworkState } from '../../nn/network.js';
+import type { Level } from '../../text/tokens.js';
+import { Vocabulary } from '../../text/vocabulary.js';
+import type { OptimizerName } from '../../train/optimizers.js';
+import type { Pointer } from '../../wasm/kernels.js';
+import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
+import { complete, type Work } from '../../work.js';
 import {
-  alike,
+  checkSameTask,
   commonOptions,
   type Fingerprint,
   fingerprintOf,
+  initialise,
   type NamedArray,
-  started,
+  type Quality,
   Training,
   type TrainingOptions,
   type TrainingStart,
-  type ValidQuality,
-} from './training.js';
+} from '../training.js';
+import { Evaluation } from './evaluation.js';
+import { LanguageModel } from './model.js';
+import { TASK } from './schema.js';
+import { Streams } from './streams.js';
 
+/** Options of a training, with the steps of backpropagation through time. */
 export interface LanguageModelOptions extends TrainingOptions {
   bptt: number;
 }
@@ -60,7 +62,7 @@ export interface EncodedCorpus {
 
 /** Trains a language model one step at a time. */
 export class LanguageModelTraining extends Training<LanguageModel, LanguageModelOptions> {
-  static readonly task = 'lm';
+  static readonly task = TASK;
   // Not a field: what a field calls, bundlers keep with its class, used or not.
   static get sample() {
     return defaultOptions('word');
@@ -102,6 +104,10 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     this.probeIds = corpus.valid.subarray(0, 2 * batch * bptt + 1);
   }
 
+  static readSchema({ vocabulary }: Record<string, unknown>): Vocabulary {
+    return Vocabulary.fromJSON(vocabulary);
+  }
+
   static create(
     runtime: Runtime,
     vocabulary: Vocabulary,
@@ -116,8 +122,8 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
         structureShare,
         patternOf,
       });
-      const model = started(fresh, from);
-      return new LanguageModelTraining(model, options, corpus, teacher && alike('teacher', teacher, model));
+      const model = initialise(fresh, from);
+      return new LanguageModelTraining(model, options, corpus, teacher && checkSameTask('teacher', teacher, model));
     });
   }
 
@@ -133,7 +139,7 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     return this.options.batch * this.options.bptt;
   }
 
-  protected get rows(): number {
+  protected get batchSize(): number {
     return this.options.batch;
   }
 
@@ -148,8 +154,10 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     }
     streams.fill(this.piece, runtime.ints(inputs, n), runtime.ints(targets, n));
     const drop = { rate: dropout, seed, step: trainer.stepsDone };
-    const taught = this.taught((silent, teacher) => teacher.forward(silent, inputs, bptt, batch, this.teacherState));
-    const { sum, count } = model.loss(tape, targets, [inputs, bptt, batch, state, drop], taught);
+    const softTargets = this.softTargets((silent, teacher) =>
+      teacher.forward(silent, inputs, bptt, batch, this.teacherState),
+    );
+    const { sum, count } = model.loss(tape, targets, [inputs, bptt, batch, state, drop], softTargets);
     return sum / count;
   }
 
@@ -157,7 +165,7 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     return this.probing.meanLoss(this.probeIds).loss;
   }
 
-  protected *validate(): Work<ValidQuality> {
+  protected *validate(): Work<Quality> {
     return { perplexity: yield* this.perplexityInParts(this.corpus.valid) };
   }
 
@@ -174,7 +182,7 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
       const size = this.options.batch * hidden;
       for (const [l, { h, c }] of state.entries()) {
         yield { name: `${name}.${l}.h`, at: h, size };
-        yield { name: `${name}.${l}.c`, at: c, size };
+        if (c) yield { name: `${name}.${l}.c`, at: c, size };
       }
     }
   }
@@ -190,75 +198,5 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     const perplexity = exp(loss);
     this.checkNumber('perplexity', perplexity);
     return perplexity;
-  }
-}
-
-/** Parallel streams, and time steps per part: enough for whole batches. */
-export const EVALUATION = { batch: 20, steps: 35 };
-
-/**
- * Measures the loss of a model on texts; every token but the first is predicted once. A stream starts without a past, so
- * the loss depends on the number of streams: compare only what was measured with the same `batch`.
- */
-export class Evaluation {
-  constructor(
-    private readonly model: LanguageModel,
-    private readonly batch = EVALUATION.batch,
-    private readonly steps = EVALUATION.steps,
-  ) {
-    checkWhole('batch', batch, 1);
-    checkWhole('steps', steps, 1);
-  }
-
-  /**
-   * Returns the mean loss in nats over all tokens but the first. The text is cut into `batch` parallel streams, which start
-   * with a state of zeros; the last one may be shorter, and missing targets do not count.
-   *
-   * @throws InputError for fewer than 2 tokens, or a token that is not in the vocabulary
-   */
-  meanLoss(ids: Int32Array, onProgress?: (share: number) => void): { loss: number; tokens: number } {
-    return complete(this.meanLossInParts(ids), onProgress);
-  }
-
-  /** meanLoss() in parts. */
-  *meanLossInParts(ids: Int32Array): Work<{ loss: number; tokens: number }> {
-    const { model, batch, steps } = this;
-    const { runtime } = model;
-    const last = ids.length - 1;
-    if (last < 1)
-      throw new InputError(`ids: got ${ids.length} tokens; expected at least 2, the second of which is predicted`);
-    model.vocabulary.check(ids, 'ids');
-    const length = Math.ceil(last / batch);
-    const n = batch * steps;
-    const size = batch * model.config.hidden;
-    // Kept outside the runtime's memory, which others may use between two parts.
-    let carried: Float32Array[] = [];
-    let sum = 0;
-    let tokens = 0;
-    for (let from = 0; from < length; from += steps) {
-      const piece = runtime.scoped(() => {
-        const state = model.newState(batch);
-        const arrays = state.flatMap(({ h, c }) => [h, c]);
-        for (const [i, values] of carried.entries()) runtime.floats(arrays[i], size).set(values);
-        const [inputsAt, targetsAt] = [runtime.alloc(4 * n), runtime.alloc(4 * n)]; // i32[steps batch]
-        const inputs = runtime.ints(inputsAt, n);
-        const targets = runtime.ints(targetsAt, n);
-        for (let b = 0; b < batch; b++) {
-          for (let t = 0; t < steps; t++) {
-            const at = b * length + from + t;
-            const counts = from + t < length && at < last;
-            inputs[t * batch + b] = counts ? ids[at] : 0;
-            targets[t * batch + b] = counts ? ids[at + 1] : -1;
-          }
-        }
-        const loss = model.loss(new Tape(runtime, false), targetsAt, [inputsAt, steps, batch, state]);
-        carried = arrays.map((at) => runtime.floats(at, size).slice());
-        return loss;
-      });
-      sum += piece.sum;
-      tokens += piece.count;
-      yield Math.min(1, (from + steps) / length);
-    }
-    return { loss: sum / tokens, tokens };
   }
 }

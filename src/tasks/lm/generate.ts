@@ -1,5 +1,5 @@
-import { Tape } from '../autograd/tape.js';
-import type { LanguageModel } from '../nn/language-model.js';
+import { Tape } from '../../autograd/tape.js';
+import type { LanguageModel } from './model.js';
 import { type SamplingOptions, sampler } from './sampling.js';
 
 /**
@@ -32,7 +32,7 @@ export function* generate(
       const state = model.newState(1);
       const parts = state.flatMap(({ h, c }, l) => [
         { at: h, kept: saved[l].h },
-        { at: c, kept: saved[l].c },
+        ...(c ? [{ at: c, kept: saved[l].c }] : []),
       ]);
       for (const { at, kept } of parts) runtime.floats(at, kept.length).set(kept);
       const { value } = model.forward(new Tape(runtime, false), input, 1, 1, state);

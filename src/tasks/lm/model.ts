@@ -1,24 +1,40 @@
-import type { Tape, Tensor } from '../autograd/tape.js';
-import { Int8, quantise } from '../operators/int8.js';
-import type { Vocabulary } from '../text/vocabulary.js';
-import type { Pointer } from '../wasm/kernels.js';
-import type { Runtime } from '../wasm/runtime.js';
-import { checkModelSize, type ModelConfig } from './config.js';
-import type { StepDropout } from './dropout.js';
-import { softmaxLoss, type Taught } from './loss.js';
-import { checkVocabulary, Model, recipeOf } from './model.js';
-import { type CreateOptions, Network, type NetworkState } from './network.js';
-import { languageModelSpec } from './specs.js';
+import type { Tape, Tensor } from '../../autograd/tape.js';
+import { invalid } from '../../errors.js';
+import type { ByteSource } from '../../io/bytes.js';
+import { decodeNetwork } from '../../io/model-file.js';
+import { readHeader } from '../../io/model-header.js';
+import { checkModelSize, type ModelConfig } from '../../nn/config.js';
+import type { StepDropout } from '../../nn/dropout.js';
+import { type SoftTargets, softmaxLoss } from '../../nn/loss.js';
+import { checkVocabulary, Model, recipeOf } from '../../nn/model.js';
+import { type CreateOptions, Network, type NetworkState } from '../../nn/network.js';
+import { Int8, quantise } from '../../operators/int8.js';
+import type { Vocabulary } from '../../text/vocabulary.js';
+import type { Pointer } from '../../wasm/kernels.js';
+import type { Runtime } from '../../wasm/runtime.js';
+import { languageModelSpec, readLanguageSchema, TASK } from './schema.js';
 
 /** The arguments of LanguageModel.forward. */
 type Tokens = [ids: Pointer, T: number, B: number, state: NetworkState, drop?: StepDropout];
 
 /**
- * Predicts the next token: embedding, LSTM layers, softmax head. Dropout is applied between layers, not from one time step
+ * Predicts the next token: embedding, LSTM or GRU layers, softmax head. Dropout is applied between layers, not from one time step
  * to the next (Zaremba et al., 2014).
  */
 export class LanguageModel extends Model {
-  readonly task = 'lm';
+  readonly task = TASK;
+
+  constructor(
+    network: Network,
+    config: ModelConfig,
+    readonly vocabulary: Vocabulary,
+  ) {
+    super(network, config);
+  }
+
+  get schema(): Record<string, unknown> {
+    return { vocabulary: this.vocabulary.toJSON() };
+  }
 
   /**
    * A new model, its weights drawn from the seed.
@@ -35,6 +51,9 @@ export class LanguageModel extends Model {
     options: Omit<CreateOptions, 'recipe'> = {},
   ): LanguageModel {
     checkModelSize(config);
+    if (config.directions === 2) {
+      throw invalid('directions', 2, '1: a language model predicts what comes next from what came before');
+    }
     checkVocabulary(vocabulary);
     const spec = languageModelSpec(config, vocabulary.size);
     const network = Network.create(runtime, spec, seed, { ...options, recipe: recipeOf(config) });
@@ -67,7 +86,7 @@ export class LanguageModel extends Model {
    * @throws InputError for ids out of range, or a state of another model or batch size
    */
   forward(tape: Tape, ...[ids, T, B, state, drop]: Tokens): Tensor {
-    return this.network.forward(tape, { T, B, input: ids }, { state: state ?? [], dropout: drop });
+    return this.network.forward(tape, { T, B, input: ids }, state ?? [], drop);
   }
 
   /** The loss of the targets, i32[T B], see softmaxLoss(); the tokens are those of forward(). */
@@ -75,10 +94,21 @@ export class LanguageModel extends Model {
     tape: Tape,
     targets: Pointer,
     [ids, T, B, state, drop]: Tokens,
-    taught?: Taught,
+    softTargets?: SoftTargets,
   ): { sum: number; count: number } {
     return this.network.throughHead(tape, { T, B, input: ids }, { state: state ?? [], dropout: drop }, (head, x) =>
-      softmaxLoss(tape, head, x, targets, taught),
+      softmaxLoss(tape, head, x, targets, softTargets),
     );
   }
+}
+
+/**
+ * The model of a file.
+ *
+ * @throws FileFormatError saying what is wrong, such as a model of another task
+ */
+export function decodeLanguageModel(runtime: Runtime, bytes: ByteSource): LanguageModel {
+  const header = readHeader(bytes);
+  const { config, vocabulary } = readLanguageSchema(header);
+  return new LanguageModel(decodeNetwork(runtime, header), config, vocabulary);
 }

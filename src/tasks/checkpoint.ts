@@ -1,25 +1,24 @@
 import { FileFormatError, InputError, malformed } from '../errors.js';
+import type { ByteSource } from '../io/bytes.js';
+import { memoryFor } from '../io/memory.js';
+import { asObject, blamingTheFile, checkFormat, parseField } from '../io/model-header.js';
+import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../io/safetensors.js';
+import { TensorSource } from '../io/tensor-source.js';
 import { checkConfig } from '../nn/config.js';
 import type { Model } from '../nn/model.js';
 import type { PatternOf } from '../nn/network.js';
 import type { Plan } from '../operators/budget.js';
 import { rowsOf } from '../operators/csr.js';
 import { checkMask, type Pattern, type Sparse } from '../operators/sparse.js';
-import type { Fingerprint, Training, TrainingClass, TrainingOptions } from '../tasks/training.js';
-import { Vocabulary } from '../text/vocabulary.js';
 import type { TrainRecord } from '../train/records.js';
 import { show } from '../values.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
-import type { ByteSource } from './bytes.js';
-import { memoryFor } from './memory.js';
-import { asObject, blamingTheFile, checkFormat, parseField } from './model-header.js';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js';
-import { TensorSource } from './tensor-source.js';
+import type { Fingerprint, Training, TrainingClass, TrainingOptions } from './training.js';
 
 // A checkpoint is a safetensors file with everything that the next step of a training depends on: `value.NAME` and the
 // optimiser's moments of every parameter; `mask.NAME` of every sparse matrix, or `columns.NAME` and `starts.NAME` if it is
-// compressed; the carried LSTM state; and in the metadata the options, the vocabulary, the position and the records so
+// compressed; the carried LSTM state; and in the metadata the options, what inputs and outputs stand for, the position and the records so
 // far. The random generator counts from the position and has no state of its own.
 
 const FORMAT = 'dopant-checkpoint';
@@ -56,7 +55,7 @@ export function encodeCheckpoint(training: Training, run: unknown): Uint8Array {
     version: VERSION,
     task,
     options: JSON.stringify(options),
-    vocabulary: JSON.stringify(model.vocabulary),
+    schema: JSON.stringify(model.schema),
     position: JSON.stringify(position),
     records: JSON.stringify(records),
     corpus: JSON.stringify(training.fingerprint()),
@@ -64,26 +63,34 @@ export function encodeCheckpoint(training: Training, run: unknown): Uint8Array {
   });
 }
 
-export interface Checkpoint<Options, Data, T> {
+/** A checkpoint that has been read, of a training that can be resumed. */
+export interface Checkpoint<Options, Data, T, Schema> {
+  /** The options that the training started with. */
   options: Options;
-  vocabulary: Vocabulary;
+  /** What inputs and outputs stand for. */
+  schema: Schema;
+  /** What the caller of encodeCheckpoint() stored with it, not checked. */
   run: unknown;
   /** Resumes the training, with its teacher if it had one. Throws InputError if the data differ. */
   resume(runtime: Runtime, data: Data, teacher?: Model): T;
 }
 
-/** Decodes a checkpoint of a task. Throws FileFormatError for other files and damaged ones. */
-export function decodeCheckpoint<Options extends TrainingOptions, Data, T extends Training>(
+/**
+ * Decodes a checkpoint of a task.
+ *
+ * @throws FileFormatError for other files and damaged ones
+ */
+export function decodeCheckpoint<Options extends TrainingOptions, Data, T extends Training, Schema>(
   bytes: ByteSource,
-  training: TrainingClass<Options, Data, T>,
-): Checkpoint<Options, Data, T> {
+  training: TrainingClass<Options, Data, T, Schema>,
+): Checkpoint<Options, Data, T, Schema> {
   const { tensors, metadata } = decodeSafetensors(bytes);
   checkFormat(metadata, FORMAT, VERSION);
   if (metadata.task !== training.task) {
     throw malformed('task', metadata.task, `"${training.task}", which is what this command trains`);
   }
   const options = checkOptions(parseField(metadata, 'options'), training.sample);
-  const vocabulary = Vocabulary.fromJSON(parseField(metadata, 'vocabulary'));
+  const schema = training.readSchema(asObject(parseField(metadata, 'schema'), 'schema'));
   const position = checkPosition(parseField(metadata, 'position'));
   const records = checkRecords(parseField(metadata, 'records'));
   const saved = checkFingerprint(parseField(metadata, 'corpus'));
@@ -99,7 +106,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
     const source = new TensorSource(tensors);
     const patternOf: PatternOf = (name, plan) => readPattern(tensors, source, name, plan);
     const build = () => {
-      const resumed = training.create(runtime, vocabulary, options, data, { teacher, patternOf });
+      const resumed = training.create(runtime, schema, options, data, { teacher, patternOf });
       checkPlace(position, resumed);
       const masks = new Map(resumed.sparse().flatMap(([name, sparse]) => maskOf(name, sparse)));
       const copies: [Pointer, Float32Array][] = [];
@@ -116,7 +123,7 @@ export function decodeCheckpoint<Options extends TrainingOptions, Data, T extend
     };
     return blamingTheFile(() => runtime.within(memoryFor(bytes.byteLength), build));
   };
-  return { options, vocabulary, run: parseField(metadata, 'run'), resume };
+  return { options, schema, run: parseField(metadata, 'run'), resume };
 }
 
 function readPattern(
@@ -183,7 +190,7 @@ const MAYBE_INFINITE = Number.POSITIVE_INFINITY;
 /** A record of every kind. */
 const RECORDS = {
   step: { step: 0, epoch: 0, loss: 0, learningRate: 0, sparsity: 0 },
-  valid: { step: 0, epoch: 0, perplexity: 0 },
+  valid: { step: 0, epoch: 0 },
   prune: { step: 0, sparsity: 0, before: MAYBE_INFINITE, after: MAYBE_INFINITE },
   cma: {
     step: 0,
@@ -199,11 +206,11 @@ function checkRecords(value: unknown): TrainRecord[] {
   if (!Array.isArray(value)) throw malformed('records', value, 'a list');
   for (const [i, record] of value.entries()) {
     const name = `records.${i}`;
-    const { kind, accuracy, exact } = asObject(record, name);
+    const { kind, perplexity, accuracy, exact, f1, mse } = asObject(record, name);
     const sample = Object.entries(RECORDS).find(([known]) => known === kind)?.[1];
     if (!sample) throw malformed(`${name}.kind`, kind, `one of ${Object.keys(RECORDS).join(', ')}`);
     checkTypes(record, sample, name);
-    for (const [key, share] of Object.entries({ accuracy, exact })) {
+    for (const [key, share] of Object.entries({ perplexity, accuracy, exact, f1, mse })) {
       if (share !== undefined) checkTypes(share, 0, `${name}.${key}`);
     }
   }

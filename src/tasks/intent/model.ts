@@ -1,33 +1,36 @@
-import type { Tape, Tensor } from '../autograd/tape.js';
-import { InputError, invalid } from '../errors.js';
-import type { Vocabulary } from '../text/vocabulary.js';
-import type { Pointer } from '../wasm/kernels.js';
-import type { Runtime } from '../wasm/runtime.js';
-import { checkModelSize, type IntentModelConfig } from './config.js';
-import type { StepDropout } from './dropout.js';
-import { checkLabels } from './labels.js';
-import { softmaxLoss, type Taught } from './loss.js';
-import { checkVocabulary, Model, recipeOf } from './model.js';
-import { type Batch, type CreateOptions, Network } from './network.js';
-import { intentSpec } from './specs.js';
+import type { Tape, Tensor } from '../../autograd/tape.js';
+import { InputError, invalid } from '../../errors.js';
+import type { ByteSource } from '../../io/bytes.js';
+import { decodeNetwork } from '../../io/model-file.js';
+import { readHeader } from '../../io/model-header.js';
+import { checkModelSize, type TextModelConfig } from '../../nn/config.js';
+import type { StepDropout } from '../../nn/dropout.js';
+import { checkLabels } from '../../nn/labels.js';
+import { type SoftTargets, softmaxLoss } from '../../nn/loss.js';
+import { checkVocabulary, Model, recipeOf } from '../../nn/model.js';
+import { type Batch, type CreateOptions, Network } from '../../nn/network.js';
+import type { Vocabulary } from '../../text/vocabulary.js';
+import type { Pointer } from '../../wasm/kernels.js';
+import type { Runtime } from '../../wasm/runtime.js';
+import { intentSpec, readIntentSchema, TASK } from './schema.js';
 
 /** Classifies the intent of a sentence. */
 export class IntentModel extends Model {
-  readonly task = 'intent';
+  readonly task = TASK;
 
   constructor(
     network: Network,
-    override readonly config: IntentModelConfig,
-    vocabulary: Vocabulary,
+    override readonly config: TextModelConfig,
+    readonly vocabulary: Vocabulary,
     readonly labels: readonly string[],
   ) {
-    super(network, config, vocabulary);
+    super(network, config);
   }
 
   /** A new model, its weights drawn from the seed. Throws InputError for settings that make none. */
   static create(
     runtime: Runtime,
-    config: IntentModelConfig,
+    config: TextModelConfig,
     vocabulary: Vocabulary,
     labels: readonly string[],
     seed: number,
@@ -44,13 +47,13 @@ export class IntentModel extends Model {
     return new IntentModel(network, config, vocabulary, labels);
   }
 
-  override get meaning(): Record<string, unknown> {
-    return { ...super.meaning, labels: this.labels };
+  get schema(): Record<string, unknown> {
+    return { vocabulary: this.vocabulary.toJSON(), labels: this.labels };
   }
 
   /** Logits [B, labels]. With `drop`, in training, dropout is applied. */
   forward(tape: Tape, batch: Batch, drop?: StepDropout): Tensor {
-    return this.network.forward(tape, batch, { dropout: drop });
+    return this.network.forward(tape, batch, undefined, drop);
   }
 
   /** The loss of the targets, i32[B], each the place of a label; see softmaxLoss(). */
@@ -59,10 +62,10 @@ export class IntentModel extends Model {
     batch: Batch,
     targets: Pointer,
     drop?: StepDropout,
-    taught?: Taught,
+    softTargets?: SoftTargets,
   ): { sum: number; count: number } {
     return this.network.throughHead(tape, batch, { dropout: drop }, (head, x) =>
-      softmaxLoss(tape, head, x, targets, taught),
+      softmaxLoss(tape, head, x, targets, softTargets),
     );
   }
 
@@ -75,4 +78,15 @@ export class IntentModel extends Model {
   batch(sentences: readonly Int32Array[]): Batch {
     return this.network.batch(sentences, 'sentences');
   }
+}
+
+/**
+ * The model of a file.
+ *
+ * @throws FileFormatError saying what is wrong, such as a model of another task
+ */
+export function decodeIntentModel(runtime: Runtime, bytes: ByteSource): IntentModel {
+  const header = readHeader(bytes);
+  const { config, vocabulary, labels } = readIntentSchema(header);
+  return new IntentModel(decodeNetwork(runtime, header), config, vocabulary, labels);
 }

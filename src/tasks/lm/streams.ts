@@ -1,5 +1,5 @@
-import { checkWhole } from '../checks.js';
-import { InputError, invalid } from '../errors.js';
+import { checkWhole } from '../../checks.js';
+import { InputError, invalid } from '../../errors.js';
 
 /**
  * A text as `batch` parallel streams, cut into pieces of `steps` time steps; each piece continues the one before. Inputs

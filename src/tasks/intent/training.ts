@@ -1,30 +1,31 @@
-import { Tape } from '../autograd/tape.js';
-import { checkWhole } from '../checks.js';
-import { InputError, invalid } from '../errors.js';
-import { exp, log } from '../math.js';
-import { type IntentModelConfig, modelConfig } from '../nn/config.js';
-import { IntentModel } from '../nn/intent-model.js';
-import { Stream, uniform } from '../random.js';
-import type { Vocabulary } from '../text/vocabulary.js';
-import type { OptimizerName } from '../train/optimizers.js';
-import { show } from '../values.js';
-import { checkRuntime, type Runtime } from '../wasm/runtime.js';
-import { complete, type Work } from '../work.js';
-import { likeliest, softmax } from './softmax.js';
+import { Tape } from '../../autograd/tape.js';
+import { checkWhole } from '../../checks.js';
+import { InputError, invalid } from '../../errors.js';
+import { exp, log } from '../../math.js';
+import { modelConfig, type TextModelConfig } from '../../nn/config.js';
+import { Vocabulary } from '../../text/vocabulary.js';
+import type { OptimizerName } from '../../train/optimizers.js';
+import { show } from '../../values.js';
+import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
+import { complete, type Work } from '../../work.js';
+import { batchesByLength } from '../by-length.js';
+import { SequenceTraining } from '../sequence-training.js';
+import { likeliest, softmax } from '../softmax.js';
 import {
-  alike,
+  checkSameTask,
   commonOptions,
   type Fingerprint,
   fingerprintOf,
+  initialise,
   type Quality,
-  started,
-  Training,
   type TrainingOptions,
   type TrainingStart,
-  type ValidQuality,
-} from './training.js';
+} from '../training.js';
+import { IntentModel } from './model.js';
+import { TASK } from './schema.js';
 
-export interface IntentOptions extends TrainingOptions, IntentModelConfig {}
+/** Options of a training, with the width of the embedding. */
+export interface IntentOptions extends TrainingOptions, TextModelConfig {}
 
 /** Default options, tuned on ATIS and Snips. */
 export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentOptions {
@@ -50,6 +51,7 @@ export interface Examples {
   intents: readonly string[];
 }
 
+/** Training and validation examples. */
 export interface IntentData {
   train: Examples;
   valid: Examples;
@@ -66,8 +68,8 @@ export function labelsOf({ intents }: Examples): string[] {
 const PROBE = 256;
 
 /** Trains an intent model one step at a time. */
-export class IntentTraining extends Training<IntentModel, IntentOptions> {
-  static readonly task = 'intent';
+export class IntentTraining extends SequenceTraining<IntentModel, IntentOptions> {
+  static readonly task = TASK;
   // Not a field: what a field calls, bundlers keep with its class, used or not.
   static get sample() {
     return defaultIntentOptions();
@@ -77,7 +79,6 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
   readonly tokensPerStep: number;
   private readonly targets: Int32Array;
   private readonly probed: Examples;
-  private order: { epoch: number; batches: Int32Array[] } | undefined;
 
   constructor(
     model: IntentModel,
@@ -114,6 +115,10 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     };
   }
 
+  static readSchema({ vocabulary }: Record<string, unknown>): Vocabulary {
+    return Vocabulary.fromJSON(vocabulary);
+  }
+
   static create(
     runtime: Runtime,
     vocabulary: Vocabulary,
@@ -130,8 +135,8 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     checkRuntime(runtime);
     return runtime.within(Number.POSITIVE_INFINITY, () => {
       const fresh = IntentModel.create(runtime, config, vocabulary, labels, seed, { structureShare, patternOf });
-      const model = started(fresh, from);
-      return new IntentTraining(model, options, data, teacher && alike('teacher', teacher, model));
+      const model = initialise(fresh, from);
+      return new IntentTraining(model, options, data, teacher && checkSameTask('teacher', teacher, model));
     });
   }
 
@@ -147,18 +152,8 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     return IntentTraining.fingerprint(this.data);
   }
 
-  /** The examples of the next piece. */
-  private get chosen(): Int32Array {
-    const { epoch, piece, options, data } = this;
-    if (this.order?.epoch !== epoch) {
-      const { sentences } = data.train;
-      this.order = { epoch, batches: shuffledBatches(sentences, options.batch, options.seed, epoch) };
-    }
-    return this.order.batches[piece];
-  }
-
-  protected get rows(): number {
-    return this.chosen.length;
+  protected get sequences(): readonly Int32Array[] {
+    return this.data.train.sentences;
   }
 
   protected forward(tape: Tape): number {
@@ -168,8 +163,8 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     const targets = runtime.alloc(4 * chosen.length);
     runtime.ints(targets, chosen.length).set(chosen.map((i) => this.targets[i]));
     const drop = { rate: options.dropout, seed: options.seed, step: trainer.stepsDone };
-    const taught = this.taught((silent, teacher) => teacher.forward(silent, batch));
-    const { sum, count } = model.loss(tape, batch, targets, drop, taught);
+    const softTargets = this.softTargets((silent, teacher) => teacher.forward(silent, batch));
+    const { sum, count } = model.loss(tape, batch, targets, drop, softTargets);
     return sum / count;
   }
 
@@ -177,9 +172,8 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
     return evaluateIntents(this.model, this.probed).loss!;
   }
 
-  protected *validate(): Work<ValidQuality> {
-    const { perplexity, ...shares } = yield* this.qualityInParts(this.data.valid);
-    return { perplexity: perplexity!, ...shares };
+  protected *validate(): Work<Quality> {
+    return yield* this.qualityInParts(this.data.valid);
   }
 
   /**
@@ -202,27 +196,6 @@ export class IntentTraining extends Training<IntentModel, IntentOptions> {
 
 type IntentQuality = Quality & { accuracy: number; exact: number };
 
-/**
- * The batches of one pass over the examples, in random order. The sentences of a batch are of similar length, for little
- * padding, and otherwise random.
- */
-function shuffledBatches(sentences: readonly Int32Array[], size: number, seed: number, epoch: number): Int32Array[] {
-  const n = sentences.length;
-  const shuffled = <T>(list: readonly T[], first: number): T[] =>
-    list
-      .map((item, i) => ({ item, key: uniform(seed, Stream.order, first + i) }))
-      .sort((a, b) => a.key - b.key)
-      .map(({ item }) => item);
-  const first = 2 * n * epoch;
-  const order = shuffled([...sentences.keys()], first).sort((a, b) => sentences[a].length - sentences[b].length);
-  const batches: Int32Array[] = [];
-  for (let i = 0; i < n; i += size) batches.push(Int32Array.from(order.slice(i, i + size)));
-  return shuffled(batches, first + n);
-}
-
-/** Limits of a batch that is classified; padding counts as tokens. */
-const AT_ONCE = { sentences: 64, tokens: 4096 };
-
 /** Returns the probabilities of all labels for each sentence: [sentences, labels]. */
 export function classifySentences(
   model: IntentModel,
@@ -236,17 +209,8 @@ export function classifySentences(
 function* classifyInParts(model: IntentModel, sentences: readonly Int32Array[]): Work<Float64Array[]> {
   const { runtime, labels } = model;
   const result = new Array<Float64Array>(sentences.length);
-  const order = [...sentences.keys()].sort((a, b) => sentences[a].length - sentences[b].length);
-  for (let from = 0, to: number; from < order.length; from = to) {
-    to = from + 1;
-    while (
-      to < order.length &&
-      to - from < AT_ONCE.sentences &&
-      sentences[order[to]].length * (to + 1 - from) <= AT_ONCE.tokens
-    ) {
-      to++;
-    }
-    const chosen = order.slice(from, to);
+  let done = 0;
+  for (const chosen of batchesByLength(sentences)) {
     runtime.scoped(() => {
       const { value } = model.forward(new Tape(runtime, false), model.batch(chosen.map((i) => sentences[i])));
       const logits = runtime.floats(value, chosen.length * labels.length);
@@ -254,7 +218,8 @@ function* classifyInParts(model: IntentModel, sentences: readonly Int32Array[]):
         result[i] = softmax(logits.subarray(b * labels.length, (b + 1) * labels.length));
       }
     });
-    yield to / order.length;
+    done += chosen.length;
+    yield done / sentences.length;
   }
   return result;
 }

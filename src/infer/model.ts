@@ -1,0 +1,275 @@
+import { InputError, invalid } from '../errors.js';
+import { readHeader, type TaskData } from '../io/model-header.js';
+import { inputWidth, type NetworkSpec, whyNotCausal } from '../network/spec.js';
+import type { Pointer } from '../wasm/kernels.js';
+import { checkNumbers, type Frames, flatFrames } from './checks.js';
+import { Engine } from './engine.js';
+import { type Carried, type Layer, type Network, packNetwork } from './network.js';
+import { runLayers, type Steps, stepLayer } from './run.js';
+import { Session } from './session.js';
+
+const LARGEST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
+
+/** A network of any kind, packed to run. Any number of sessions share a model. */
+export class Model {
+  /** What it is made of. */
+  readonly network: NetworkSpec;
+  /** What the numbers mean, as its task stored it. */
+  readonly task: TaskData;
+  /** Different tokens, or numbers of a frame. */
+  readonly inputs: number;
+  /** Numbers that it gives: at each step, or for the sequence. */
+  readonly outputs: number;
+  /** The largest magnitude of numbers in frames and states with which all sums stay finite. */
+  readonly limit: number;
+  /** Numbers in the state of a session. */
+  readonly stateSize: number;
+  private readonly engine: Engine;
+  private readonly packed: Network;
+  private readonly whyNotStepped: string | undefined;
+  /** What is carried between steps, in order. */
+  private readonly parts: readonly Carried[];
+  /** The layers from here on carry nothing. */
+  private readonly tail: number;
+  /** Where each layer's outputs lie at a step; 0 is the input's. */
+  private readonly outs: Pointer[];
+  /** All of the memory; made anew after it has grown. */
+  private memory: Float32Array;
+  private view: Float32Array;
+  private viewAt: Pointer = 0;
+  private active: Session | undefined;
+
+  /** Throws FileFormatError for bytes that are not a model, saying what is wrong. */
+  constructor(bytes: Uint8Array) {
+    const header = readHeader(bytes);
+    const { network, task } = header;
+    this.network = network;
+    this.task = task;
+    const engine = new Engine(1.5 * bytes.length);
+    this.engine = engine;
+    this.packed = packNetwork(engine, header);
+    const { layers, limit } = this.packed;
+    this.inputs = 'tokens' in network.input ? network.input.tokens : inputWidth(network);
+    this.outputs = layers[layers.length - 1].outputs;
+    this.limit = limit;
+    this.whyNotStepped = whyNotCausal(network);
+    this.outs = [0, ...layers.map(({ out }) => out)];
+    const carried = this.whyNotStepped ? [] : layers.map((layer) => layer.carried);
+    this.tail = carried.findLastIndex(({ length }) => length) + 1;
+    this.parts = carried.flat();
+    this.stateSize = this.parts.reduce((sum, { n }) => sum + n, 0);
+    this.memory = new Float32Array(engine.kernels.memory.buffer);
+    this.view = this.memory.subarray(0, 0);
+  }
+
+  /** WebAssembly memory held, in bytes. Steps do not change it; it grows with the longest sequence of run(). */
+  get memoryBytes(): number {
+    return this.engine.kernels.memory.buffer.byteLength;
+  }
+
+  /**
+   * A new session, its state zero.
+   *
+   * @throws InputError where the network reads what comes later, and so cannot be stepped
+   */
+  session(): Session {
+    if (this.whyNotStepped) {
+      throw new InputError(
+        `session: got a network that cannot be stepped, since ${this.whyNotStepped}; expected a causal one; run() takes whole sequences`,
+      );
+    }
+    return new Session(this);
+  }
+
+  /**
+   * Runs the network over a whole sequence, from a state of zeros. Sessions keep their states. The products of the inputs with
+   * a layer's matrix are computed for all steps at once.
+   *
+   * @param sequence numbers of tokens; or frames, each a list, [T][inputs], or one after another, [T inputs]
+   * @returns the outputs of each step, [outputs]; only one array where the network pools the sequence
+   * @throws InputError for an empty sequence, what is not a token or a finite number, and a sequence too long for memory
+   * @example
+   * const [scores] = model.run(frames);
+   */
+  run(sequence: Frames): Float32Array[] {
+    const { inputs, network, limit } = this;
+    const isTokens = 'tokens' in network.input;
+    return this.runFlat(isTokens ? (sequence as ArrayLike<number>) : flatFrames('sequence', sequence, inputs, limit));
+  }
+
+  private runFlat(sequence: ArrayLike<number>): Float32Array[] {
+    const { engine, packed, network, limit } = this;
+    const { input, stride } = packed;
+    const width = inputWidth(network);
+    const n = (sequence as ArrayLike<number> | null | undefined)?.length;
+    const isTokens = 'tokens' in network.input;
+    const T = isTokens ? n : n && n / width;
+    if (!T || !Number.isInteger(T)) {
+      throw invalid('sequence', n ?? sequence, isTokens ? 'at least one token' : `a multiple of ${width} numbers`);
+    }
+    if (isTokens) for (let t = 0; t < T; t++) this.checkToken(sequence[t], `sequence[${t}]`);
+    else if (!(sequence instanceof Float32Array)) checkNumbers('sequence', sequence, n!, limit);
+    let steps: Steps;
+    try {
+      steps = runLayers(engine, packed, T, width, (at) => {
+        const memory = engine.floats(0, engine.kernels.memory.buffer.byteLength / 4);
+        if (isTokens) {
+          for (let t = 0; t < T; t++) {
+            const from = (input + sequence[t] * stride) / 4;
+            memory.copyWithin(at / 4 + t * width, from, from + width);
+          }
+        } else {
+          memory.set(sequence, at / 4);
+          // Not `>`, which NaN would pass.
+          if (!(engine.kernels.f32_largest(at, n!) <= limit)) checkNumbers('sequence', sequence, n!, limit);
+          engine.kernels.f32_flush(at, T * width);
+        }
+      });
+    } catch (cause) {
+      if (!(cause instanceof InputError) || !cause.message.startsWith('memory')) throw cause;
+      throw new InputError(`sequence: got ${T} steps; expected no more than fit in memory`, { cause });
+    }
+    const { outputs } = this;
+    return Array.from({ length: steps.T }, (_, t) => engine.floats(steps.at + 4 * t * outputs, outputs).slice());
+  }
+
+  // Sessions call these.
+
+  /** See Session.step. */
+  step(session: Session, input: number | ArrayLike<number>): Float32Array {
+    this.read(session, input);
+    return this.finish();
+  }
+
+  /** Reads a token or a frame, without computing what only the outputs need. */
+  read(session: Session, input: number | ArrayLike<number>): void {
+    const { network, packed, limit, engine } = this;
+    if ('tokens' in network.input) {
+      this.checkToken(input, 'token');
+      this.activate(session);
+      this.outs[0] = packed.input + (input as number) * packed.stride;
+    } else {
+      const n = this.inputs;
+      const at = packed.input;
+      const frame = input as ArrayLike<number>;
+      if (!(frame instanceof Float32Array && frame.length === n)) checkNumbers('frame', frame, n, limit);
+      this.refresh();
+      this.memory.set(frame, at / 4);
+      // Not `>`, which NaN would pass.
+      if (!(engine.kernels.f32_largest(at, n) <= limit)) checkNumbers('frame', frame, n, limit);
+      engine.kernels.f32_flush(at, n);
+      this.activate(session);
+      this.outs[0] = at;
+    }
+    this.advance(0, this.tail);
+  }
+
+  /**
+   * The outputs given everything that a session has read, where what carries nothing reads only layers that do; overwritten by
+   * the next call.
+   */
+  predict(session: Session): Float32Array {
+    this.activate(session);
+    return this.finish();
+  }
+
+  /** Whether a session has read nothing: its state is zero. */
+  isNew(session: Session): boolean {
+    this.release(session);
+    return session.saved.every((value) => value === 0);
+  }
+
+  /** Throws InputError for anything that cannot be the state of a session. */
+  checkState(state: ArrayLike<number>): void {
+    const { parts, limit, stateSize } = this;
+    checkNumbers('state', state, stateSize, LARGEST_FLOAT);
+    let at = 0;
+    for (const { n, multiplied } of parts) {
+      if (multiplied) checkNumbers('state', state, stateSize, limit, at, at + n);
+      at += n;
+    }
+  }
+
+  private checkToken(token: unknown, name: string): void {
+    if (!(Number.isInteger(token) && (token as number) >= 0 && (token as number) < this.inputs)) {
+      throw invalid(name, token, `an integer from 0 to ${this.inputs - 1}`);
+    }
+  }
+
+  /** Runs the layers that carry nothing and follow those that do. */
+  private finish(): Float32Array {
+    const { layers } = this.packed;
+    this.advance(this.tail, layers.length);
+    const at = this.outs[layers.length];
+    this.refresh();
+    if (at !== this.viewAt) {
+      this.view = this.engine.floats(at, this.outputs);
+      this.viewAt = at;
+    }
+    return this.view;
+  }
+
+  private advance(first: number, end: number): void {
+    const { outs, packed, engine } = this;
+    for (let l = first; l < end; l++) {
+      const layer = packed.layers[l];
+      const x = layer.gathered ? this.gather(layer) : outs[layer.from[0]];
+      outs[l + 1] = stepLayer(engine, packed, layer, x);
+    }
+  }
+
+  /** Lays what a layer reads side by side, behind the frames that a convolution still has. */
+  private gather({ from, gathered, window, inputs }: Layer): Pointer {
+    this.refresh();
+    const { memory, outs, packed, network } = this;
+    let to = gathered / 4;
+    // Frames before this one, if any.
+    const before = (window - 1) * inputs;
+    memory.copyWithin(to, to + inputs, to + inputs + before);
+    to += before;
+    for (const one of from) {
+      const n = one ? packed.layers[one - 1].outputs : inputWidth(network);
+      memory.copyWithin(to, outs[one] / 4, outs[one] / 4 + n);
+      to += n;
+    }
+    return gathered;
+  }
+
+  /** Views are lost when memory grows, as in run(). */
+  private refresh(): void {
+    if (this.memory.length) return;
+    this.memory = new Float32Array(this.engine.kernels.memory.buffer);
+    this.viewAt = 0;
+  }
+
+  /** Loads a session's state into the kernels' memory, after storing the one that is there. */
+  private activate(session: Session): void {
+    if (this.active === session) return;
+    if (session.model !== this)
+      throw new InputError('session: got one of another model; expected one that this model made');
+    this.store();
+    let from = 0;
+    for (const { at, n } of this.parts) {
+      this.memory.set(session.saved.subarray(from, from + n), at / 4);
+      from += n;
+    }
+    this.active = session;
+  }
+
+  private store(): void {
+    this.refresh();
+    if (!this.active) return;
+    let to = 0;
+    for (const { at, n } of this.parts) {
+      this.active.saved.set(this.memory.subarray(at / 4, at / 4 + n), to);
+      to += n;
+    }
+  }
+
+  /** Brings `saved` of a session up to date, to be read or changed. */
+  release(session: Session): void {
+    if (this.active !== session) return;
+    this.store();
+    this.active = undefined;
+  }
+}
