@@ -1,11 +1,11 @@
-// esbuild puts these files into the bundle as text: --loader:.iife.min.js=text --loader:.min.css=text
+// esbuild puts these files into the bundle as text: --loader:.iife.min.js=text --loader:.css=text
 
 declare module 'uplot/dist/uPlot.iife.min.js' {
   const text: string;
   export default text;
 }
 
-declare module 'uplot/dist/uPlot.min.css' {
+declare module '*.css' {
   const text: string;
   export default text;
 }

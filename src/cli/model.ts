@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { FileFormatError } from '../errors.js';
 import { readFileBytes } from '../io/files.js';
-import { decodeLanguageModel, decodeModel } from '../tasks/models.js';
 import { Runtime } from '../wasm/runtime.js';
+import { decodeModel } from './tasks.js';
 
 /** The model of a file, whatever its kind; errors name the file. */
 export async function loadModel(path: string, runtime = new Runtime()) {
@@ -16,18 +16,17 @@ export async function loadHashedModel(path: string, runtime: Runtime) {
   return { model, hash: createHash('sha256').update(bytes).digest('hex') };
 }
 
-/** The same for a file that must hold a language model. */
-export async function loadLanguageModel(path: string) {
-  const bytes = await readFileBytes(path);
-  return naming(path, () => decodeLanguageModel(new Runtime(), bytes));
-}
-
 /** What is wrong with the contents of a file is told with its name. */
 export function naming<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof FileFormatError) throw new FileFormatError(`${path}: ${error.message}`, { cause: error });
-    throw error;
+    throw named(path, error);
   }
+}
+
+/** The same of an error. */
+export function named(path: string, error: unknown): unknown {
+  if (error instanceof FileFormatError) return new FileFormatError(`${path}: ${error.message}`, { cause: error });
+  return error;
 }

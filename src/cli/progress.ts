@@ -138,9 +138,10 @@ export function timeLeft(total: number): (done: number) => string {
   };
 }
 
-export function describeStep({ tokensPerSecond, loss, sparsity }: StepReport): string {
-  const percent = (100 * sparsity).toFixed(1);
-  return `${Math.round(tokensPerSecond)} tokens/s | loss ${loss.toFixed(3)} | perplexity ${exp(loss).toFixed(1)} | sparsity ${percent}%`;
+export function describeStep({ tokensPerSecond, loss, lossInNats, sparsity }: StepReport): string {
+  const parts = [`${Math.round(tokensPerSecond)} tokens/s`, `loss ${loss.toFixed(3)}`];
+  if (lossInNats) parts.push(`perplexity ${exp(loss).toFixed(1)}`);
+  return [...parts, `sparsity ${(100 * sparsity).toFixed(1)}%`].join(' | ');
 }
 
 export function formatDuration(seconds: number): string {

@@ -1,19 +1,34 @@
 import type { Quality } from '../tasks/training.js';
-import type { Table } from './report.js';
 import type { TrainResult } from './training.js';
+
+export interface Table {
+  columns: string[];
+  rows: (string | number)[][];
+}
 
 /** Results of one task side by side, for the page and for the terminal. */
 export function resultTable(results: readonly TrainResult[]): Table {
-  const measure = results[0].valid.accuracy === undefined ? 'perplexity' : 'accuracy, %';
-  const show = ({ perplexity, accuracy }: Quality) =>
-    (accuracy === undefined ? perplexity! : 100 * accuracy).toFixed(2);
+  const { valid } = results[0];
+  const measure =
+    valid.f1 !== undefined
+      ? 'F1, %'
+      : valid.accuracy !== undefined
+        ? 'accuracy, %'
+        : valid.mse !== undefined
+          ? 'mean squared error'
+          : 'perplexity';
+  const show = ({ perplexity, accuracy, f1, mse }: Quality) => {
+    const share = f1 ?? accuracy;
+    return share === undefined ? (mse?.toPrecision(5) ?? perplexity!.toFixed(2)) : (100 * share).toFixed(2);
+  };
+  const hasTokens = results.some(({ unknown }) => Object.keys(unknown).length > 0);
   return {
     columns: [
       'method',
       `test ${measure}`,
       `valid ${measure}`,
-      'unknown tokens, %',
-      'LSTM parameters',
+      ...(hasTokens ? ['unknown tokens, %'] : []),
+      'recurrent parameters',
       'all parameters',
       'compression (parameters)',
       'compression (bytes)',
@@ -22,7 +37,7 @@ export function resultTable(results: readonly TrainResult[]): Table {
       method,
       test ? show(test) : 'not measured',
       show(valid),
-      (100 * (unknown.test ?? unknown.valid ?? 0)).toFixed(1),
+      ...(hasTokens ? [(100 * (unknown.test ?? unknown.valid ?? 0)).toFixed(1)] : []),
       parameters.lstm,
       parameters.total,
       compression.parameters?.toFixed(2) ?? '-',

@@ -1,43 +1,18 @@
 import { invalid } from '../errors.js';
 import { writeFileAtomically } from '../io/files.js';
-import type { Training } from '../tasks/training.js';
 import { claim, holderOf } from './experiment/claim.js';
-import { intentTask } from './intents.js';
-import { languageModelTask } from './language-model.js';
+import { likeModels } from './like-models.js';
 import { naming } from './outputs.js';
 import { flagOf } from './parsers.js';
 import { describeStep, formatDuration, type Progress, startProgress } from './progress.js';
-import { renderReport } from './report.js';
-import {
-  type IntentArguments,
-  type LanguageModelArguments,
-  likeModels,
-  type Start,
-  startIntent,
-  startLm,
-  type TrainArguments,
-} from './start.js';
+import { renderReport } from './report/page.js';
 import { StopSignals } from './stopping.js';
 import { resultTable } from './table.js';
-import {
-  type Outcome,
-  type RunPlaces,
-  type RunSource,
-  resumeTraining,
-  runTraining,
-  type StepReport,
-  type Task,
-} from './training.js';
+import type { AnyTask } from './task.js';
+import type { TrainArguments } from './train-options.js';
+import { type Outcome, type RunPlaces, resumeTraining, runTraining, type StepReport } from './training.js';
 
 type GivenOn = { getOptionValueSource(name: string): string | undefined };
-
-export function trainLm(given: LanguageModelArguments, command: GivenOn): Promise<void> {
-  return train(languageModelTask, given, command, startLm);
-}
-
-export function trainIntent(given: IntentArguments, command: GivenOn): Promise<void> {
-  return train(intentTask, given, command, startIntent);
-}
 
 /** Options that --resume accepts; all others are those of the checkpoint. */
 const FREE_WHEN_RESUMING = [
@@ -53,12 +28,8 @@ const FREE_WHEN_RESUMING = [
   'report',
 ];
 
-async function train<S extends RunSource, D, T extends Training, E, Given extends TrainArguments>(
-  task: Task<S, D, T, E>,
-  given: Given,
-  command: GivenOn,
-  start: (given: Given) => Start<S, T['options']>,
-): Promise<void> {
+/** Trains a model, or resumes its training, shows the progress, and prints the result. */
+export async function train(task: AnyTask, given: TrainArguments, command: GivenOn): Promise<void> {
   const { resume, checkpoint, checkpointEvery = 60, threads = 1 } = given;
   const watcher = new TerminalWatcher();
   let release = async () => {};
@@ -71,7 +42,7 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
       if (other) {
         throw invalid(
           flagOf(other),
-          given[other as keyof Given],
+          given[other as keyof TrainArguments],
           'only without --resume, which continues a run with its settings',
         );
       }
@@ -91,7 +62,7 @@ async function train<S extends RunSource, D, T extends Training, E, Given extend
       if (given.checkpointEvery !== undefined && checkpoint === undefined) {
         throw invalid('--checkpoint-every', given.checkpointEvery, 'only with --checkpoint or --resume');
       }
-      const { source, options } = start(await likeModels(given));
+      const { source, options } = task.start(await likeModels(given));
       const { out = 'model.safetensors', records, report } = given;
       const places = { checkpoint, checkpointEvery, threads, out, records, report };
       if (checkpoint !== undefined) release = await claimFolder('--checkpoint', checkpoint);

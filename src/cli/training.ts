@@ -1,60 +1,24 @@
 import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { InputError, invalid, malformed, TrainingError } from '../errors.js';
-import { decodeCheckpoint, encodeCheckpoint } from '../io/checkpoint.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
 import { asObject } from '../io/model-header.js';
-import { type Model, recipeOf } from '../nn/model.js';
+import type { Model } from '../nn/model.js';
 import { planNetwork } from '../nn/network.js';
 import { describePlan } from '../operators/budget.js';
-import { encodeModel } from '../tasks/models.js';
-import type { Quality, Training, TrainingClass, ValidQuality } from '../tasks/training.js';
-import type { Vocabulary } from '../text/vocabulary.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../tasks/checkpoint.js';
+import { encodeModel } from '../tasks/model-file.js';
+import type { Quality, Training } from '../tasks/training.js';
 import type { TrainRecord } from '../train/records.js';
 import { Runtime } from '../wasm/runtime.js';
 import { whyNoThreads } from '../wasm/threads.js';
-import type { Work } from '../work.js';
+import { counted } from './counted.js';
 import { loadHashedModel, loadModel, naming } from './model.js';
 import { checkOutputs, type Input, type Output } from './outputs.js';
 import { Interrupted, pause, stoppable } from './stopping.js';
-import { describeShares, sharesOf, type Unknown, type UnknownShares } from './unknown.js';
-
-/** The files that a run reads. */
-export interface RunSource {
-  data: string;
-  /** Model files: the initial weights, and the teacher. */
-  from?: string;
-  teacher?: string;
-  /** SHA-256 of the teacher's file, once it has been read. */
-  teacherHash?: string;
-}
-
-/** A task as the command line sees it. S: where the data are; D: the data as read; E: the data as trained on. */
-export interface Task<S extends RunSource, D, T extends Training, E> {
-  training: TrainingClass<T['options'], E, T>;
-  /** What --data must name, for messages. */
-  wanted: string;
-  /** Whether a saved source, whose `data` is a text, has fields of the right types. */
-  isSource(source: Record<string, unknown>): boolean;
-  read(source: S): Promise<D>;
-  /** The files that read() reads, or the folders that it looks for them in. */
-  inputs(data: string): Input[];
-  vocabulary(data: D, source: S): Vocabulary;
-  encode(data: D, source: S, vocabulary: Vocabulary): E;
-  /** Describes what the model is trained on. */
-  describe(training: T, data: D): string;
-  /** The shares of tokens and labels that the model does not know. */
-  unknown(training: T): { train: Unknown; valid: Unknown };
-  /** The test split, if there is one. Throws InputError, before hours of training, if nothing can be measured on it. */
-  test(training: T, data: D): TestSplit | undefined;
-}
-
-/** A split that is measured after training. */
-export interface TestSplit {
-  unknown: Unknown;
-  measure(): Work<Quality>;
-}
+import type { RunSource, Task } from './task.js';
+import { describeShares, sharesOf, type UnknownShares } from './unknown.js';
 
 export interface RunPlaces {
   /** Folder for checkpoints, which exists and belongs to this run; without it, no checkpoints are written. */
@@ -86,6 +50,8 @@ export interface StepReport {
   total: number;
   tokensPerSecond: number;
   loss: number;
+  /** Whether the loss is in nats. */
+  lossInNats: boolean;
   sparsity: number;
 }
 
@@ -95,7 +61,7 @@ export interface TrainResult extends UnknownShares {
   seed: number;
   compression: Inventory['compression'];
   parameters: Inventory['parameters'];
-  valid: ValidQuality;
+  valid: Quality;
   /** Left out if the data have no test split, or it was not measured. */
   test?: Quality;
   tokensPerSecond: number;
@@ -116,8 +82,8 @@ export interface Outcome {
 const UNSTARTED = 'stopped before the first step; nothing was written';
 
 /** Runs a training from the start: trains, writes the model, evaluates. */
-export async function runTraining<S extends RunSource, D, T extends Training, E>(
-  task: Task<S, D, T, E>,
+export async function runTraining<S extends RunSource, D, T extends Training, E, M>(
+  task: Task<S, D, T, E, M>,
   source: S,
   options: T['options'],
   places: RunPlaces,
@@ -130,11 +96,11 @@ export async function runTraining<S extends RunSource, D, T extends Training, E>
   const runtime = await startRuntime(places, watcher);
   const from = source.from === undefined ? undefined : await loadModel(source.from, runtime);
   const { model: teacher, hash: teacherHash } = await loadTeacher(source, runtime);
-  const vocabulary = (from ?? teacher)?.vocabulary ?? task.vocabulary(data, source);
+  const schema = task.schema(data, source, from ?? teacher);
   await ready();
-  const encoded = task.encode(data, source, vocabulary);
+  const encoded = task.encode(data, source, schema);
   await ready();
-  const training = task.training.create(runtime, vocabulary, options, encoded, { teacher });
+  const training = task.training.create(runtime, schema, options, encoded, { teacher });
   if (from) {
     if (options.method !== 'dense') {
       watcher.announce(`decomposing the matrices of ${source.from} for --method ${options.method}`);
@@ -170,8 +136,8 @@ type SavedRun<S extends RunSource> = S & Pick<RunPlaces, 'out' | 'records' | 're
  * Resumes the run whose checkpoint is in a folder. `moved` has new paths of its data and its teacher; `places` chooses the
  * outputs, given those of the run so far.
  */
-export async function resumeTraining<S extends RunSource, D, T extends Training, E>(
-  task: Task<S, D, T, E>,
+export async function resumeTraining<S extends RunSource, D, T extends Training, E, M>(
+  task: Task<S, D, T, E, M>,
   folder: string,
   moved: Pick<Partial<RunSource>, 'data' | 'teacher'>,
   places: (run: SavedRun<S>) => RunPlaces,
@@ -181,7 +147,7 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
   const ready = () => pause(watcher.interrupted, `stopped before the next step; ${howToGoOn(name, folder)}`);
   const path = join(folder, CHECKPOINT_FILE);
   const bytes = await readFileBytes(path);
-  const { run, vocabulary, resume } = naming(path, () => {
+  const { run, schema, resume } = naming(path, () => {
     const checkpoint = decodeCheckpoint(bytes, task.training);
     return { ...checkpoint, run: checkRun(task, checkpoint.run) };
   });
@@ -197,7 +163,7 @@ export async function resumeTraining<S extends RunSource, D, T extends Training,
     throw new InputError(`${cause.message}; --data can name another path of the same data`, { cause });
   });
   await ready();
-  const encoded = task.encode(data, source, vocabulary);
+  const encoded = task.encode(data, source, schema);
   await ready();
   const runtime = await startRuntime(chosen, watcher);
   const { model: teacher } = await loadTeacher(source, runtime);
@@ -247,8 +213,8 @@ function shorten(path: string): string {
   return short === '' || short.startsWith('..') || isAbsolute(short) ? path : short;
 }
 
-async function finish<S extends RunSource, D, T extends Training, E>(
-  task: Task<S, D, T, E>,
+async function finish<S extends RunSource, D, T extends Training, E, M>(
+  task: Task<S, D, T, E, M>,
   training: T,
   data: D,
   source: S,
@@ -258,7 +224,7 @@ async function finish<S extends RunSource, D, T extends Training, E>(
   const { model, options, totalSteps, tokensPerStep, trainer } = training;
   const { out, checkpoint, checkpointEvery, withoutTest } = places;
   const { interrupted } = watcher;
-  const testSplit = withoutTest ? undefined : task.test(training, data);
+  const testSplit = withoutTest ? undefined : task.measurement(model, data, 'test');
   const shares = sharesOf({ ...task.unknown(training), ...(testSplit && { test: testSplit.unknown }) });
   // Returns why it failed, which is no reason to stop: the disk may have room later.
   const save = async (): Promise<string | undefined> => {
@@ -306,8 +272,9 @@ async function finish<S extends RunSource, D, T extends Training, E>(
       } else {
         const loss = await stoppable(training.stepInParts(), interrupted);
         smooth = smooth === undefined ? loss : 0.95 * smooth + 0.05 * loss;
+        const { lossInNats } = training;
         const { sparsity, stepsDone: done } = trainer;
-        watcher.step({ done, total: totalSteps, tokensPerSecond: speed(), loss: smooth, sparsity });
+        watcher.step({ done, total: totalSteps, tokensPerSecond: speed(), loss: smooth, lossInNats, sparsity });
       }
       // After the last step of an epoch, the evaluation decides whether the weights are worth keeping.
       if (!training.evaluationDue && seconds() - saved >= checkpointEvery) {
@@ -351,7 +318,9 @@ async function finish<S extends RunSource, D, T extends Training, E>(
     testSplit &&
     (await attempt(async () => {
       try {
-        return await stoppable(testSplit.measure(), interrupted, evaluating);
+        const { quality } = await stoppable(training.unmasked(testSplit.measureInParts()), interrupted, evaluating);
+        training.checkQuality(quality);
+        return quality;
       } catch (error) {
         throw afterModel(error as Error, out, checkpoint && howToGoOn(training.task, checkpoint));
       }
@@ -410,15 +379,15 @@ async function startRuntime({ threads = 1 }: RunPlaces, watcher: RunWatcher): Pr
   return runtime;
 }
 
-/** Describes the structure of the LSTM's matrices; those of one shape are alike. */
-function describeMatrices({ model, options }: Training): string {
+/** Describes the structure of the matrices that are compressed; those of one shape have the same. */
+function describeMatrices({ model }: Training): string {
   const counts = new Map<string, number>();
-  const plans = planNetwork(model.spec, recipeOf(options));
+  const plans = planNetwork(model.spec, model.recipe);
   for (const [name] of model.matrices()) {
     const words = describePlan(plans.get(name)!);
     counts.set(words, (counts.get(words) ?? 0) + 1);
   }
-  return `${[...counts].map(([words, n]) => `${n} LSTM matrices of ${words} each`).join(', ')}`;
+  return `${[...counts].map(([words, n]) => `${counted(n, 'matrix', 'matrices')} of ${words}${n > 1 ? ' each' : ''}`).join(', ')}`;
 }
 
 /**

@@ -2,7 +2,8 @@
 
 /** Shares of one split, from 0 to 1. */
 export interface Unknown {
-  tokens: number;
+  /** Only where the task has a vocabulary. */
+  tokens?: number;
   /** Only where the task has labels. */
   labels?: number;
 }
@@ -40,7 +41,7 @@ export function unknownLabels(labels: readonly string[], known: readonly string[
 export function sharesOf(splits: Partial<Record<Split, Unknown>>): UnknownShares {
   const shares: UnknownShares = { unknown: {} };
   for (const [split, { tokens, labels }] of Object.entries(splits) as [Split, Unknown][]) {
-    shares.unknown[split] = tokens;
+    if (tokens !== undefined) shares.unknown[split] = tokens;
     if (labels !== undefined) {
       shares.unknownLabels ??= {};
       shares.unknownLabels[split] = labels;
@@ -55,16 +56,19 @@ export function describeShares({ unknown, unknownLabels }: UnknownShares): strin
     Object.entries(shares)
       .map(([split, share]) => `${split} ${percent(share)}`)
       .join(', ');
-  const labels = unknownLabels ? `; unknown labels: ${list(unknownLabels)}` : '';
+  const lines = [
+    Object.keys(unknown).length ? `unknown tokens: ${list(unknown)}` : '',
+    unknownLabels ? `unknown labels: ${list(unknownLabels)}` : '',
+  ].filter(Boolean);
   return [
-    `unknown tokens: ${list(unknown)}${labels}`,
+    ...(lines.length ? [lines.join('; ')] : []),
     ...Object.entries(unknown).flatMap(([split, share]) => warningsOf(split, { tokens: share })),
     ...Object.entries(unknownLabels ?? {}).flatMap(([split, share]) => warningsOf(split, { tokens: 0, labels: share })),
   ];
 }
 
 /** A warning for each share of a split that is large. */
-export function warningsOf(split: string, { tokens, labels = 0 }: Unknown): string[] {
+export function warningsOf(split: string, { tokens = 0, labels = 0 }: Unknown): string[] {
   const warnings: string[] = [];
   if (tokens > MUCH) {
     warnings.push(

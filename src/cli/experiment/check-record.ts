@@ -53,9 +53,16 @@ const settings: Check = (value, where) => {
 };
 
 const quality: Check = (value, where) => {
-  object({ perplexity: optional(positive), accuracy: optional(share), exact: optional(share) })(value, where);
-  const { perplexity, accuracy } = value as Record<string, unknown>;
-  if (perplexity === undefined && accuracy === undefined) throw malformed(where, value, 'a perplexity or an accuracy');
+  object({
+    perplexity: optional(positive),
+    accuracy: optional(share),
+    exact: optional(share),
+    f1: optional(share),
+    mse: optional(number),
+  })(value, where);
+  const { perplexity, accuracy, mse } = value as Record<string, unknown>;
+  if (perplexity === undefined && accuracy === undefined && mse === undefined)
+    throw malformed(where, value, 'a perplexity or an accuracy');
 };
 
 const shares = object({ train: optional(share), valid: optional(share), test: optional(share) });

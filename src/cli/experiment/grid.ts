@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { invalid } from '../../errors.js';
 import { isObject, show } from '../../values.js';
+import { DEFAULT_TASK } from '../default-task.js';
 import { byQuality, type RunRecord } from './record.js';
 
 // A grid as its file describes it, and its runs. A cell is a method at a compression, with any other settings of its own. It
@@ -62,8 +63,8 @@ const CELL_FIELDS = [...AXES, 'name', 'with', 'tune', 'seeds'];
 /** Throws an InputError that names the field for anything that is no grid. */
 export function parseGrid(value: unknown): Grid {
   const grid = fields(value, 'the file', GRID_FIELDS);
-  const task = grid.task ?? 'lm';
-  if (typeof task !== 'string') throw invalid('task', task, "the name of a task, such as 'lm'");
+  const task = grid.task ?? DEFAULT_TASK;
+  if (typeof task !== 'string') throw invalid('task', task, `the name of a task, such as '${DEFAULT_TASK}'`);
   if (!Array.isArray(grid.cells) || grid.cells.length === 0) {
     throw invalid('cells', grid.cells, 'a list with at least one object, such as [{"method": "dense"}]');
   }

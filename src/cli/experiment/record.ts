@@ -2,19 +2,12 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FileFormatError, InputError, malformed } from '../../errors.js';
 import { explained, writeFileAtomically } from '../../io/files.js';
+import type { Quality } from '../../tasks/training.js';
 import type { TrainRecord } from '../../train/records.js';
 import type { UnknownShares } from '../unknown.js';
 import { checkRecord } from './check-record.js';
 import type { Settings } from './grid.js';
 import { readJson } from './json-file.js';
-
-/** The perplexity of a language model (lower is better), or the accuracy of a classifier, from 0 to 1. */
-export interface Quality {
-  perplexity?: number;
-  accuracy?: number;
-  /** The share of answers that name every correct label and no other. */
-  exact?: number;
-}
 
 export interface RunResult {
   valid: Quality;
@@ -30,9 +23,12 @@ export interface RunResult {
   fileBytes: number;
 }
 
-/** Sorts the better one first. Accuracies on small splits are often equal; then perplexity decides. */
+/** Sorts the better one first. Shares on small splits are often equal; then perplexity decides. */
 export const byQuality = (a: Quality, b: Quality) =>
-  (b.accuracy ?? 0) - (a.accuracy ?? 0) || (a.perplexity ?? 0) - (b.perplexity ?? 0);
+  (a.mse ?? 0) - (b.mse ?? 0) ||
+  (b.f1 ?? 0) - (a.f1 ?? 0) ||
+  (b.accuracy ?? 0) - (a.accuracy ?? 0) ||
+  (a.perplexity ?? 0) - (b.perplexity ?? 0);
 
 /** The record of a finished run. The same settings give the same record, except for `timing` and `dopant`. */
 export interface RunRecord {

@@ -1,4 +1,5 @@
-import { byQuality, type Quality, type RunRecord } from './record.js';
+import type { Quality } from '../../tasks/training.js';
+import { byQuality, type RunRecord } from './record.js';
 
 // Summaries of the runs of a cell. Cells are compared within a group: the same task on the same data.
 
@@ -27,7 +28,7 @@ export interface CellSummary {
 export interface Group {
   title: string;
   /** What the numbers measure. */
-  measure: 'perplexity' | 'accuracy';
+  measure: 'perplexity' | 'accuracy' | 'f1' | 'mse';
   cells: CellSummary[];
 }
 
@@ -40,7 +41,13 @@ export function spreadOf(values: readonly number[]): Spread {
 
 /** The measure by which models are compared. */
 export const measureOf = (quality: Quality): Group['measure'] =>
-  quality.accuracy === undefined ? 'perplexity' : 'accuracy';
+  quality.f1 !== undefined
+    ? 'f1'
+    : quality.accuracy !== undefined
+      ? 'accuracy'
+      : quality.mse !== undefined
+        ? 'mse'
+        : 'perplexity';
 
 /** Summarises a cell; undefined if it has no final run with a result. */
 export function summarise(records: readonly RunRecord[]): CellSummary | undefined {
@@ -120,10 +127,10 @@ export function ratioLess1(a: Spread, b: Spread): Spread {
   return { mean: ratio - 1, deviation, count: Math.min(a.count, b.count) };
 }
 
-/** What a cell loses to another: a share of the perplexity, or a difference of accuracies. */
+/** What a cell loses to another: a share of the perplexity or the squared error, or a difference of accuracies. */
 export function lossTo(measure: Group['measure'], cell: CellSummary, other: CellSummary): Spread {
   const [a, b] = [qualityOf(cell), qualityOf(other)];
-  if (measure === 'perplexity') return ratioLess1(a, b);
+  if (measure === 'perplexity' || measure === 'mse') return ratioLess1(a, b);
   return {
     mean: b.mean - a.mean,
     deviation: hypotenuse(a.deviation, b.deviation),

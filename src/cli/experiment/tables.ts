@@ -1,13 +1,16 @@
-import type { Table } from '../report.js';
-import { transpose } from '../table.js';
+import { type Table, transpose } from '../table.js';
 import type { Timing } from './record.js';
 import { type CellSummary, denseOf, type Group, lossTo, type Spread } from './summary.js';
 
+/** Whether a measure is a share, from 0 to 1, which is shown in percent. */
+export const isShare = (measure: Group['measure']) => measure === 'accuracy' || measure === 'f1';
+
 /** Formats a value with digits that suit it, or the value that it stands beside. */
 const digits = (measure: Group['measure'], value: number, beside = value) =>
-  measure === 'accuracy' ? (100 * value).toFixed(2) : value.toFixed(beside < 20 ? 3 : 2);
+  isShare(measure) ? (100 * value).toFixed(2) : value.toFixed(beside < 20 ? 3 : 2);
 
-export const unitOf = (measure: Group['measure']) => (measure === 'accuracy' ? 'accuracy, %' : 'perplexity');
+export const unitOf = (measure: Group['measure']) =>
+  ({ f1: 'F1, %', accuracy: 'accuracy, %', perplexity: 'perplexity', mse: 'mean squared error' })[measure];
 
 const show = (measure: Group['measure'], { mean, deviation, count }: Spread) =>
   `${digits(measure, mean)}${count > 1 ? ` ± ${digits(measure, deviation, mean)}` : ''}`;
@@ -21,28 +24,28 @@ export function resultsTable(group: Group): Table {
   const loss = (cell: CellSummary) => {
     if (!dense || cell === dense) return '-';
     const { mean, deviation } = lossTo(measure, cell, dense);
-    const percent = (share: number) => (100 * share).toFixed(1);
-    return `${percent(mean)} ± ${percent(deviation)} ${measure === 'accuracy' ? 'points' : '%'}`;
+    // A small gain is not shown as -0.0.
+    const percent = (share: number) => (100 * share).toFixed(1).replace(/^-(0\.0)$/, '$1');
+    return `${percent(mean)} ± ${percent(deviation)} ${isShare(measure) ? 'points' : '%'}`;
   };
   const time = (cell: CellSummary, of: (timing: Timing) => number | undefined) => {
     const times = cell.runs.flatMap(({ timing }) => (timing && of(timing)) ?? []);
     return times.length ? median(times).toFixed(1) : '-';
   };
   // Microseconds.
-  const times: [string, (timing: Timing) => number | undefined][] =
-    measure === 'accuracy'
-      ? [['sentence, us', ({ sentence }) => sentence]]
-      : [
-          ['LSTM step, us', ({ step }) => step?.lstm],
-          ['whole token, us', ({ step }) => step?.token],
-        ];
+  const all: [string, (timing: Timing) => number | undefined][] = [
+    ['sentence, us', ({ sentence }) => sentence],
+    ['recurrent step, us', ({ step }) => step?.lstm],
+    ['whole token, us', ({ step }) => step?.token],
+  ];
+  const times = all.filter(([, of]) => cells.some((cell) => time(cell, of) !== '-'));
   return {
     columns: [
       'cell',
       `test ${unitOf(measure)}`,
       `valid ${unitOf(measure)}`,
       'loss to dense',
-      'LSTM parameters',
+      'recurrent parameters',
       'compression (parameters)',
       'compression (bytes)',
       'bytes in file',

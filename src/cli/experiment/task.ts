@@ -1,38 +1,21 @@
 import { join } from 'node:path';
-import { invalid, TrainingError } from '../../errors.js';
-import { initSync, loadIntentSync, loadSync } from '../../infer/index.js';
+import { TrainingError } from '../../errors.js';
+import { initSync, loadSync } from '../../infer/index.js';
 import { readFileBytes } from '../../io/files.js';
-import { exp } from '../../math.js';
-import type { IntentModel } from '../../nn/intent-model.js';
-import type { LanguageModel } from '../../nn/language-model.js';
-import { type Examples, evaluateIntentsInParts } from '../../tasks/intent.js';
-import { Evaluation } from '../../tasks/language-model.js';
-import { decodeIntentModel, decodeLanguageModel } from '../../tasks/models.js';
-import type { Training } from '../../tasks/training.js';
+import type { Quality } from '../../tasks/training.js';
 import type { TrainRecord } from '../../train/records.js';
 import { Runtime } from '../../wasm/runtime.js';
-import type { Work } from '../../work.js';
-import { encodeExamples, intentTask, unknownOf } from '../intents.js';
-import { encodeTexts, languageModelTask } from '../language-model.js';
 import type { Input } from '../outputs.js';
-import { startIntent, startLm } from '../start.js';
 import { stoppable } from '../stopping.js';
-import { timeSentence, timeSteps } from '../timing.js';
-import {
-  hasCheckpoint,
-  inputsOf,
-  type RunSource,
-  type RunWatcher,
-  resumeTraining,
-  runTraining,
-  type TestSplit,
-  type Task as TrainedTask,
-} from '../training.js';
-import { sharesOf, type Unknown, type UnknownShares, unknownTokens } from '../unknown.js';
-import type { Quality, RunResult, Timing } from './record.js';
+import type { AnyTask, RunSource } from '../task.js';
+import { taskNamed } from '../tasks.js';
+import type { TrainArguments } from '../train-options.js';
+import { hasCheckpoint, inputsOf, type RunWatcher, resumeTraining, runTraining } from '../training.js';
+import { sharesOf, type Unknown, type UnknownShares } from '../unknown.js';
+import type { RunResult, Timing } from './record.js';
 
 /** What an experiment needs from a task. `given` holds the options of `dopant train TASK` as Commander passes them. */
-export interface Task {
+export interface ExperimentTask {
   /** Throws InputError for impossible options; returns what a training costs, reads, and cannot know. */
   check(given: Given): Promise<{ cost: Cost; inputs: Input[]; shares: UnknownShares }>;
   /** Trains, or resumes from the checkpoint in the folder, and writes the model to the folder. */
@@ -66,22 +49,17 @@ const CHECKPOINT_EVERY = 45;
 
 export const modelPath = (folder: string) => join(folder, 'model.safetensors');
 
-interface Ways<S extends RunSource, D, T extends Training, E> {
-  task: TrainedTask<S, D, T, E>;
-  start(given: Given): { source: S; options: T['options'] };
-  /** Evaluates the model of a file on the test split. */
-  test(bytes: Uint8Array, data: D): TestSplit | undefined;
-  time(bytes: Uint8Array): Pick<Timing, 'step' | 'sentence'>;
-}
+/** What decides between models, as `eval` prints it. */
+const SCORES = ['perplexity', 'accuracy', 'exact', 'f1', 'mse'] as const;
 
-function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Ways<S, D, T, E>): Task {
-  const { task, start } = ways;
+function experimentTask(task: AnyTask): ExperimentTask {
+  const start = (given: Given) => task.start(given as TrainArguments);
   // Most cells of a grid use the same data.
   const known = new Map<string, ReturnType<typeof read>>();
-  const read = async (source: S) => {
+  const read = async (source: RunSource) => {
     const data = await task.read(source);
-    const vocabulary = task.vocabulary(data, source);
-    return { data, vocabulary, encoded: task.encode(data, source, vocabulary) };
+    const schema = task.schema(data, source);
+    return { data, schema, encoded: task.encode(data, source, schema) };
   };
   return {
     async check(given) {
@@ -89,11 +67,11 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
       const key = JSON.stringify(source);
       const reading = known.get(key) ?? read(source);
       known.set(key, reading);
-      const { data, vocabulary, encoded } = await reading;
+      const { data, schema, encoded } = await reading;
       // The training itself checks its options. The models that it starts from may not exist yet.
-      const alone = { ...options, distillation: undefined };
-      const training = task.training.create(new Runtime(), vocabulary, alone, encoded);
-      const test = task.test(training, data);
+      const withoutTeacher = { ...options, distillation: undefined };
+      const training = task.training.create(new Runtime(), schema, withoutTeacher, encoded);
+      const test = task.measurement(training.model, data, 'test');
       const shares = sharesOf({ ...task.unknown(training), ...(test && { test: test.unknown }) });
       const matrices = training.model.operators();
       const weights = matrices.reduce((sum, [, { M, N }]) => sum + M * N, 0);
@@ -111,7 +89,7 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
         : await runTraining(task, source, options, places, watcher);
       const { valid, unknown, unknownLabels, parameters, compression, seconds, tokensPerSecond } = result;
       initSync();
-      const times = ways.time(await readFileBytes(out));
+      const times = task.time(loadSync(await readFileBytes(out)));
       return {
         result: { valid, unknown, ...(unknownLabels && { unknownLabels }), parameters, compression },
         records,
@@ -120,49 +98,19 @@ function experimentTask<S extends RunSource, D, T extends Training, E>(ways: Way
     },
 
     async test(given, folder, interrupted) {
-      const split = ways.test(await readFileBytes(modelPath(folder)), await task.read(start(given).source));
-      return split && { quality: await stoppable(split.measure(), interrupted), unknown: split.unknown };
+      const model = task.decode(new Runtime(), await readFileBytes(modelPath(folder)));
+      const split = task.measurement(model, await task.read(start(given).source), 'test');
+      if (!split) return undefined;
+      const { json } = await stoppable(split.measureInParts(), interrupted);
+      const quality: Quality = Object.fromEntries(
+        SCORES.flatMap((name) => (name in json ? [[name, json[name] as number]] : [])),
+      );
+      const bad = Object.entries(quality).find(([, value]) => !Number.isFinite(value));
+      if (bad) throw new TrainingError(`test: the ${bad[0]} is ${bad[1]}`);
+      return { quality, unknown: split.unknown };
     },
   };
 }
 
-const TASKS: Record<string, Task> = {
-  lm: experimentTask({
-    task: languageModelTask,
-    start: (given) => startLm(given as unknown as Parameters<typeof startLm>[0]),
-    test(bytes, { test }) {
-      const model = decodeLanguageModel(new Runtime(), bytes);
-      const ids = encodeTexts(test, model.vocabulary);
-      return { unknown: { tokens: unknownTokens([ids]) }, measure: () => textQuality(model, ids) };
-    },
-    time: (bytes) => ({ step: timeSteps([loadSync(bytes)])[0] }),
-  }),
-  intent: experimentTask({
-    task: intentTask,
-    start: (given) => startIntent(given as unknown as Parameters<typeof startIntent>[0]),
-    test(bytes, { test }) {
-      if (!test) return undefined;
-      const model = decodeIntentModel(new Runtime(), bytes);
-      const examples = encodeExamples(test, model.vocabulary);
-      return { unknown: unknownOf(examples, model.labels), measure: () => intentQuality(model, examples) };
-    },
-    time: (bytes) => ({ sentence: timeSentence(loadIntentSync(bytes)) }),
-  }),
-};
-
-function* textQuality(model: LanguageModel, ids: Int32Array): Work<Quality> {
-  const { loss } = yield* new Evaluation(model).meanLossInParts(ids);
-  const perplexity = exp(loss);
-  if (!Number.isFinite(perplexity)) throw new TrainingError(`test: the perplexity is ${perplexity}`);
-  return { perplexity };
-}
-
-function* intentQuality(model: IntentModel, examples: Examples): Work<Quality> {
-  const { accuracy, exact } = yield* evaluateIntentsInParts(model, examples);
-  return { accuracy, exact };
-}
-
-export function taskOf(name: string): Task {
-  if (!Object.hasOwn(TASKS, name)) throw invalid('task', name, `one of ${Object.keys(TASKS).join(', ')}`);
-  return TASKS[name];
-}
+/** What an experiment needs from the task of a name. Throws InputError for one that does not exist. */
+export const taskOf = (name: string): ExperimentTask => experimentTask(taskNamed(name));

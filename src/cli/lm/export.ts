@@ -1,17 +1,18 @@
-import { InputError, invalid } from '../errors.js';
-import { initSync, loadSync, type Plan } from '../infer/index.js';
-import { readFileBytes, writeFileAtomically } from '../io/files.js';
-import { exp, log } from '../math.js';
-import { EVALUATION } from '../tasks/language-model.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../tasks/models.js';
-import { Runtime } from '../wasm/runtime.js';
-import type { Work } from '../work.js';
+import { InputError, invalid } from '../../errors.js';
+import { initSync, LanguageModel, loadSync } from '../../infer/index.js';
+import { readFileBytes, writeFileAtomically } from '../../io/files.js';
+import { exp, log } from '../../math.js';
+import { EVALUATION } from '../../tasks/lm/evaluation.js';
+import { decodeLanguageModel } from '../../tasks/lm/model.js';
+import { encodeModel } from '../../tasks/model-file.js';
+import { Runtime } from '../../wasm/runtime.js';
+import type { Work } from '../../work.js';
+import { naming } from '../model.js';
+import { checkOutputs } from '../outputs.js';
+import { showing } from '../progress.js';
+import { percent, unknownTokens, warningsOf } from '../unknown.js';
 import { readCorpus } from './corpus.js';
-import { checkLength, encodeTexts, textInputs } from './language-model.js';
-import { naming } from './model.js';
-import { checkOutputs } from './outputs.js';
-import { showing } from './progress.js';
-import { percent, unknownTokens, warningsOf } from './unknown.js';
+import { checkLength, encodeTexts, textInputs } from './text.js';
 
 interface ExportArguments {
   out: string;
@@ -34,7 +35,7 @@ export async function exportModel(path: string, given: ExportArguments): Promise
   );
   const before = await readFileBytes(path);
   const model = naming(path, () => decodeLanguageModel(new Runtime(), before));
-  const after = encodeLanguageModel(head === 'int8' ? model.withInt8Head() : model);
+  const after = encodeModel(head === 'int8' ? model.withInt8Head() : model);
   const result: Record<string, unknown> = { out, head, bytes: { before: before.length, after: after.length } };
   let text = `${out}: ${after.length} bytes, before ${before.length}\n`;
   if (data !== undefined) {
@@ -45,8 +46,8 @@ export async function exportModel(path: string, given: ExportArguments): Promise
     // Plain SIMD: the same figures on every machine.
     initSync({ simd: 'plain' });
     const perplexities = {
-      before: await measure(loadSync(before), ids),
-      after: await measure(loadSync(after), ids),
+      before: await measure(before, ids),
+      after: await measure(after, ids),
     };
     const change = perplexities.after / perplexities.before - 1;
     Object.assign(result, { split, perplexity: perplexities, change, unknown });
@@ -56,16 +57,16 @@ export async function exportModel(path: string, given: ExportArguments): Promise
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : text);
 }
 
-const measure = (plan: Plan, ids: Int32Array) => showing('measuring', `${ids.length} tokens`, perplexity(plan, ids));
+const measure = (bytes: Uint8Array, ids: Int32Array) =>
+  showing('measuring', `${ids.length} tokens`, perplexity(new LanguageModel(loadSync(bytes)), ids));
 
-function* perplexity(plan: Plan, ids: Int32Array): Work<number> {
-  const session = plan.session();
+function* perplexity(text: LanguageModel, ids: Int32Array): Work<number> {
   // One after another, the streams that `dopant eval` cuts the text into, so that both print the same figures.
   const length = Math.ceil((ids.length - 1) / EVALUATION.batch);
   let sum = 0;
   for (let i = 0; i + 1 < ids.length; i++) {
-    if (i % length === 0) session.reset();
-    const logits = session.next(ids[i]);
+    if (i % length === 0) text.reset();
+    const logits = text.next(ids[i]);
     let largest = Number.NEGATIVE_INFINITY;
     for (let v = 0; v < logits.length; v++) largest = Math.max(largest, logits[v]);
     let total = 0;

@@ -1,7 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { LanguageModelOptions } from '../tasks/language-model.js';
-import { languageModelTask, type TextSource } from './language-model.js';
-import { Interrupted, isSet } from './stopping.js';
+import type { LanguageModelOptions } from '../../tasks/lm/training.js';
+import { Interrupted, isSet } from '../stopping.js';
 import {
   hasCheckpoint,
   type Outcome,
@@ -9,7 +8,9 @@ import {
   resumeTraining,
   runTraining,
   type StepReport,
-} from './training.js';
+} from '../training.js';
+import { languageModelTask } from './task.js';
+import type { TextSource } from './text.js';
 
 /** A training of the demo, which runs in a thread of its own. */
 export interface DemoJob {

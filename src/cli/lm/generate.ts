@@ -1,8 +1,11 @@
-import { invalid } from '../errors.js';
-import { generate } from '../tasks/generate.js';
-import type { SamplingOptions } from '../tasks/sampling.js';
-import { loadLanguageModel } from './model.js';
-import { flagOf } from './parsers.js';
+import { invalid } from '../../errors.js';
+import { readFileBytes } from '../../io/files.js';
+import { generate } from '../../tasks/lm/generate.js';
+import { decodeLanguageModel } from '../../tasks/lm/model.js';
+import type { SamplingOptions } from '../../tasks/lm/sampling.js';
+import { Runtime } from '../../wasm/runtime.js';
+import { naming } from '../model.js';
+import { flagOf } from '../parsers.js';
 
 interface GenerateArguments extends SamplingOptions {
   prompt: string;
@@ -19,7 +22,8 @@ export async function generateText(
   if (sampling.temperature === 0 && useless) {
     throw invalid(flagOf(useless), sampling[useless], 'only with a --temperature > 0');
   }
-  const model = await loadLanguageModel(path);
+  const bytes = await readFileBytes(path);
+  const model = naming(path, () => decodeLanguageModel(new Runtime(), bytes));
   const { vocabulary } = model;
   const start = vocabulary.encode(prompt);
   const unknown = start.filter((id) => id === vocabulary.unknown).length;

@@ -1,19 +1,19 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { load, type Plan } from '../infer/index.js';
-import { makeFolder, writeFileAtomically } from '../io/files.js';
-import type { Method } from '../operators/methods.js';
-import { defaultOptions } from '../tasks/language-model.js';
+import { LanguageModel, load, type Model } from '../../infer/index.js';
+import { makeFolder, writeFileAtomically } from '../../io/files.js';
+import type { Method } from '../../operators/methods.js';
+import { defaultOptions } from '../../tasks/lm/training.js';
+import { checkOutputs } from '../outputs.js';
+import { describeStep, formatDuration, startBars, timeLeft } from '../progress.js';
+import { renderReport } from '../report/page.js';
+import { Interrupted, STOPPED, StopSignals } from '../stopping.js';
+import { formatTable, resultTable, transpose } from '../table.js';
+import { claimFolder } from '../train.js';
+import type { StepReport } from '../training.js';
 import type { DemoJob, DemoMessage } from './demo-worker.js';
-import { checkOutputs } from './outputs.js';
-import { describeStep, formatDuration, startBars, timeLeft } from './progress.js';
-import { renderReport } from './report.js';
-import { Interrupted, STOPPED, StopSignals } from './stopping.js';
-import { formatTable, resultTable, transpose } from './table.js';
 import { timeSteps } from './timing.js';
-import { claimFolder } from './train.js';
-import type { StepReport } from './training.js';
 
 const COMPRESSION = 25;
 // Both trainings take a few minutes, side by side on two cores. The experiments chose this dropout for dense models of
@@ -39,13 +39,13 @@ export async function demo(folder: string): Promise<void> {
   const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
   const outcomes = await trainAll(folder, files, checkpoints);
 
-  const plans = await Promise.all(outcomes.map(({ result }) => load(result.out)));
-  const times = timeSteps(plans);
+  const models = await Promise.all(outcomes.map(({ result }) => load(result.out)));
+  const times = timeSteps(models);
   const bytes = await Promise.all(outcomes.map(async ({ result }) => (await stat(result.out)).size));
   const table = resultTable(outcomes.map(({ result }) => result));
-  table.columns.push('bytes in file', 'LSTM step, us', 'whole token, us');
+  table.columns.push('bytes in file', 'recurrent step, us', 'whole token, us');
   for (const [i, row] of table.rows.entries()) row.push(bytes[i], times[i].lstm.toFixed(1), times[i].token.toFixed(1));
-  const texts = await Promise.all(plans.map(sample));
+  const texts = await Promise.all(models.map(sample));
   const samples = texts.map((text, i) => ({ name: METHODS[i], text }));
 
   const duration = formatDuration(Math.round((performance.now() - start) / 1000));
@@ -143,10 +143,10 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
   };
 }
 
-async function sample(plan: Plan): Promise<string> {
+async function sample(model: Model): Promise<string> {
   let text = PROMPT;
   let tokens = 0;
-  for await (const piece of plan.session().generate(PROMPT, { temperature: 0.7, seed: 1 })) {
+  for await (const piece of new LanguageModel(model).generate(PROMPT, { temperature: 0.7, seed: 1 })) {
     text += piece.text;
     if (++tokens === 60) break;
   }

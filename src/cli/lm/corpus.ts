@@ -1,12 +1,11 @@
 /** Reads the text that --data names, split into training, validation and test. */
 
-import { constants } from 'node:buffer';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { InputError } from '../errors.js';
-import { readFileBytes } from '../io/files.js';
-import { countUnits, FEWEST_UNITS, type Splits, splitOf, splitTexts } from '../text/split.js';
-import type { Level, Rule } from '../text/tokens.js';
+import { InputError } from '../../errors.js';
+import { countUnits, FEWEST_UNITS, type Splits, splitOf, splitTexts } from '../../text/split.js';
+import type { Level, Rule } from '../../text/tokens.js';
+import { codeOf, decodeText, isBlank, isFolder, readText, unreadable } from '../text-files.js';
 
 /** The texts of a data set, split for training, validation and test. */
 export interface Corpus extends Splits<string[]> {
@@ -30,7 +29,7 @@ const CHOICES =
 export async function readCorpus(data: string, level: Level): Promise<Corpus> {
   if (data === 'sotu') return readAddresses();
   const name = basename(resolve(data));
-  if (!(await isFolder(data))) {
+  if (!(await isFolder(data, CHOICES))) {
     const split = splitFiles(data, [await readText(data)], level);
     return { name, ...split, ...(PTB_FILES.includes(name) && { rule: PTB_RULE }) };
   }
@@ -85,15 +84,6 @@ function splitFiles(data: string, texts: readonly string[], level: Level): Split
   );
 }
 
-export async function isFolder(path: string, expected = CHOICES): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch (error) {
-    if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw unreadable(path, error);
-    throw new InputError(`--data: got '${path}', which does not exist; expected ${expected}`, { cause: error });
-  }
-}
-
 /** Whether a file of a folder belongs to the corpus. Hidden ones, such as the '._a.txt' that macOS leaves, do not. */
 export const isTextFile = (name: string) => /^[^.].*\.txt$/is.test(name);
 
@@ -105,38 +95,4 @@ async function listTexts(folder: string): Promise<string[]> {
   if (files.length === 0)
     throw new InputError(`--data: got ${folder}, a folder without .txt files; expected ${CHOICES}`);
   return files.sort();
-}
-
-/** The text of a UTF-8 file, without a byte order mark. Throws InputError when there is none. */
-export async function readText(path: string): Promise<string> {
-  const text = await decodeText(path);
-  if (isBlank(text)) throw new InputError(`--data: got ${path}, which is empty; expected text`);
-  return text;
-}
-
-const isBlank = (text: string) => text.trim() === '';
-
-async function decodeText(path: string): Promise<string> {
-  const bytes = await readFileBytes(path).catch((error: Error) => {
-    throw new InputError(`--data: ${error.message}`, { cause: error });
-  });
-  if (bytes.length > constants.MAX_STRING_LENGTH) {
-    throw new InputError(
-      `--data: got ${bytes.length} bytes in ${path}; expected at most ${constants.MAX_STRING_LENGTH}`,
-    );
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new InputError(`--data: got ${path}, which is not UTF-8; expected UTF-8 text`, { cause: error });
-  }
-}
-
-function unreadable(path: string, error: unknown): InputError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new InputError(`--data: cannot read ${path}: ${reason}`, { cause: error });
-}
-
-function codeOf(error: unknown): string {
-  return String((error as { code?: unknown } | null)?.code);
 }
