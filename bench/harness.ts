@@ -1,7 +1,7 @@
 import { Bench } from 'tinybench';
 
 /** Something to time: `run` does it `repeats` times and returns a number that depends on what it computed. */
-export interface Task {
+export interface Contender {
   name: string;
   repeats: number;
   run(): number | Promise<number>;
@@ -13,17 +13,17 @@ const MS_A_ROUND = 60;
 let checksum = 0;
 
 /**
- * Microseconds of one repeat, by name: the median of each round. All tasks take turns, round after round, so that a
+ * Microseconds of one repeat, by name: the median of each round. All contenders take turns, round after round, so that a
  * noisy neighbour slows them alike; quote ratios, not times. What takes seconds wants `ms` 0: no warming, and as many
  * iterations a round as it is told.
  */
 export async function alternate(
-  tasks: readonly Task[],
+  contenders: readonly Contender[],
   { rounds = ROUNDS, ms = MS_A_ROUND, iterations = 3 } = {},
 ): Promise<Map<string, number[]>> {
-  const medians = new Map(tasks.map(({ name }) => [name, [] as number[]]));
+  const medians = new Map(contenders.map(({ name }) => [name, [] as number[]]));
   for (let round = 0; round < rounds; round++) {
-    for (const { name, repeats, run } of tasks) {
+    for (const { name, repeats, run } of contenders) {
       // Warm in every round: what ran before has emptied the caches.
       const bench = new Bench({ time: ms, warmup: ms > 0, warmupTime: ms / 3, iterations });
       const isAsync = run.constructor.name === 'AsyncFunction';
@@ -34,15 +34,15 @@ export async function alternate(
         checksum += await run();
       };
       bench.add(name, isAsync ? waiting : sync);
-      const [task] = isAsync ? await bench.run() : bench.runSync();
-      const { result } = task;
+      const [contender] = isAsync ? await bench.run() : bench.runSync();
+      const { result } = contender;
       if (result.state !== 'completed')
         throw new Error(`${name}: ${result.state}`, { cause: 'error' in result ? result.error : undefined });
       medians.get(name)!.push((result.latency.p50 * 1000) / repeats);
     }
     process.stderr.write(`round ${round + 1} of ${rounds}\n`);
   }
-  if (Number.isNaN(checksum)) throw new Error('a task computed NaN');
+  if (Number.isNaN(checksum)) throw new Error('a contender computed NaN');
   return medians;
 }
 

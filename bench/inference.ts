@@ -12,22 +12,25 @@ import { formatTable } from '../src/cli/table.js';
 import { Engine } from '../src/infer/engine.js';
 import { hasRelaxedSimd, initSync, loadSync } from '../src/infer/index.js';
 import { packMatrix } from '../src/infer/pack.js';
+import { encodeNetwork } from '../src/io/model-file.js';
 import type { NamedTensor } from '../src/io/safetensors.js';
 import { TensorSource } from '../src/io/tensor-source.js';
 import { operatorTensors } from '../src/io/tensors.js';
+import type { NetworkSpec } from '../src/network/spec.js';
 import type { ModelConfig } from '../src/nn/config.js';
-import { LanguageModel } from '../src/nn/language-model.js';
+import { Network, planNetwork, type Recipe } from '../src/nn/network.js';
 import { buildOperator, planMatrix } from '../src/operators/budget.js';
 import { type Operator, walk } from '../src/operators/operator.js';
 import { Sparse } from '../src/operators/sparse.js';
 import { uniform } from '../src/random.js';
-import { encodeLanguageModel } from '../src/tasks/models.js';
+import { LanguageModel } from '../src/tasks/lm/model.js';
+import { encodeModel } from '../src/tasks/model-file.js';
 import { Runtime } from '../src/wasm/runtime.js';
 import { matrixPlan, partsOf } from '../test/nn/parts.js';
-import { alternate, type Figure, figure, median, ratio, type Task } from './harness.js';
+import { alternate, type Contender, type Figure, figure, median, ratio } from './harness.js';
 import { evenlySpread } from './kernels.js';
-import { peakTask } from './peak.js';
-import { type LstmWeights, loadPeers, type ModelWeights, type Peer } from './peers/peer.js';
+import { peakContender } from './peak.js';
+import { type LayerWeights, loadPeers, type ModelWeights, type Peer } from './peers/peer.js';
 import type { Report } from './report.js';
 import { vocabularyOf } from './words.js';
 
@@ -49,7 +52,7 @@ function modelOf(config: Omit<ModelConfig, 'hidden'>, words: number): LanguageMo
   return model;
 }
 
-function repeating(name: string, repeats: number, once: (i: number) => number): Task {
+function repeating(name: string, repeats: number, once: (i: number) => number): Contender {
   return {
     name,
     repeats,
@@ -74,22 +77,77 @@ const CONFIGS = {
   b8: { method: 'doped-kron', compression: 25, block: 8 },
 } as const;
 /** Without fused multiply-add, as the kernels' figures have always been quoted. */
-const limit = peakTask('plain');
+const limit = peakContender('plain');
+/** The same, measured beside the steps. */
+const stepLimit = { ...limit, name: `${limit.name}, beside the steps` };
 const BINARIES = hasRelaxedSimd() ? (['plain', 'relaxed'] as const) : (['plain'] as const);
 /** What users get who choose nothing. */
 const CHOSEN = BINARIES.at(-1)!;
 
-/** LSTM steps through session.step(), as a user calls it. */
-function stepTasks(): Task[] {
-  const x = noise(H, 1, 5);
+type Cell = LayerWeights['cell'];
+type Key = keyof typeof CONFIGS;
+
+/** One recurrent layer of H units, or of as many as `units` says, pruned as a training would leave it. */
+function layerNetwork(cell: Cell, config: Pick<ModelConfig, 'method' | 'compression' | 'block'>, units = H): Network {
+  const spec: NetworkSpec = { input: { frames: units }, layers: [{ name: 'layer', kind: cell, units }] };
+  return pruned(spec, config);
+}
+
+/** Blocks must divide the rows, and those of a GRU of 650 units are 1950: the next size that has them, for both sides. */
+const unitsOf = (cell: Cell, key: string) => (cell === 'gru' && (key === 'b4' || key === 'b8') ? 656 : H);
+
+/** A network whose recurrent matrices are made so, with as many dopants as a training would leave. */
+function pruned(spec: NetworkSpec, config: Pick<ModelConfig, 'method' | 'compression' | 'block'>): Network {
+  const recipe: Recipe = ({ role }) => (role === 'recurrent' ? config : undefined);
+  const network = Network.create(new Runtime(), spec, 1, { recipe });
+  const plans = planNetwork(network.spec, recipe);
+  for (const [name, matrix] of network.matrices()) {
+    const { nonzeros } = plans.get(name)!;
+    for (const [, part] of walk(matrix, name)) if (part instanceof Sparse) Sparse.prune([part], nonzeros!);
+  }
+  return network;
+}
+
+const CELLS: readonly Cell[] = ['lstm', 'gru'];
+/** What is told of a figure's name. */
+const STEPS = { lstm: 'step', gru: 'gru' };
+
+/** Steps of a layer through session.step(), and T of them through run(), as a user calls them. */
+function stepContenders(): Contender[] {
+  const xs = noise(T * H, 1, 5);
   return BINARIES.flatMap((simd) =>
-    Object.entries(CONFIGS).map(([key, config]) => {
-      const bytes = encodeLanguageModel(modelOf({ layers: 1, ...config }, 4));
-      initSync({ simd });
-      const session = loadSync(bytes).session();
-      return repeating(`step ${key} ${simd}`, 4, () => session.step(x)[0]);
-    }),
+    CELLS.flatMap((cell) =>
+      Object.entries(CONFIGS).flatMap(([key, config]) => {
+        const units = unitsOf(cell, key);
+        const x = noise(units, 1, 5);
+        const bytes = encodeNetwork(layerNetwork(cell, config, units), { name: 'layer' });
+        initSync({ simd });
+        const model = loadSync(bytes);
+        const session = model.session();
+        const step = repeating(`${STEPS[cell]} ${key} ${simd}`, 4, () => session.step(x)[0]);
+        if (cell === 'gru') return [step];
+        return [step, { name: `run${T} ${key} ${simd}`, repeats: T, run: () => model.run(xs)[T - 1][0] }];
+      }),
+    ),
   );
+}
+
+/** A voice-activity detector: frames of 64 numbers through an LSTM of 64 units, doped 10x, and a head of one. */
+function detectorContenders(): Contender[] {
+  const spec: NetworkSpec = {
+    input: { frames: 64 },
+    layers: [
+      { name: 'lstm', kind: 'lstm', units: 64 },
+      { name: 'voice', kind: 'linear', outputs: 1 },
+    ],
+  };
+  const bytes = encodeNetwork(pruned(spec, { method: 'doped-kron', compression: 10 }), { name: 'voice-activity' });
+  const x = noise(64, 1, 6);
+  return BINARIES.map((simd) => {
+    initSync({ simd });
+    const session = loadSync(bytes).session();
+    return repeating(`voice ${simd}`, 100, () => session.step(x)[0]);
+  });
 }
 
 /** Words all over the vocabulary, so that embeddings come from where they lie. */
@@ -101,21 +159,21 @@ function wordsInTurn(): () => number {
   };
 }
 
-function tokenTasks(): Task[] {
+function tokenContenders(): Contender[] {
   const dense = modelOf({ layers: 2, ...CONFIGS.dense }, V - 2);
   const doped = modelOf({ layers: 2, ...CONFIGS.csr }, V - 2);
   const blocks = modelOf({ layers: 2, ...CONFIGS.b4 }, V - 2);
   initSync({ simd: CHOSEN });
   const models = { dense, doped, 'doped int8': doped.withInt8Head(), 'blocks int8': blocks.withInt8Head() };
   return Object.entries(models).map(([name, model]) => {
-    const session = loadSync(encodeLanguageModel(model)).session();
+    const session = loadSync(encodeModel(model)).session();
     const word = wordsInTurn();
-    return repeating(`token ${name}`, 1, () => session.next(word())[0]);
+    return repeating(`token ${name}`, 1, () => session.step(word())[0]);
   });
 }
 
 /** One packed matrix of 2600 x 1300 as run() executes it. */
-function matrixTask(name: string, operator: Operator, simd: 'plain' | 'relaxed'): Task {
+function matrixContender(name: string, operator: Operator, simd: 'plain' | 'relaxed'): Contender {
   initSync({ simd });
   const engine = new Engine();
   const tensors = new Map<string, NamedTensor>(operatorTensors(operator, 'w'));
@@ -131,7 +189,7 @@ function matrixTask(name: string, operator: Operator, simd: 'plain' | 'relaxed')
   });
 }
 
-function gatesTask(simd: 'plain' | 'relaxed'): Task {
+function gatesContender(simd: 'plain' | 'relaxed'): Contender {
   initSync({ simd });
   const engine = new Engine();
   const nothing = engine.alloc(4); // a program that ends at once
@@ -149,7 +207,7 @@ function gatesTask(simd: 'plain' | 'relaxed'): Task {
 const M2 = 2600;
 const N2 = 1300;
 
-function kernelTasks(): { tasks: Task[]; kronFlops: number; nonzeros: number } {
+function kernelContenders(): { contenders: Contender[]; kronFlops: number; nonzeros: number } {
   const runtime = new Runtime();
   const sparse = (block: 1 | 4 | 8) => {
     const operator = new Sparse(runtime, M2, N2, undefined, block);
@@ -168,52 +226,80 @@ function kernelTasks(): { tasks: Task[]; kronFlops: number; nonzeros: number } {
   if (kronPlan.structure?.kind !== 'kron') throw new Error('no Kronecker product');
   const [m1, n1, m2, n2] = kronPlan.structure.shape;
   const kronFlops = 2 * Math.min(m1 * n2 * (n1 + m2), n1 * m2 * (n2 + m1));
-  const tasks = BINARIES.flatMap((simd) => [
-    matrixTask(`dense ${simd}`, dense, simd),
-    matrixTask(`csr ${simd}`, unstructured, simd),
-    matrixTask(`b4 ${simd}`, sparse(4), simd),
-    matrixTask(`b8 ${simd}`, sparse(8), simd),
-    matrixTask(`kron ${simd}`, full, simd),
-    gatesTask(simd),
+  const contenders = BINARIES.flatMap((simd) => [
+    matrixContender(`dense ${simd}`, dense, simd),
+    matrixContender(`csr ${simd}`, unstructured, simd),
+    matrixContender(`b4 ${simd}`, sparse(4), simd),
+    matrixContender(`b8 ${simd}`, sparse(8), simd),
+    matrixContender(`kron ${simd}`, full, simd),
+    gatesContender(simd),
   ]);
-  return { tasks, kronFlops, nonzeros };
+  return { contenders, kronFlops, nonzeros };
 }
 
-function denseWeights(model: LanguageModel): LstmWeights[] {
-  return partsOf(model).layers.map(({ ih, hh, biasIh }) => ({
-    input: H,
-    hidden: H,
-    ih: ih.toDense(),
-    hh: hh.toDense(),
-    bias: biasIh.data.slice(),
-  }));
+/** The layers of a dense network whose layers are recurrent, from the tensors of its file. */
+const weightsOf = (network: Network): LayerWeights[] =>
+  network.spec.layers.flatMap((layer) => {
+    if (layer.kind !== 'lstm' && layer.kind !== 'gru') return [];
+    const [ih, hh, biasIh, biasHh] = ['ih', 'hh', 'bias_ih', 'bias_hh'].map((part) =>
+      network.tensor(`${layer.name}.${part}`),
+    );
+    return [{ cell: layer.kind, input: layer.units, hidden: layer.units, ih, hh, biasIh, biasHh }];
+  });
+
+/** Layers of peers: their methods, units, and how far an answer may be from ours, of floats and of eight bits. */
+const THEIRS = {
+  dense: { method: 'layer', units: H, near: 1e-4 },
+  int8: { method: 'int8', units: H, near: 0.05 },
+  gru: { method: 'gru', units: H, near: 1e-4 },
+  gru656: { method: 'gru', units: 656, near: 1e-4 },
+} as const;
+
+/** A layer of a peer, which must answer what ours does. */
+async function layerContender(peer: Peer, kind: keyof typeof THEIRS, steps: number): Promise<Contender | undefined> {
+  const { method, units, near } = THEIRS[kind];
+  const make = peer[method]?.bind(peer);
+  if (!make) return undefined;
+  const network = layerNetwork(method === 'gru' ? 'gru' : 'lstm', CONFIGS.dense, units);
+  const name = `${peer.name} ${kind} T=${steps}`;
+  const x = noise(steps * units, 1, 5);
+  const layer = await make(weightsOf(network)[0], steps);
+  initSync({ simd: 'plain' });
+  const expected = loadSync(encodeNetwork(network, { name: 'layer' }))
+    .run(x)
+    .at(-1)!;
+  const error = (await layer.run(x)).reduce((most, h, i) => Math.max(most, Math.abs(h - expected[i])), 0);
+  if (!(error <= near)) throw new Error(`${name} answers something else than dopant: ${error} apart`);
+  return { name, repeats: steps, run: async () => (await layer.run(x))[0] };
 }
 
-async function peerTasks(peers: readonly Peer[]): Promise<Task[]> {
+async function peerContenders(peers: readonly Peer[]): Promise<Contender[]> {
   const model = modelOf({ layers: 2, ...CONFIGS.dense }, V - 2);
-  const layers = denseWeights(model);
   const { embedding, head } = partsOf(model);
   const weights: ModelWeights = {
     vocabulary: V,
     hidden: H,
     embedding: embedding.data.slice(),
-    layers,
+    layers: weightsOf(model.network),
     head: head.weight.toDense(),
     headBias: head.bias.data.slice(),
   };
-  const tasks: Task[] = [];
+  const contenders: Contender[] = [];
   for (const peer of peers) {
-    for (const steps of [1, T]) {
-      const x = noise(steps * H, 1, 5);
-      const layer = await peer.layer(layers[0], steps);
-      tasks.push({ name: `${peer.name} T=${steps}`, repeats: steps, run: async () => (await layer.run(x))[0] });
+    for (const kind of Object.keys(THEIRS) as (keyof typeof THEIRS)[]) {
+      for (const steps of kind.startsWith('gru') ? [1] : [1, T]) {
+        const contender = await layerContender(peer, kind, steps).catch((error: Error) => {
+          process.stderr.write(`skipped ${kind} of ${peer.name}: ${error.message.split('\n')[0]}\n`);
+        });
+        if (contender) contenders.push(contender);
+      }
     }
     if (!peer.model) continue;
     const whole = await peer.model(weights);
     const word = wordsInTurn();
-    tasks.push({ name: `${peer.name} token`, repeats: 1, run: async () => (await whole.run(word()))[0] });
+    contenders.push({ name: `${peer.name} token`, repeats: 1, run: async () => (await whole.run(word()))[0] });
   }
-  return tasks;
+  return contenders;
 }
 
 /** dopant/infer as an app bundles it, minified and gzipped. */
@@ -250,8 +336,8 @@ process.exit();`,
   const library = JSON.stringify(pathToFileURL(resolve('dist/infer.js')).href);
   add(
     'dopant',
-    encodeLanguageModel(modelOf({ layers: 1, ...CONFIGS.b4 }, 80)),
-    (path) => `const { load } = await import(${library}); return (await load(${path})).session().next(1);`,
+    encodeModel(modelOf({ layers: 1, ...CONFIGS.b4 }, 80)),
+    (path) => `const { load } = await import(${library}); return (await load(${path})).session().step(1);`,
   );
   for (const { name, cold } of peers) if (cold) add(name, cold.model, cold.program);
   try {
@@ -278,26 +364,43 @@ export async function benchInference(): Promise<Report> {
     process.stderr.write('peers are installed by: ONNXRUNTIME_NODE_INSTALL=skip npm ci --prefix bench\n');
   }
 
-  const { tasks: kernels, kronFlops, nonzeros } = kernelTasks();
-  const theirs = await peerTasks(peers);
-  const isToken = ({ name }: Task) => name.includes('token');
+  const { contenders: kernels, kronFlops, nonzeros } = kernelContenders();
+  const theirs = await peerContenders(peers);
+  const isToken = ({ name }: Contender) => name.includes('token');
   const rounds = new Map([
     ...(await alternate([limit, ...kernels])),
-    ...(await alternate([...stepTasks(), ...theirs.filter((task) => !isToken(task))])),
-    ...(await alternate([...tokenTasks(), ...theirs.filter(isToken)])),
+    ...(await alternate([
+      stepLimit,
+      ...stepContenders(),
+      ...detectorContenders(),
+      ...theirs.filter((contender) => !isToken(contender)),
+    ])),
+    ...(await alternate([...tokenContenders(), ...theirs.filter(isToken)])),
   ]);
   const of = (name: string) => rounds.get(name)!;
   const us = (name: string) => median(of(name)).toFixed(1);
 
   const figures: Record<string, Figure> = {};
+  const keys: Key[] = ['csr', 'b4', 'b8'];
+  /** `slow` over `fast`, where both were measured. */
+  const compare = (id: string, slow: string, fast: string) => {
+    const [a, b] = [rounds.get(slow), rounds.get(fast)];
+    if (a && b) figures[id] = ratio(a, b);
+  };
   for (const [name, id] of [
     ['onnxruntime-node', 'ort_node'],
     ['onnxruntime-web', 'ort_web'],
   ]) {
-    const dense = rounds.get(`${name} T=1`);
-    if (!dense) continue;
-    for (const key of ['csr', 'b4', 'b8']) figures[`step.${key}.vs_${id}`] = ratio(dense, of(`step ${key} ${CHOSEN}`));
+    for (const key of keys) {
+      compare(`step.${key}.vs_${id}`, `${name} dense T=1`, `step ${key} ${CHOSEN}`);
+      compare(`step.${key}.vs_${id}_int8`, `${name} int8 T=1`, `step ${key} ${CHOSEN}`);
+      compare(`gru.${key}.vs_${id}`, `${name} ${key === 'csr' ? 'gru' : 'gru656'} T=1`, `gru ${key} ${CHOSEN}`);
+      compare(`run${T}.${key}.vs_${id}_int8`, `${name} int8 T=${T}`, `run${T} ${key} ${CHOSEN}`);
+    }
   }
+  compare(`run${T}.vs_step`, `step csr ${CHOSEN}`, `run${T} csr ${CHOSEN}`);
+  compare(`run${T}.b8.vs_step`, `step b8 ${CHOSEN}`, `run${T} b8 ${CHOSEN}`);
+  figures['voice.step_us'] = figure(of(`voice ${CHOSEN}`), 'us');
   figures['spmv.csr.ns_per_nnz'] = figure(
     of(`csr ${CHOSEN}`).map((time) => (1000 * time) / nonzeros),
     'ns',
@@ -320,20 +423,28 @@ export async function benchInference(): Promise<Report> {
     const time = rounds.get(name);
     return time ? `${ratio(time, own).value.toFixed(1)}x` : '';
   };
-  const steps = BINARIES.flatMap((simd) =>
-    Object.entries(NAMES).map(([key, name]) => {
-      const own = of(`step ${key} ${simd}`);
-      const ratios = peers.map((peer) => against(`${peer.name} T=1`, own));
-      return [`dopant, ${name}, ${simd}`, median(own).toFixed(1), ...ratios];
-    }),
-  );
-  const peerSteps = peers.flatMap(({ name }) =>
-    [1, T].map((n) => [
-      n === 1 ? `${name}, dense` : `${name}, dense, ${n} steps a call, each`,
-      us(`${name} T=${n}`),
-      ...peers.map((peer) => against(`${peer.name} T=1`, of(`${name} T=${n}`))),
-    ]),
-  );
+  /** Own layers beside those of peers: of these kinds, or of those that the key of the own one asks for. */
+  const layerTable = (
+    what: string,
+    own: string,
+    steps: number,
+    kinds: readonly string[],
+    kindFor: (kind: string, key: string) => string = (kind) => kind,
+  ) => {
+    const all = peers.flatMap(({ name }) => kinds.map((kind) => ({ name, kind })));
+    const rivals = all.filter(({ name, kind }) => rounds.has(`${name} ${kind} T=${steps}`));
+    const row = (title: string, measured: string, key: string) => [
+      title,
+      us(measured),
+      ...rivals.map(({ name, kind }) => against(`${name} ${kindFor(kind, key)} T=${steps}`, of(measured))),
+    ];
+    const ours = BINARIES.flatMap((simd) =>
+      Object.entries(NAMES).map(([key, name]) => row(`dopant, ${name}, ${simd}`, `${own} ${key} ${simd}`, key)),
+    );
+    const theirs = rivals.map(({ name, kind }) => row(`${name}, ${kind}`, `${name} ${kind} T=${steps}`, 'dense'));
+    const columns = [what, 'us', ...rivals.map(({ name, kind }) => `${name}, ${kind} / this`)];
+    return formatTable({ columns, rows: [...ours, ...theirs] });
+  };
   const tokenPeers = peers.filter(({ name }) => rounds.has(`${name} token`));
   const tokens = [...rounds.keys()]
     .filter((name) => name.includes('token'))
@@ -347,11 +458,31 @@ export async function benchInference(): Promise<Report> {
   const cycles = (id: string) => (figures[id].value * clock).toFixed(2);
   const weights = (key: string) => ((1000 * median(of(`${key} ${CHOSEN}`))) / nonzeros).toFixed(3);
 
+  const beside = (stepLimit.flops / median(of(stepLimit.name)) / 1000).toFixed(1);
+
   const text = `### A step of one LSTM layer, ${H} units, input ${H}
 
-One thread, all warm and taking turns. A compressed model is another model than the dense one beside it.
+One thread, all warm and taking turns. A compressed model is another model than the dense one beside it. int8 is a peer's own dynamic quantisation: weights of one byte, inputs and states quantised as they come.
 
-${formatTable({ columns: columns('step', peers), rows: [...steps, ...peerSteps] })}
+${layerTable('step', 'step', 1, ['dense', 'int8'])}
+
+### ${T} steps of it in a call, each
+
+Here \`model.run()\`, whose answers are ${T} arrays.
+
+${layerTable(`one of ${T}`, `run${T}`, T, ['dense', 'int8'])}
+
+### A step of one GRU layer, ${H} units, input ${H}
+
+Blocks must divide the rows, so those with blocks have 656 units, and so have the peers that they are compared with.
+
+${layerTable('step', 'gru', 1, ['gru'], (kind, key) => (unitsOf('gru', key) === H ? kind : 'gru656'))}
+
+### A frame of a voice-activity detector: 64 numbers, an LSTM of 64 units doped 10x, a head of one
+
+${formatTable({ columns: ['step', 'us'], rows: BINARIES.map((simd) => [`dopant, ${simd}`, median(of(`voice ${simd}`)).toFixed(2)]) })}
+
+Beside it, the limit of plain 128-bit SIMD was ${beside} GF.
 
 ### A token of a language model, 2 x ${H} units, ${V} words, with its softmax head
 

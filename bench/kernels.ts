@@ -7,13 +7,13 @@ import { Sparse } from '../src/operators/sparse.js';
 import { uniform } from '../src/random.js';
 import * as reference from '../src/reference.js';
 import { Runtime } from '../src/wasm/runtime.js';
-import { alternate, median, type Task } from './harness.js';
-import { peakTask } from './peak.js';
+import { alternate, type Contender, median } from './harness.js';
+import { peakContender } from './peak.js';
 
 const runtime = new Runtime();
 const { kernels } = runtime;
 
-interface Case extends Task {
+interface Case extends Contender {
   flops: number; // of one repeat
   twin?: () => void;
 }
@@ -65,15 +65,15 @@ const H = 200;
 const B = 32;
 const T = 35;
 const V = 10_000;
-const step: { count: number; task: Case }[] = [
-  { count: 2, task: gemmCase('nt', T * B, 4 * H, H) }, // W_ih x
-  { count: 2 * T, task: gemmCase('nt', B, 4 * H, H) }, // W_hh h
-  { count: 1, task: gemmCase('nt', T * B, V, H) }, // head
-  { count: 1, task: gemmCase('nn', T * B, H, V) }, // its transpose
-  { count: 1, task: gemmCase('tn', V, H, T * B) }, // its gradient
-  { count: 2 * T, task: gemmCase('nn', B, H, 4 * H) }, // W_hh^T
-  { count: 2, task: gemmCase('nn', T * B, H, 4 * H) }, // W_ih^T
-  { count: 4, task: gemmCase('tn', 4 * H, H, T * B) }, // gradients of W_ih and W_hh
+const step: { count: number; contender: Case }[] = [
+  { count: 2, contender: gemmCase('nt', T * B, 4 * H, H) }, // W_ih x
+  { count: 2 * T, contender: gemmCase('nt', B, 4 * H, H) }, // W_hh h
+  { count: 1, contender: gemmCase('nt', T * B, V, H) }, // head
+  { count: 1, contender: gemmCase('nn', T * B, H, V) }, // its transpose
+  { count: 1, contender: gemmCase('tn', V, H, T * B) }, // its gradient
+  { count: 2 * T, contender: gemmCase('nn', B, H, 4 * H) }, // W_hh^T
+  { count: 2, contender: gemmCase('nn', T * B, H, 4 * H) }, // W_ih^T
+  { count: 4, contender: gemmCase('tn', 4 * H, H, T * B) }, // gradients of W_ih and W_hh
 ];
 
 const M = 2600;
@@ -98,32 +98,32 @@ const others: Case[] = [
   kernelCase(`f32_lstm_cell ${N} units`, 40 * N, y, () => kernels.f32_lstm_cell(gates, cell, y, y, y, 1, N)),
 ];
 
-const limit: Case = peakTask('plain');
+const limit: Case = peakContender('plain');
 
 /** The table, and a line on all gemms of a step. */
 export async function benchKernels(): Promise<string> {
-  const cases = [limit, ...step.map(({ task }) => task), ...others];
+  const cases = [limit, ...step.map(({ contender }) => contender), ...others];
   const rounds = await alternate(cases);
-  const time = ({ name }: Task) => median(rounds.get(name)!);
-  const rate = (task: Case) => task.flops / time(task) / 1000; // GF
-  const rows = cases.map((task) => {
-    const us = time(task);
+  const time = ({ name }: Contender) => median(rounds.get(name)!);
+  const rate = (contender: Case) => contender.flops / time(contender) / 1000; // GF
+  const rows = cases.map((contender) => {
+    const us = time(contender);
     let twin = '';
-    if (task.twin) {
+    if (contender.twin) {
       const start = performance.now();
-      task.twin();
+      contender.twin();
       twin = `${(((performance.now() - start) * 1000) / us).toFixed(0)}x`;
     }
     return [
-      task.name,
+      contender.name,
       us.toFixed(1),
-      rate(task).toFixed(1),
-      `${((100 * rate(task)) / rate(limit)).toFixed(0)} %`,
+      rate(contender).toFixed(1),
+      `${((100 * rate(contender)) / rate(limit)).toFixed(0)} %`,
       twin,
     ];
   });
-  const work = step.reduce((sum, { count, task }) => sum + count * task.flops, 0);
-  const spent = step.reduce((sum, { count, task }) => sum + count * time(task), 0);
+  const work = step.reduce((sum, { count, contender }) => sum + count * contender.flops, 0);
+  const spent = step.reduce((sum, { count, contender }) => sum + count * time(contender), 0);
   const all = work / spent / 1000;
   return `${formatTable({ columns: ['kernel', 'us', 'GF', 'share of limit', 'faster than its twin'], rows })}
 

@@ -5,13 +5,13 @@ import { formatTable } from '../src/cli/table.js';
 import { walk } from '../src/operators/operator.js';
 import { Sparse } from '../src/operators/sparse.js';
 import { uniform } from '../src/random.js';
-import { defaultOptions, LanguageModelTraining } from '../src/tasks/language-model.js';
+import { defaultOptions, LanguageModelTraining } from '../src/tasks/lm/training.js';
 import type { Kernels } from '../src/wasm/kernels.js';
 import { Runtime } from '../src/wasm/runtime.js';
 import { hasRelaxedSimd } from '../src/wasm/simd.js';
 import { matrixPlan } from '../test/nn/parts.js';
-import { alternate, type Figure, figure, median, ratio, type Task } from './harness.js';
-import { peakTask } from './peak.js';
+import { alternate, type Contender, type Figure, figure, median, ratio } from './harness.js';
+import { peakContender } from './peak.js';
 import { jaxMatmul } from './peers/jax.js';
 import { tfjsTraining } from './peers/tfjs-training.js';
 import type { Report } from './report.js';
@@ -85,14 +85,14 @@ const nameOf = ({ hidden, threads, sparsity, vocabulary }: Setting) =>
     ...(threads > 1 ? [`${threads} threads`] : []),
   ].join(', ');
 
-async function stepTask(setting: Setting): Promise<Task & { training: LanguageModelTraining }> {
+async function stepContender(setting: Setting): Promise<Contender & { training: LanguageModelTraining }> {
   const training = await trainingOf(setting);
   return { name: nameOf(setting), repeats: 1, run: () => training.step(), training };
 }
 
 /** The limit, measured as long as a round of steps needs it to be. */
-function limitTask(): Task & { flops: number } {
-  const peak = peakTask('plain');
+function limitContender(): Contender & { flops: number } {
+  const peak = peakContender('plain');
   const repeats = 400;
   return {
     ...peak,
@@ -149,7 +149,11 @@ function timeOfKernels(training: LanguageModelTraining): string {
   });
 }
 
-const share = (work: Task & { flops: number }, rounds: Map<string, number[]>, limit: Task & { flops: number }) =>
+const share = (
+  work: Contender & { flops: number },
+  rounds: Map<string, number[]>,
+  limit: Contender & { flops: number },
+) =>
   figure(
     rounds.get(work.name)!.map((us, i) => work.flops / us / (limit.flops / rounds.get(limit.name)![i])),
     'share',
@@ -158,7 +162,7 @@ const share = (work: Task & { flops: number }, rounds: Map<string, number[]>, li
 const [M, N, K] = [64, 2600, 1300];
 
 /** C[M,N] = A[M,K] B, B packed before. */
-function gemmTask(simd: 'plain' | 'relaxed'): Task & { flops: number; c(): Float32Array } {
+function gemmContender(simd: 'plain' | 'relaxed'): Contender & { flops: number; c(): Float32Array } {
   const runtime = new Runtime({ simd });
   const { kernels } = runtime;
   const a = runtime.alloc(4 * M * K);
@@ -188,32 +192,32 @@ async function benchGemm(
   skipped: string[],
   versions: Record<string, string>,
 ): Promise<string> {
-  const plain = gemmTask('plain');
-  const limits = [peakTask('plain')];
-  const tasks: Task[] = [limits[0], plain];
-  let theirs: Task | undefined;
+  const plain = gemmContender('plain');
+  const limits = [peakContender('plain')];
+  const contenders: Contender[] = [limits[0], plain];
+  let theirs: Contender | undefined;
   try {
     const { version, multiply } = await jaxMatmul(random(M * K, 1), random(K * N, 2), M, N, K);
     plain.run();
     const own = plain.c();
     if (!multiply().every((value, i) => Math.abs(value - own[i]) < 1e-2)) throw new Error('its product is another');
     theirs = { name: 'jax-js, wasm', repeats: 1, run: () => multiply()[0] };
-    tasks.push(theirs);
+    contenders.push(theirs);
     versions['jax-js'] = version;
   } catch (error) {
     skipped.push(`jax-js: ${reason(error)}`);
   }
-  const relaxed = hasRelaxedSimd() ? gemmTask('relaxed') : undefined;
+  const relaxed = hasRelaxedSimd() ? gemmContender('relaxed') : undefined;
   if (relaxed) {
-    limits.push(peakTask('relaxed'));
-    tasks.push(limits[1], relaxed);
+    limits.push(peakContender('relaxed'));
+    contenders.push(limits[1], relaxed);
   } else skipped.push('gemm.relaxed.peak_share: this host has no relaxed SIMD; Node 22 has');
-  const rounds = await alternate(tasks);
+  const rounds = await alternate(contenders);
   figures['gemm.simd.peak_share'] = share(plain, rounds, limits[0]);
   if (relaxed) figures['gemm.relaxed.peak_share'] = share(relaxed, rounds, limits[1]);
   if (theirs) figures['gemm.vs_jaxjs'] = ratio(rounds.get(theirs.name)!, rounds.get(plain.name)!);
   const flops = (name: string) => limits.find((limit) => limit.name === name)?.flops ?? plain.flops;
-  const rows = tasks.map(({ name }) => {
+  const rows = contenders.map(({ name }) => {
     const us = median(rounds.get(name)!);
     return [name, us.toFixed(1), (flops(name) / us / 1000).toFixed(1)];
   });
@@ -232,7 +236,7 @@ async function benchPeer(figures: Record<string, Figure>, skipped: string[], ver
     const tokens = BATCH * PEER.bptt;
     const [ids, targets] = [words(tokens, V), words(tokens + 1, V).subarray(1)];
     step(ids, targets);
-    const own = await stepTask({ ...PEER, threads: 1 });
+    const own = await stepContender({ ...PEER, threads: 1 });
     const rounds = await alternate([own, { name, repeats: 1, run: () => step(ids, targets) }], {
       ...STEPS,
       rounds: 5,
@@ -253,15 +257,15 @@ export async function benchTraining(): Promise<Report> {
   const gemm = await benchGemm(figures, skipped, versions);
   const peer = await benchPeer(figures, skipped, versions);
 
-  const limit = limitTask();
+  const limit = limitContender();
   const forms = [{}, { sparsity: 0 }, { sparsity: 0.8 }, { sparsity: 0.96 }];
   const tables: string[] = [];
   for (const hidden of [200, 650]) {
     const settings = THREADS.flatMap((threads) => forms.map((form): Setting => ({ hidden, threads, ...form })));
-    const tasks = await Promise.all(settings.map(stepTask));
-    const rounds = await alternate([limit, ...tasks], STEPS);
+    const contenders = await Promise.all(settings.map(stepContender));
+    const rounds = await alternate([limit, ...contenders], STEPS);
     const dense = rounds.get(nameOf({ hidden, threads: 1 }))!;
-    const rows = tasks.map(({ name }) => {
+    const rows = contenders.map(({ name }) => {
       const us = rounds.get(name)!;
       return [name, ((1e6 * BATCH * BPTT) / median(us)).toFixed(0), `${ratio(dense, us).value.toFixed(2)}x`];
     });
@@ -271,17 +275,17 @@ export async function benchTraining(): Promise<Report> {
     // Forward, gradient of the input, gradient of the weights: all of them are computed, for every matrix and token.
     const weights = LAYERS * 2 * (4 * hidden * hidden) + V * hidden;
     const flops = 6 * weights * BATCH * BPTT;
-    figures['train.peak_share'] = share({ ...tasks[0], flops }, rounds, limit);
+    figures['train.peak_share'] = share({ ...contenders[0], flops }, rounds, limit);
     const two = rounds.get(nameOf({ hidden, threads: 2 }));
     if (two) figures['train.threads2'] = ratio(dense, two);
-    for (const { name, training } of [tasks[0], tasks[3]]) {
+    for (const { name, training } of [contenders[0], contenders[3]]) {
       tables.push(`### Where the time of a step goes: ${name}\n\n${timeOfKernels(training)}`);
     }
   }
 
   // With hardly any words, embedding and head take no time.
   const lstm = { hidden: 650, threads: 1, vocabulary: 4 };
-  const parts = [await stepTask(lstm), await stepTask({ ...lstm, sparsity: 'final' })];
+  const parts = [await stepContender(lstm), await stepContender({ ...lstm, sparsity: 'final' })];
   const rounds = await alternate(parts, { ...STEPS, rounds: 5 });
   const [dense, doped] = parts.map(({ name }) => rounds.get(name)!);
   figures['train.doped_vs_dense'] = ratio(dense, doped);

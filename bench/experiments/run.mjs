@@ -6,7 +6,19 @@ const run = (...args) => {
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 };
-for (const grid of ['word', 'char', 'anneal', 'recipe', 'blocks', 'intent', 'cma', 'long', 'char128']) {
+for (const grid of [
+  'word',
+  'char',
+  'anneal',
+  'recipe',
+  'blocks',
+  'intent',
+  'tag',
+  'series',
+  'cma',
+  'long',
+  'char128',
+]) {
   run('dist/cli/main.js', 'experiment', `bench/experiments/${grid}.json`, ...process.argv.slice(2));
 }
 run('bench/run.mjs', 'experiments/tables');

@@ -22,6 +22,8 @@ const GRIDS: Record<string, string> = {
   cma: 'Co-matrix adaptation: dropout, its rates, block coordinate descent, Adam and SGD',
   recipe: 'Recipes: from a trained dense model, distilled, wider',
   intent: 'Intents: ATIS and Snips',
+  tag: 'Slots: ATIS and Snips',
+  series: 'Series: Japanese vowels, LSTM and GRU',
   char128: 'Character level, twice as many units: bound by the training, not by the capacity',
 };
 

@@ -1,10 +1,10 @@
-/** The rows of weights [4H, ...] with the gates in another order than i, f, g, o: `order` is 'iofg' for ONNX. */
-export function reorder(weights: Float32Array, order: string): Float32Array {
-  const size = weights.length / 4;
+/** The rows of weights [G H, ...] with the gates in another order: from 'ifgo', PyTorch's, to 'iofg', ONNX's. */
+export function reorder(weights: Float32Array, from: string, to: string): Float32Array {
+  const size = weights.length / from.length;
   const result = new Float32Array(weights.length);
-  for (const [to, gate] of [...order].entries()) {
-    const from = 'ifgo'.indexOf(gate) * size;
-    result.set(weights.subarray(from, from + size), to * size);
+  for (const [i, gate] of [...to].entries()) {
+    const at = from.indexOf(gate) * size;
+    result.set(weights.subarray(at, at + size), i * size);
   }
   return result;
 }

@@ -1,6 +1,6 @@
 import { PLACE } from './install.js';
 import { layerModel, tokenModel } from './onnx.js';
-import type { Peer, Runner } from './peer.js';
+import type { LayerWeights, Peer, Runner } from './peer.js';
 
 interface Tensor {
   readonly data: Float32Array | Int32Array;
@@ -28,11 +28,11 @@ export function onnxRuntimePeer(name: string, version: string, ort: OnnxRuntime,
     interOpNumThreads: 1,
   };
 
-  /** Feeds `input` and the states, and keeps the next states; `hiddens` is H of each layer. */
-  async function start(model: Uint8Array, input: [string, Tensor], hiddens: number[], output: string) {
+  /** Feeds `input` and the states, and keeps the next states; `layers` are those with states. */
+  async function start(model: Uint8Array, input: [string, Tensor], layers: readonly LayerWeights[], output: string) {
     const session = await ort.InferenceSession.create(model, options);
-    const states = hiddens.flatMap((hidden, n) =>
-      [`h${n}`, `c${n}`].map((state) => ({ state, next: `${state}_next`, hidden })),
+    const states = layers.flatMap(({ cell, hidden }, n) =>
+      (cell === 'lstm' ? [`h${n}`, `c${n}`] : [`h${n}`]).map((state) => ({ state, next: `${state}_next`, hidden })),
     );
     const feeds = Object.fromEntries([input]);
     for (const { state, hidden } of states)
@@ -47,30 +47,32 @@ export function onnxRuntimePeer(name: string, version: string, ort: OnnxRuntime,
     };
   }
 
+  async function layer(weights: LayerWeights, T: number, int8: boolean): Promise<Runner<Float32Array>> {
+    const data = new Float32Array(T * weights.input);
+    const x = new ort.Tensor('float32', data, [T, 1, weights.input]);
+    const { run, dispose } = await start(layerModel(weights, T, int8), ['x', x], [weights], 'h0_next');
+    return {
+      run(x) {
+        data.set(x);
+        return run();
+      },
+      dispose,
+    };
+  }
+
   return {
     name,
     version,
     cold: coldStart(name, options),
 
-    async layer(weights, T): Promise<Runner<Float32Array>> {
-      const { input, hidden } = weights;
-      const data = new Float32Array(T * input);
-      const x = new ort.Tensor('float32', data, [T, 1, input]);
-      const { run, dispose } = await start(layerModel(weights, T), ['x', x], [hidden], 'h0_next');
-      return {
-        run(x) {
-          data.set(x);
-          return run();
-        },
-        dispose,
-      };
-    },
+    layer: (weights, T) => layer(weights, T, false),
+    gru: (weights, T) => layer(weights, T, false),
+    int8: (weights, T) => layer(weights, T, true),
 
     async model(weights): Promise<Runner<number>> {
       const data = new Int32Array(1);
       const token = new ort.Tensor('int32', data, [1, 1]);
-      const hiddens = weights.layers.map(({ hidden }) => hidden);
-      const { run, dispose } = await start(tokenModel(weights), ['token', token], hiddens, 'logits');
+      const { run, dispose } = await start(tokenModel(weights), ['token', token], weights.layers, 'logits');
       return {
         run(token) {
           data[0] = token;
@@ -86,7 +88,8 @@ export function onnxRuntimePeer(name: string, version: string, ort: OnnxRuntime,
 function coldStart(name: string, options: object): Peer['cold'] {
   const H = 180;
   const zeros = (n: number) => new Float32Array(n);
-  const weights = { input: H, hidden: H, ih: zeros(4 * H * H), hh: zeros(4 * H * H), bias: zeros(4 * H) };
+  const [ih, hh, biasIh, biasHh] = [4 * H * H, 4 * H * H, 4 * H, 4 * H].map(zeros);
+  const weights = { cell: 'lstm', input: H, hidden: H, ih, hh, biasIh, biasHh } as const;
   return {
     model: layerModel(weights, 1),
     program: (path) => `

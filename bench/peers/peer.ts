@@ -1,17 +1,19 @@
-/** One layer as PyTorch keeps it, gates in the order i, f, g, o. */
-export interface LstmWeights {
+/** One layer as PyTorch keeps it: gates in the order i, f, g, o, or r, z, n of a GRU; G is their number. */
+export interface LayerWeights {
+  cell: 'lstm' | 'gru';
   input: number;
   hidden: number;
-  ih: Float32Array; // [4H, I]
-  hh: Float32Array; // [4H, H]
-  bias: Float32Array; // [4H], both biases in one
+  ih: Float32Array; // [G H, I]
+  hh: Float32Array; // [G H, H]
+  biasIh: Float32Array; // [G H]
+  biasHh: Float32Array; // [G H]
 }
 
 export interface ModelWeights {
   vocabulary: number;
   hidden: number;
   embedding: Float32Array; // [V, H]
-  layers: LstmWeights[];
+  layers: LayerWeights[];
   head: Float32Array; // [V, H]
   headBias: Float32Array; // [V]
 }
@@ -26,8 +28,12 @@ export interface Runner<In> {
 export interface Peer {
   readonly name: string;
   readonly version: string;
-  /** T steps of one layer at once: x [T, I] to the last h [H]. */
-  layer(weights: LstmWeights, T: number): Promise<Runner<Float32Array>>;
+  /** T steps of one LSTM layer at once: x [T, I] to the last h [H]. */
+  layer(weights: LayerWeights, T: number): Promise<Runner<Float32Array>>;
+  /** The same of a GRU. */
+  gru?(weights: LayerWeights, T: number): Promise<Runner<Float32Array>>;
+  /** The same of an LSTM whose weights are int8, and whose inputs and states are quantised as they come. */
+  int8?(weights: LayerWeights, T: number): Promise<Runner<Float32Array>>;
   /** One token of a language model, to the logits [V]. */
   model?(weights: ModelWeights): Promise<Runner<number>>;
   /** A model of about 1 MB, and the body of a function that imports the package and answers from the model at a path. */
@@ -64,7 +70,8 @@ export async function loadPeers(): Promise<(Peer | Missing)[]> {
 /** Some start only with their first model. */
 async function probe(peer: Peer): Promise<void> {
   const zeros = () => new Float32Array(4);
-  const layer = await peer.layer({ input: 1, hidden: 1, ih: zeros(), hh: zeros(), bias: zeros() }, 1);
+  const weights = { input: 1, hidden: 1, ih: zeros(), hh: zeros(), biasIh: zeros(), biasHh: zeros() };
+  const layer = await peer.layer({ cell: 'lstm', ...weights }, 1);
   await layer.run(new Float32Array(1));
   await layer.dispose();
 }

@@ -47,7 +47,7 @@ export interface Shape {
 }
 
 /**
- * Steps of gradient descent, clipped, on the language model of src/nn/language-model.ts, dense and without dropout: ids
+ * Steps of gradient descent, clipped, on the language model of src/tasks/lm/model.ts, dense and without dropout: ids
  * and targets are i32[steps batch], rows of one time step together. Returns a step, which gives the mean loss.
  */
 function training(tf: Tf, backend: string, { vocabulary: V, hidden: H, layers, batch: B, steps: T }: Shape) {

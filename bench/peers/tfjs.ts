@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { reorder } from './gates.js';
 import { requirePeer } from './install.js';
-import type { LstmWeights, Peer } from './peer.js';
+import type { LayerWeights, Peer } from './peer.js';
 
 interface Tensor {
   data(): Promise<Float32Array>;
@@ -50,12 +50,13 @@ class Layer {
 
   constructor(
     private readonly tf: Tf,
-    { input, hidden, ih, hh, bias }: LstmWeights,
+    { input, hidden, ih, hh, biasIh, biasHh }: LayerWeights,
   ) {
     this.hidden = hidden;
-    this.ih = transposed(tf, reorder(ih, 'ifog'), 4 * hidden, input);
-    this.hh = transposed(tf, reorder(hh, 'ifog'), 4 * hidden, hidden);
-    this.bias = tf.tensor(reorder(bias, 'ifog'), [4 * hidden]);
+    this.ih = transposed(tf, reorder(ih, 'ifgo', 'ifog'), 4 * hidden, input);
+    this.hh = transposed(tf, reorder(hh, 'ifgo', 'ifog'), 4 * hidden, hidden);
+    const bias = biasIh.map((b, i) => b + biasHh[i]);
+    this.bias = tf.tensor(reorder(bias, 'ifgo', 'ifog'), [4 * hidden]);
     this.h = tf.zeros([1, hidden]);
     this.c = tf.zeros([1, hidden]);
   }
