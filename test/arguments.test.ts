@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import * as dopant from '../src/index.js';
 import { assertRejects } from './rejects.js';
 import { values as numbers } from './support.js';
+import { Symmetric } from './walks/symmetric.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: what is passed here is wrong on purpose
 type Any = any;
@@ -221,7 +222,7 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
   softmaxLoss: () => {
     const head = { weight: matrix, bias };
     const logits = filled(T * B, V).value;
-    const taught = (changes: Any) =>
+    const softTargets = (changes: Any) =>
       dopant.softmaxLoss(tape, head, x, ids, {
         weight: 0.5,
         temperature: 1,
@@ -242,11 +243,11 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
       ...each('targets[2]', [indices(0, -1, V, 1, 2, 3), indices(0, -9, 2 ** 31 - 1, 1, 2, 3)], (at) =>
         dopant.softmaxLoss(tape, head, x, at),
       ),
-      ...each('distill weight', [-0.1, 1.1, Number.NaN, '1'], (weight) => taught({ weight })),
+      ...each('distill weight', [-0.1, 1.1, Number.NaN, '1'], (weight) => softTargets({ weight })),
       ...each('distill temperature', [0, -1, Number.NaN, Number.POSITIVE_INFINITY], (temperature) =>
-        taught({ temperature }),
+        softTargets({ temperature }),
       ),
-      ...each('logits', addresses(T * B * V), (logits) => taught({ logits })),
+      ...each('logits', addresses(T * B * V), (logits) => softTargets({ logits })),
     ];
   },
   LstmLayer: () => {
@@ -312,8 +313,8 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
     const create = (changes: Any, seed: Any = 1) => dopant.Network.create(runtime, { ...spec, ...changes }, seed);
     const frames = [numbers(2 * I), numbers(I)];
     const batch = network.batch(frames);
-    const run = (changes: Any, forward: Any = {}) =>
-      runtime.scoped(() => network.forward(silent, { ...batch, ...changes }, forward));
+    const run = (changes: Any, state?: Any) =>
+      runtime.scoped(() => network.forward(silent, { ...batch, ...changes }, state));
     return [
       ...each('runtime', NOT_OBJECTS, (wrong) => dopant.Network.create(wrong, spec, 1)),
       ["tensor 'out'", () => network.withOperator('out', dopant.Network.create(other, spec, 1).operator('out'))],
@@ -338,12 +339,17 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
       ...each('lengths.length', [[], [1]], (lengths) => run({ lengths })),
       ...each('lengths[1]', SIZES, (length) => run({ lengths: [2, length] })),
       ...each('batch', SIZES, (size) => network.newState(size)),
-      ...each('state.length', [[], modelState], (wrong) => run({}, { state: wrong })),
+      ...each('state.length', [[], modelState], (wrong) => run({}, wrong)),
       ...each('tensor', ['x', undefined, 'gru'], (name) => network.tensor(name)),
       ...each('values', [[], new Float32Array(3)], (values) => network.setTensor('gru.ih', values)),
       ...each('matrix', ['x', 'out.bias'], (name) => network.operator(name)),
       ...each('tensor', ['x', 'out'], (name) => network.vector(name)),
     ];
+  },
+  // A kind of one's own calls this constructor first.
+  Operator: () => {
+    const square = dopant.dense(runtime, 2, 2);
+    return each('runtime', NOT_OBJECTS, (wrong) => new Symmetric(wrong, square));
   },
   Dense: () => [
     ...each('runtime', NOT_OBJECTS, (wrong) => new Dense(wrong, 2, 3)),
@@ -658,6 +664,62 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
   evaluateIntents: () => [
     ['sentences[0]', () => dopant.evaluateIntents(intents, { sentences: [new Int32Array()], intents: ['one'] })],
   ],
+  TagModel: () => [
+    ...each('hidden', SIZES, (hidden) =>
+      dopant.TagModel.create(runtime, { ...intentOptions, hidden }, vocabulary, ['O', 'B-a'], 1),
+    ),
+    ...each('tags', [undefined, 3, [], ['O']], (tags) =>
+      dopant.TagModel.create(runtime, intentOptions, vocabulary, tags, 1),
+    ),
+  ],
+  TagTraining: () => {
+    const texts = { sentences: [Int32Array.of(1, 2)], tags: [['O', 'B-a']] };
+    const tagOptions = { ...dopant.defaultTagOptions(), method: 'dense' as const, compression: 1, hidden: 4 };
+    const create = (changes: Any, train: Any = texts) =>
+      dopant.TagTraining.create(runtime, vocabulary, { ...tagOptions, ...changes }, { train, valid: texts });
+    return [
+      ...each('embedding', SIZES, (embedding) => create({ embedding })),
+      ['train 0', () => create({}, { ...texts, sentences: [Int32Array.of(1)] })],
+      ['train 0[0]', () => create({}, { ...texts, sentences: [Int32Array.of(-1, 2)] })],
+    ];
+  },
+  tagVocabulary: () => [...each('vocab', SIZES, (size) => dopant.tagVocabulary([text], size))],
+  evaluateTags: () => {
+    const tagger = dopant.TagModel.create(runtime, intentOptions, vocabulary, ['O', 'B-a'], 1);
+    return [['sequences[0]', () => dopant.evaluateTags(tagger, { sentences: [new Int32Array()], tags: [[]] })]];
+  },
+  SeriesModel: () => {
+    const series = { frame: [{ mean: 0, deviation: 1 }], per: 'step', value: { mean: 0, deviation: 1 } } as const;
+    return [
+      ...each('hidden', SIZES, (hidden) => dopant.SeriesModel.create(runtime, { ...config, hidden }, series, 1)),
+      ...each('series', [undefined, 3, {}], (wrong) => dopant.SeriesModel.create(runtime, config, wrong, 1)),
+    ];
+  },
+  SeriesTraining: () => {
+    const given = { sequences: [Float32Array.of(1, 2), Float32Array.of(3)], targets: ['a', 'b'] };
+    const create = (changes: Any, train: Any = given) =>
+      dopant.SeriesTraining.create(
+        runtime,
+        dopant.seriesSchema(given, 1),
+        { ...dopant.defaultSeriesOptions(), method: 'dense', compression: 1, hidden: 4, ...changes },
+        { train, valid: given },
+      );
+    return [
+      ...each('hidden', SIZES, (hidden) => create({ hidden })),
+      ['train 0', () => create({}, { ...given, sequences: [new Float32Array(), Float32Array.of(1)] })],
+      ['train 1', () => create({}, { ...given, targets: ['a', 7] })],
+    ];
+  },
+  encodeModel: () => [
+    ...each('model', [undefined, {}, 1], (wrong) => dopant.encodeModel(wrong as never)),
+    ...each('task', [undefined, {}, { name: 1 }], (task) => dopant.encodeModel(model.network, task as never)),
+  ],
+  seriesSchema: () => [['train', () => dopant.seriesSchema({ sequences: [], targets: [] }, 1)]],
+  evaluateSeries: () => {
+    const series = { frame: [{ mean: 0, deviation: 1 }], per: 'sequence', labels: ['a', 'b'] } as const;
+    const answering = dopant.SeriesModel.create(runtime, config, series, 1);
+    return [['examples', () => dopant.evaluateSeries(answering, { sequences: [], targets: [] })]];
+  },
   startFrom: () => [
     ['from', () => dopant.startFrom(model, LanguageModel.create(other, { ...config, hidden: 8 }, vocabulary, 1))],
   ],
@@ -717,16 +779,18 @@ const ELSEWHERE = [
   'decodeIntentModel',
   'decodeLanguageModel',
   'decodeSafetensors',
+  'decodeSeriesModel',
+  'decodeTagModel',
+  'defaultSeriesOptions',
+  'defaultTagOptions',
   'defaultAnnealing',
   'defaultIntentOptions',
   'defaultOptions',
+  'defaultTrainerOptions',
   'describePlan',
   'encodeCheckpoint',
-  'encodeIntentModel',
-  'encodeLanguageModel',
   'checkNetwork',
   'decodeNetwork',
-  'encodeNetwork',
   'planNetwork',
   'readHeader',
   'recipeOf',
@@ -738,6 +802,13 @@ const ELSEWHERE = [
   'noCoMatrixDropout',
   'parametersOf',
   'takeInventory',
+  // Classes that tasks extend, and what they are made with.
+  'Model',
+  'SequenceTraining',
+  'Training',
+  'commonOptions',
+  'fingerprintOf',
+  'modelConfig',
   'walk',
   'whyNoThreads',
 ] as const;

@@ -11,6 +11,10 @@ const harness = {
     onResolve({ filter: /^uvu(\/assert)?$/ }, ({ path, resolveDir }) =>
       resolveDir === HARNESS ? { path, external: true } : { path: join(HARNESS, `${path.split('/').at(-1)}.ts`) },
     );
+    // The assertions of the batteries count as well.
+    onResolve({ filter: /^\.\/assert\.js$/ }, ({ resolveDir }) =>
+      resolveDir === resolve('src/testing') ? { path: join(HARNESS, 'assert.ts') } : undefined,
+    );
   },
 };
 
@@ -30,6 +34,6 @@ await build({
   plugins: [harness],
   // uplot is no program here but a text that goes into a report.
   external: Object.keys({ ...dependencies, ...devDependencies }).filter((name) => name !== 'uplot'),
-  loader: { '.hex': 'text', '.iife.min.js': 'text', '.min.css': 'text' },
+  loader: { '.hex': 'text', '.iife.min.js': 'text', '.css': 'text' },
   logLevel: 'warning',
 });

@@ -646,8 +646,20 @@ const cases: Record<KernelName, Cases> = {
   f32_sigmoid: vector((n) => ({ args: [values(n, 10), written(n), n], bound: () => GATE })),
   f32_tanh: vector((n) => ({ args: [values(n, 5), written(n), n], bound: () => GATE })),
   f32_dot: vector((n) => ({ args: [values(n), values(n), n], roundings: 2 * n, unit: U64 })),
+  *f32_dot_add() {
+    for (const [R, N] of someRows()) {
+      const sum = new Written(Float64Array.of(0.3));
+      yield { args: [values(R * N), values(R * N), sum, R, N], roundings: 2 * R * N + 1, unit: U64 };
+    }
+  },
+  *f64_add() {
+    for (const a of [0, 1, 2 ** 31 - 1]) yield { args: [a, new Written(Float64Array.of(2 ** 31))] };
+  },
   f32_sum: vector((n) => ({ args: [values(n), n], roundings: 2 * n, unit: U64 })),
   f32_sum_squares: vector((n) => ({ args: [values(n), n], roundings: 2 * n, unit: U64 })),
+  *f32_zero() {
+    for (const [R, N] of someRows()) yield { args: [written(R * N), R, N] };
+  },
   *f32_set_rows() {
     for (const [R, N] of someRows()) yield { args: [values(N), written(R * N), R, N] };
   },

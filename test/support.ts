@@ -2,8 +2,9 @@
 
 import * as assert from 'uvu/assert';
 import type { Sparse } from '../src/operators/sparse.js';
-import { uniform } from '../src/random.js';
 import * as reference from '../src/reference.js';
+import { U } from '../src/testing/operators.js';
+import { values } from '../src/testing/values.js';
 import type { Kernels, Pointer } from '../src/wasm/kernels.js';
 import { Runtime } from '../src/wasm/runtime.js';
 
@@ -19,10 +20,8 @@ export const PROGRAM_KERNELS = [
 
 export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH' | (typeof PROGRAM_KERNELS)[number]>;
 
-/** Unit roundoff: one f32 operation errs by at most this part of its result. */
-export const U = 2 ** -24;
-/** The same of f64. */
-export const U64 = 2 ** -53;
+export { U, U64 } from '../src/testing/operators.js';
+export { values } from '../src/testing/values.js';
 
 export const runtime = new Runtime();
 
@@ -32,7 +31,7 @@ export const twins: Record<KernelName, (...args: never[]) => unknown> = { ...ref
 
 /** An array that the kernel writes: what it holds before. Given twice in a call, it is one array. */
 export class Written {
-  constructor(readonly start: Float32Array | Uint32Array) {}
+  constructor(readonly start: Float32Array | Float64Array | Uint32Array) {}
 }
 
 /** Memory for the kernel alone: scratch or temp, of which the twin knows nothing. */
@@ -51,15 +50,6 @@ export type Argument =
   | Uint8Array
   | Written
   | Workspace;
-
-// A prime number of values, so that they repeat in no row or column of a matrix.
-const pool = Float32Array.from({ length: 8191 }, (_, i) => 2 * uniform(1, 0, i) - 1);
-let drawn = 0;
-
-/** n numbers in [-scale, scale), the same in every run. */
-export function values(n: number, scale = 1): Float32Array {
-  return Float32Array.from({ length: n }, () => scale * pool[drawn++ % pool.length]);
-}
 
 /** n whole numbers in [0, below). */
 export function whole(n: number, below: number): Uint32Array {

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { loadSync } from '../../src/infer/index.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
+import { loadSync, LanguageModel as TextModel } from '../../src/infer/index.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { makeModel } from '../infer/models.js';
 import {
   batteryNames,
@@ -165,11 +165,11 @@ browserTest('models, probabilities and sampled texts are those of Node, bit for 
 // ---- a model in a worklet and in pages
 
 const TOKENS = [1, 2, 3];
-const model = encodeLanguageModel(makeModel('doped-kron', 16));
+const model = encodeModel(makeModel('doped-kron', 16));
 
 /** Those of Chromium have been through relaxed SIMD, which may round otherwise than Node. */
 function assertLogits(actual: number[][], where: string): void {
-  const session = loadSync(model).session();
+  const session = new TextModel(loadSync(model));
   assert.is(actual.length, TOKENS.length, `${where}: logits of ${actual.length} steps`);
   TOKENS.forEach((token, t) => {
     const expected = [...session.next(token)];

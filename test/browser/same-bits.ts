@@ -2,12 +2,12 @@
 // inference, sampled text.
 
 import { Tape } from '../../src/autograd/tape.js';
-import { initSync, loadIntentSync, loadSync } from '../../src/infer/index.js';
+import { Intents, initSync, loadSync, LanguageModel as TextModel } from '../../src/infer/index.js';
 import { uniform } from '../../src/random.js';
-import { generate } from '../../src/tasks/generate.js';
-import { classifySentences, defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
-import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { encodeIntentModel, encodeLanguageModel } from '../../src/tasks/models.js';
+import { classifySentences, defaultIntentOptions, IntentTraining } from '../../src/tasks/intent/training.js';
+import { generate } from '../../src/tasks/lm/generate.js';
+import { defaultOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { softmax } from '../../src/tasks/softmax.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
@@ -52,13 +52,14 @@ async function languageModel(): Promise<Record<string, string>> {
     if (sampled.push(token) === TOKENS) break;
   }
 
-  const file = encodeLanguageModel(model);
+  const file = encodeModel(model);
   const plan = loadSync(file);
-  const session = plan.session();
+  const session = new TextModel(plan);
   const suggested = Array.from(ids.subarray(0, 20), (id) => hex(softmax(session.next(id))));
   let written = '';
   const prompt = WORDS.slice(0, 3).join(' ');
-  for await (const { text } of plan.session().generate(prompt, { ...SAMPLING, maxTokens: TOKENS })) written += text;
+  for await (const { text } of new TextModel(plan).generate(prompt, { ...SAMPLING, maxTokens: TOKENS }))
+    written += text;
   return {
     'language model': hex(file),
     records: JSON.stringify(training.records),
@@ -85,8 +86,8 @@ function intentModel(): Record<string, string> {
   const data = { train: examples(0, 45), valid: examples(45, 60) };
   const training = IntentTraining.create(new Runtime(), vocabulary, options, data);
   while (!training.done) training.step();
-  const file = encodeIntentModel(training.model);
-  const plan = loadIntentSync(file);
+  const file = encodeModel(training.model);
+  const plan = new Intents(loadSync(file));
   const answers = sentences.map((sentence) => Object.values(plan.classify(sentence).probabilities));
   return {
     'intent model': hex(file),

@@ -1,6 +1,6 @@
 // A model that runs where sound is made: a token each 128 samples, and its logits sent back after the last.
 
-import { loadSync } from '../../src/infer/index.js';
+import { loadSync, LanguageModel as TextModel } from '../../src/infer/index.js';
 
 // TypeScript's DOM library leaves out the scope of a worklet.
 declare class AudioWorkletProcessor {
@@ -30,7 +30,7 @@ registerProcessor(
       super();
       this.rest = tokens;
       try {
-        const session = loadSync(model).session();
+        const session = new TextModel(loadSync(model));
         this.next = (token) => session.next(token);
       } catch (error) {
         this.fail(error);

@@ -123,7 +123,11 @@ test('too little text for a batch, or to measure on', async () => {
   // Punctuation alone, where the text for validation and for the test should be.
   await refuse(2, /valid: got [01] tokens; expected at least 2/, SMALL.replace('text.txt', 'ends.txt'));
   await refuse(2, /test text: got 0; expected at least 2 tokens/, SMALL.replace('text.txt', 'end.txt'));
-  await refuse(2, /ids: got [01] tokens; expected at least 2/, 'eval good.safetensors --data ends.txt --split test');
+  await refuse(
+    2,
+    /test text: got [01]; expected at least 2 tokens/,
+    'eval good.safetensors --data ends.txt --split test',
+  );
 });
 
 test('a vocabulary larger than the text names what is possible, which is accepted', async () => {

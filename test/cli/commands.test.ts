@@ -5,17 +5,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import packageJson from '../../package.json';
 import type { TrainResult } from '../../src/cli/training.js';
-import { decodeCheckpoint } from '../../src/io/checkpoint.js';
 import { type Inventory, takeInventory } from '../../src/io/inventory.js';
 import { decodeSafetensors } from '../../src/io/safetensors.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
-import {
-  defaultOptions,
-  Evaluation,
-  type LanguageModelOptions,
-  LanguageModelTraining,
-} from '../../src/tasks/language-model.js';
-import { decodeLanguageModel } from '../../src/tasks/models.js';
+import { decodeCheckpoint } from '../../src/tasks/checkpoint.js';
+import { Evaluation } from '../../src/tasks/lm/evaluation.js';
+import { decodeLanguageModel } from '../../src/tasks/lm/model.js';
+import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { splitText } from '../../src/text/split.js';
 import { noCoMatrixDropout } from '../../src/train/comatrix.js';
@@ -182,8 +178,8 @@ for (const method of METHODS) {
 
     const perplexity = Math.exp(new Evaluation(model).meanLoss(tokens.valid).loss);
     const allowed = sparse ? ROUNDING : 0;
-    const difference = Math.abs(perplexity / result.valid.perplexity - 1);
-    assert.ok(difference <= allowed, `${perplexity}, ${result.valid.perplexity} when trained`);
+    const difference = Math.abs(perplexity / result.valid.perplexity! - 1);
+    assert.ok(difference <= allowed, `${perplexity}, ${result.valid.perplexity!} when trained`);
   });
 }
 
@@ -205,7 +201,7 @@ for (const block of [4, 8, 'gates'] as const) {
     }
     assert.is(seen, 2 * LAYERS);
     const evaluated = await json<Evaluated>(folder, `eval ${name} --data text.txt --split valid`);
-    assert.ok(Math.abs(evaluated.perplexity / result.valid.perplexity - 1) < 1e-5);
+    assert.ok(Math.abs(evaluated.perplexity / result.valid.perplexity! - 1) < 1e-5);
   });
 }
 
@@ -336,7 +332,7 @@ test('--level char: characters all the way', async () => {
   const { tokens } = await json<Evaluated>(folder, `eval ${out} --data text.txt --split test`);
   assert.is(tokens, held.length - 1);
   const baseline = unigramPerplexity(buildVocabulary([train], 'char').encode(valid));
-  assert.ok(result.valid.perplexity < baseline, `${result.valid.perplexity}, and ${baseline} by frequencies`);
+  assert.ok(result.valid.perplexity! < baseline, `${result.valid.perplexity!}, and ${baseline} by frequencies`);
   const { stdout } = await succeed(folder, `generate ${out} --tokens 50 --prompt`, 'the quick');
   assert.ok(stdout.startsWith('the quick'));
   const drawn = stdout.slice('the quick'.length, -1);
@@ -416,7 +412,7 @@ test('--records writes what happened, with the numbers of the result', async () 
       [2 * pieces, 1],
     ],
   );
-  assert.is(of('valid').at(-1)!.perplexity, result.valid.perplexity);
+  assert.is(of('valid').at(-1)!.perplexity, result.valid.perplexity!);
 
   const { tensors } = await json<Inspected>(folder, `inspect ${MODEL}`);
   const sparse = tensors.filter(({ kind }) => kind === 'sparse');
@@ -448,7 +444,7 @@ test('--data sotu is a corpus that comes along', async () => {
   const options = '--method kron --compression 5 --layers 1 --max-tokens 2000 --vocab 50 --out sotu.safetensors';
   const result = await json<TrainResult>(folder, `${SMALL} ${options} --data sotu`);
   const got = await json<Evaluated>(folder, 'eval sotu.safetensors --data sotu --split valid');
-  assert.is(got.perplexity, result.valid.perplexity);
+  assert.is(got.perplexity, result.valid.perplexity!);
 });
 
 const OPTIONS: Record<string, string> = {

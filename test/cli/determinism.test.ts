@@ -27,7 +27,7 @@ test.before(async () => {
     folder,
     `${SMALL.replace('--compression 5', '--method dense')} --hidden 16 --epochs 1 --seed 3 --out dense.safetensors`,
   );
-  for (const [name, line] of Object.entries({ ...RUNS, taught: TAUGHT })) {
+  for (const [name, line] of Object.entries({ ...RUNS, softTargets: TAUGHT })) {
     await succeed(folder, `${line} --out ${name}.safetensors --records ${name}.json`);
   }
 });
@@ -195,8 +195,8 @@ test('a run goes on from any folder, with its data, its threads and its results 
   mkdirSync(path('elsewhere'));
   cpSync(path('far'), path('copy'), { recursive: true });
   await succeed(path('elsewhere'), 'train lm --resume ../far');
-  assert.is(bytes('far.out'), bytes('taught.safetensors'));
-  assert.is(bytes('far.json'), bytes('taught.json'));
+  assert.is(bytes('far.out'), bytes('softTargets.safetensors'));
+  assert.is(bytes('far.json'), bytes('softTargets.json'));
   assert.ok(existsSync(path('far.html')));
   for (const name of ['far.out', 'far.json', 'far.html']) rmSync(path(name));
 
@@ -204,8 +204,8 @@ test('a run goes on from any folder, with its data, its threads and its results 
   cpSync(path('dense.safetensors'), path('elsewhere/tutor'));
   const moved = '--data story.txt --teacher tutor --out model --records model.json --report model.html --threads 2';
   await succeed(path('elsewhere'), `train lm --resume ../copy ${moved} --checkpoint-every 0`);
-  assert.is(bytes('elsewhere/model'), bytes('taught.safetensors'));
-  assert.is(bytes('elsewhere/model.json'), bytes('taught.json'));
+  assert.is(bytes('elsewhere/model'), bytes('softTargets.safetensors'));
+  assert.is(bytes('elsewhere/model.json'), bytes('softTargets.json'));
   for (const name of ['far.out', 'far.json', 'far.html']) assert.not.ok(existsSync(path(name)));
   const again = JSON.parse(decodeSafetensors(readFileSync(join(path('copy'), CHECKPOINT))).metadata.run);
   assert.is(basename(again.data), 'story.txt');
@@ -222,15 +222,15 @@ test('a teacher is given to a run that has one alone', async () => {
 });
 
 test('a run goes on with the teacher that it had, and with no other', async () => {
-  await stop('taught', TAUGHT);
+  await stop('softTargets', TAUGHT);
   cpSync(path('dense.safetensors'), path('kept.safetensors'));
   cpSync(path('kron.safetensors'), path('dense.safetensors'));
-  await refused('train lm --resume taught', /--teacher: got dense\.safetensors, which has changed/);
+  await refused('train lm --resume softTargets', /--teacher: got dense\.safetensors, which has changed/);
   rmSync(path('dense.safetensors'));
-  await refused('train lm --resume taught', /cannot read dense\.safetensors: there is no such file/);
+  await refused('train lm --resume softTargets', /cannot read dense\.safetensors: there is no such file/);
   cpSync(path('kept.safetensors'), path('dense.safetensors'));
-  await succeed(folder, 'train lm --resume taught');
-  assert.is(bytes('taught.out'), bytes('taught.safetensors'));
+  await succeed(folder, 'train lm --resume softTargets');
+  assert.is(bytes('softTargets.out'), bytes('softTargets.safetensors'));
 });
 
 test('a run that is over writes its model again, elsewhere when asked', async () => {

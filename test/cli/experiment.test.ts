@@ -226,8 +226,8 @@ test('what is wrong is refused before anything starts, with its place', async ()
     [{ ...grid, settings: { ...settings, vocab: 99999 } }, '', /vocab: got 99999; expected at most/],
     [{ ...grid, settings: { ...settings, batch: 999 } }, '', /the training text: got \d+ tokens, fewer than one batch/],
     [{ ...grid, tune: { lr: [0.1, -1] } }, '', /cell "dense": lr: got -1; expected a number > 0/],
-    [{ ...grid, task: 'constructor' }, '', /task: got "constructor"; expected one of lm, intent/],
-    [{ ...grid, task: '__proto__' }, '', /task: got "__proto__"; expected one of lm, intent/],
+    [{ ...grid, task: 'constructor' }, '', /task: got "constructor"; expected one of 'lm', 'intent', 'tag', 'series'/],
+    [{ ...grid, task: '__proto__' }, '', /task: got "__proto__"; expected one of 'lm', 'intent', 'tag', 'series'/],
     [{ ...grid, settings: { ...settings, threads: 2 } }, '', /setting: got "threads"; /],
     [
       { ...grid, cells: [{ method: 'dense', with: { anneal: '0,0.5' } }] },
@@ -235,7 +235,7 @@ test('what is wrong is refused before anything starts, with its place', async ()
       /--anneal: got "0,0.5"; expected only with/,
     ],
     [{ extends: 3, cells: [] }, '', /extends: got 3; expected the path/],
-    [{ ...grid, task: 'speech' }, '', /task: got "speech"; expected one of lm, intent/],
+    [{ ...grid, task: 'speech' }, '', /task: got "speech"; expected one of 'lm', 'intent', 'tag', 'series'/],
     [grid, '--only 3/2', /--only: got "3\/2"; expected K\/N/],
     [{ extends: 'bad.json', cells: [] }, '', /it extends itself/],
   ];

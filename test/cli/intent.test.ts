@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TrainResult } from '../../src/cli/training.js';
 import { uniform } from '../../src/random.js';
-import { isRight } from '../../src/tasks/intent.js';
+import { isRight } from '../../src/tasks/intent/training.js';
 import { contents, digest, dopantHere, end, json, makeFolder, start, succeed } from './command.js';
 
 const folder = makeFolder();
@@ -78,14 +78,14 @@ test('train tells accuracy both ways, and eval the same', async () => {
 test('without --json the results are for people', async () => {
   const { stdout, stderr } = await succeed(folder, `${SMALL} --out people.safetensors`);
   assert.match(stdout, /^method: doped-kron\ntest accuracy, %: \d+\.\d\d\nvalid accuracy, %: /);
-  assert.match(stderr, /data: 60 training sentences, 3 intents, vocabulary \d+; 4 LSTM matrices of 32x8: /);
+  assert.match(stderr, /data: 60 training sentences, 3 intents, vocabulary \d+; 4 matrices of 32x8: /);
   const { stdout: evaluated } = await succeed(folder, 'eval people.safetensors --data data --split valid');
   assert.match(
     evaluated,
     /^valid: accuracy [\d.]+ %, exact [\d.]+ %, 20 sentences; unknown: 0\.0 % of the tokens, 0\.0 % of the labels\n$/,
   );
   const { stdout: inspected } = await succeed(folder, 'inspect people.safetensors');
-  assert.match(inspected, /doped-kron intent model, 3 intents, 1 bidirectional layers? of 8 units, \d+ words/);
+  assert.match(inspected, /doped-kron intent model, 3 intents, 1 bidirectional layer of 8 units, \d+ words/);
 });
 
 test('where there is no test folder, valid is evaluated, and that is said', async () => {
@@ -230,18 +230,18 @@ test('models and checkpoints of the other task are refused by name', async () =>
   await succeed(folder, `${lm} --out lm.safetensors --checkpoint lm`);
   await refuse(
     1,
-    /lm\.safetensors: got a language model, which .* dopant generate read; expected an intent model/,
+    /lm\.safetensors: got a model for the task "lm"; expected one for 'intent'/,
     'predict lm.safetensors',
     'a',
   );
   await refuse(
     1,
-    /model\.safetensors: got an intent model, which .* dopant predict read; expected a language model/,
+    /model\.safetensors: got a model for the task "intent"; expected one for 'lm'/,
     'generate model.safetensors',
   );
   await refuse(
     1,
-    /model\.safetensors: got an intent model, which .* dopant predict read; expected a language model/,
+    /model\.safetensors: got a model for the task "intent"; expected one for 'lm'/,
     'export model.safetensors --head f32 --out x',
   );
   await refuse(1, /task: got "lm"; expected "intent"/, 'train intent --resume lm');

@@ -200,9 +200,9 @@ test('generate: what is sampled has an effect, or is refused', async () => {
 
 test('a teacher gives the vocabulary and all that follows from it', async () => {
   const line = `${LM.replace('--max-tokens 500', '--max-tokens 2000')} --method dense`;
-  await succeed(folder, `${line} --teacher char --distill 0.5 --out taught`);
+  await succeed(folder, `${line} --teacher char --distill 0.5 --out softTargets`);
   await succeed(folder, `${line} --teacher char --distill 0.5 --out same --level char --vocab 10`);
-  assert.is(digest(path('taught')), digest(path('same')));
+  assert.is(digest(path('softTargets')), digest(path('same')));
 });
 
 test('the grids of the experiments are grids, and so is what --help shows', async () => {

@@ -1,4 +1,5 @@
-import type { Quality, RunRecord } from '../../src/cli/experiment/record.js';
+import type { RunRecord } from '../../src/cli/experiment/record.js';
+import type { Quality } from '../../src/tasks/training.js';
 
 interface Given extends Partial<RunRecord> {
   valid?: Quality;

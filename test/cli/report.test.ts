@@ -1,20 +1,25 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Report, renderReport } from '../../src/cli/report.js';
+import { type Report, renderReport } from '../../src/cli/report/page.js';
 import type { TrainRecord } from '../../src/train/records.js';
 
 interface Chart {
   title: string;
-  axis: string;
+  yLabel: string;
   log: boolean;
-  steps: number[];
+  xs: number[];
   lines: { label: string; colour: string; dash: number[]; values: (number | null)[] }[];
 }
 
 /** The part of uPlot's options that is looked at here. */
 interface Options {
-  scales: { y: { distr: number; range?: (plot: null, least: number, most: number) => [number, number] } };
+  scales: {
+    y: {
+      distr: number;
+      range?: (plot: { series: { show: boolean }[] } | null, least: number, most: number) => [number, number];
+    };
+  };
   axes: { label: string; values: (plot: null, splits: (number | null)[]) => string[] }[];
   series: { label: string; value: (plot: null, value: number | null) => string }[];
   legend: { markers: { fill: (plot: null, line: number) => string } };
@@ -90,8 +95,8 @@ test('text is shown as text, wherever it stands', () => {
   assert.not.ok(page.includes('<script>alert'));
   assert.not.ok(page.includes('<img'));
   assert.not.ok(page.includes('<!--'));
-  assert.ok(page.includes('&#60;script&#62;alert(1)'));
-  assert.ok(page.includes('&#38;amp;'));
+  assert.ok(page.includes('&lt;script&gt;alert(1)'));
+  assert.ok(page.includes('&amp;amp;'));
   assert.is(chartsOf(page)[0]!.lines[0]!.label, hostile);
 });
 
@@ -164,8 +169,8 @@ test('runs are joined over all their steps, each with its own colour', () => {
     { name: 'a', records: [step(10, 3), step(30, 1)] },
     { name: 'b', records: [step(20, 2), step(30, 4)] },
   ];
-  const { steps, lines } = chartOf(runs, /loss/);
-  assert.equal(steps, [10, 20, 30]);
+  const { xs, lines } = chartOf(runs, /loss/);
+  assert.equal(xs, [10, 20, 30]);
   assert.equal(
     lines.map(({ label, values }) => [label, ...values]),
     [
@@ -210,9 +215,9 @@ test('charts without data are left out, and so are runs without dopants where do
 });
 
 test('what is not a number is left out of its line', () => {
-  const { steps, lines } = chartOf([{ name: 'a', records: [step(1, 3), step(2, Number.NaN), step(3, 1)] }], /loss/);
+  const { xs, lines } = chartOf([{ name: 'a', records: [step(1, 3), step(2, Number.NaN), step(3, 1)] }], /loss/);
   assert.equal(
-    [steps, lines[0]!.values],
+    [xs, lines[0]!.values],
     [
       [1, 3],
       [3, 1],
@@ -265,8 +270,8 @@ test('perplexities far apart are drawn on a logarithmic scale, losses never', ()
   assert.is(isLog([cma(1)], /parts/), true);
 });
 
-test("the page's script draws every chart, with nothing but what is in the page", () => {
-  const page = renderReport(reportOf('x'));
+/** Runs the page's scripts: uPlot itself, and the options, data and place of every chart that is drawn with it. */
+function draw(page: string) {
   const [library, drawing] = scriptsOf(page) as [string, string];
   const uPlot = new Function(`${library}; return uPlot;`)();
   assert.type(uPlot, 'function');
@@ -296,15 +301,21 @@ test("the page's script draws every chart, with nothing but what is in the page"
   };
   new Function(...Object.keys(globals), drawing)(...Object.values(globals));
 
+  return { uPlot, drawn, places };
+}
+
+test("the page's script draws every chart, with nothing but what is in the page", () => {
+  const page = renderReport(reportOf('x'));
+  const { drawn, places } = draw(page);
   const charts = chartsOf(page);
   assert.is(drawn.length, charts.length);
   assert.is(drawn.length, 7);
   for (const [i, { options, data, place }] of drawn.entries()) {
-    const { steps, lines, log, axis } = charts[i]!;
+    const { xs, lines, log, yLabel } = charts[i]!;
     assert.is(place, places[i]);
-    assert.equal(data, [steps, ...lines.map(({ values }) => values)]);
+    assert.equal(data, [xs, ...lines.map(({ values }) => values)]);
     assert.is(options.scales.y.distr, log ? 3 : 1);
-    assert.is(options.axes[1]!.label, axis);
+    assert.is(options.axes[1]!.label, yLabel);
     assert.equal(options.axes[1]!.values(null, [null, 0.5, 20_000]), ['', '0.5', '20K']);
     assert.equal(options.axes[0]!.values(null, [20_000]), ['20,000']);
     assert.equal(
@@ -319,6 +330,19 @@ test("the page's script draws every chart, with nothing but what is in the page"
     const range = options.scales.y.range?.(null, 2, 3);
     if (range) assert.ok(range[0] <= 0 && range[1] >= 3);
   }
+});
+
+test('the scale of a comparison has room for the bars of the lines that are shown', () => {
+  const points = [
+    { x: 10, mean: 5, deviation: 1 },
+    { x: 25, mean: 6, deviation: 0 },
+  ];
+  const comparison = { yLabel: 'perplexity', lines: [{ name: 'doped', points }], xTicks: [10, 25] };
+  const { drawn } = draw(renderReport({ ...empty, comparison }));
+  const rangeOf = (show: boolean) => drawn[0]!.options.scales.y.range!({ series: [{ show: true }, { show }] }, 5, 6);
+  assert.ok(rangeOf(true)[0] <= 4);
+  assert.ok(rangeOf(true)[1] >= 6);
+  assert.ok(rangeOf(false)[0] > 4);
 });
 
 test.run();

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { thinOut } from '../../src/cli/experiment/record.js';
-import { languageModelTask } from '../../src/cli/language-model.js';
-import { startLm } from '../../src/cli/start.js';
+import { languageModelTask } from '../../src/cli/lm/task.js';
+import type { TrainArguments } from '../../src/cli/train-options.js';
 import { runTraining, type TrainResult } from '../../src/cli/training.js';
 import { TrainingError } from '../../src/errors.js';
 import type { TrainRecord } from '../../src/train/records.js';
@@ -125,24 +125,24 @@ test('a last checkpoint that fails leaves the model and all else', async () => {
 });
 
 test('a test split on which the perplexity is no number leaves the model', async () => {
-  const { source, options } = startLm({
+  const { source, options } = languageModelTask.start({
     data: path('text.txt'),
     hidden: 8,
     method: 'dense',
     batch: 4,
     bptt: 8,
     epochs: 1,
-  });
+  } as TrainArguments);
   const watcher = { announce() {}, step() {}, evaluating() {}, interrupted: () => false };
   const task: typeof languageModelTask = {
     ...languageModelTask,
-    test(training, data) {
-      const split = languageModelTask.test(training, data)!;
+    measurement(model, data, split) {
+      const measurement = languageModelTask.measurement(model, data, split)!;
       return {
-        ...split,
-        *measure() {
-          for (const [, { data }] of training.model.parameters()) data.fill(3e38);
-          return yield* split.measure();
+        ...measurement,
+        *measureInParts() {
+          for (const [, { data }] of model.parameters()) data.fill(3e38);
+          return yield* measurement.measureInParts();
         },
       };
     },
@@ -158,7 +158,7 @@ test('a test split on which the perplexity is no number leaves the model', async
   assert.instance(problems[0], TrainingError);
   assert.match(problems[0].message, /^test: the perplexity is (NaN|Infinity); the model is in .*untested$/);
   assert.is(result.test, undefined);
-  assert.ok(result.valid.perplexity > 1 && records.length > 0);
+  assert.ok(result.valid.perplexity! > 1 && records.length > 0);
   await succeed(folder, `${LM} --out whole`);
   assert.is(digest(path('untested')), digest(path('whole')));
 });

@@ -5,10 +5,10 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { languageModelTask } from '../../src/cli/language-model.js';
+import { languageModelTask } from '../../src/cli/lm/task.js';
 import { startBars, startJobs, startProgress } from '../../src/cli/progress.js';
-import { startLm } from '../../src/cli/start.js';
 import { Interrupted, StopSignals, stoppable } from '../../src/cli/stopping.js';
+import type { TrainArguments } from '../../src/cli/train-options.js';
 import {
   type Outcome,
   resumeTraining,
@@ -36,7 +36,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 // ---- a stop in every part of a run
 
-const { source, options } = startLm({
+const { source, options } = languageModelTask.start({
   data: path('ptb'),
   hidden: 8,
   batch: 4,
@@ -46,7 +46,7 @@ const { source, options } = startLm({
   cmr: 0.2,
   anneal: '0.1,0.8',
   pruneEvery: 3,
-});
+} as TrainArguments);
 const places = (out: string) => ({ checkpoint: path(`${out}'s run`), checkpointEvery: 60, out: path(out) });
 const nothing = { announce() {}, step() {}, evaluating() {} };
 
@@ -104,7 +104,15 @@ for (const seed of [1, 2, 3, 4]) {
 
 test('a stop while the matrices of a model are decomposed comes through', async () => {
   const from = path('whole');
-  const start = startLm({ data: path('ptb'), from, hidden: 8, batch: 4, bptt: 8, method: 'doped-lmf', compression: 2 });
+  const start = languageModelTask.start({
+    data: path('ptb'),
+    from,
+    hidden: 8,
+    batch: 4,
+    bptt: 8,
+    method: 'doped-lmf',
+    compression: 2,
+  } as TrainArguments);
   for (const parts of [0, 1, 5, 30]) {
     let left = Number.POSITIVE_INFINITY;
     const watcher = {
@@ -165,7 +173,7 @@ test('a stop in the evaluation of the test split leaves the model and all other 
   assert.is(digest(path('untested.json')), digest(path('model.json')));
   assert.ok(existsSync(path('untested.html')));
   const { valid, test } = JSON.parse(stdout) as TrainResult;
-  assert.ok(valid.perplexity > 1);
+  assert.ok(valid.perplexity! > 1);
   assert.is(test, undefined);
 });
 

@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TrainResult } from '../../src/cli/training.js';
 import { warningsOf } from '../../src/cli/unknown.js';
-import { loadSync } from '../../src/infer/index.js';
+import { loadSync, LanguageModel as TextModel } from '../../src/infer/index.js';
 import { uniform } from '../../src/random.js';
 import { splitText } from '../../src/text/split.js';
 import { digest, dopant, dopantHere, json, makeFolder, makeText, succeed } from './command.js';
@@ -55,7 +55,7 @@ test('a model reads the same text the same way under any name', async () => {
 test('a prompt is read by the rule of the model', async () => {
   const { stderr } = await succeed(folder, 'generate ptb.safetensors --tokens 1 --prompt', "the $ N corp. did n't 's");
   assert.not.match(stderr, /not in the vocabulary/);
-  const { vocabulary } = loadSync(readFileSync(path('ptb.safetensors')));
+  const { vocabulary } = new TextModel(loadSync(readFileSync(path('ptb.safetensors'))));
   assert.is(vocabulary.rule, 'tokens');
   assert.not.ok(vocabulary.encode("the $ N corp. did n't 's").includes(vocabulary.unknown));
 });
@@ -75,7 +75,7 @@ test('line breaks end sentences where nothing else does, and where they are aske
     ['--rule prose', 'prose'],
   ]) {
     await succeed(folder, `train lm --data lines.txt ${SIZES} ${options} --out lines.safetensors`);
-    const { vocabulary } = loadSync(readFileSync(path('lines.safetensors')));
+    const { vocabulary } = new TextModel(loadSync(readFileSync(path('lines.safetensors'))));
     assert.is(vocabulary.rule, rule);
     assert.is(vocabulary.encode('one\ntwo').includes(vocabulary.eos), rule === 'lines');
     assert.is(vocabulary.start === vocabulary.eos, rule === 'lines', 'it starts from what it has seen');
@@ -108,7 +108,7 @@ writeFileSync(path('text.txt'), text);
 
 /** By hand: tokens outside the five most frequent, of prose in plain words and full stops. */
 function unknownBy(model: string, part: string): number {
-  const { vocabulary } = loadSync(readFileSync(path(model)));
+  const { vocabulary } = new TextModel(loadSync(readFileSync(path(model))));
   const words = part.toLowerCase().match(/[a-z]+|\./g)!;
   const tokens = words.map((word) => (word === '.' ? '<eos>' : word));
   return tokens.filter((token) => !vocabulary.tokens.includes(token)).length / tokens.length;

@@ -65,8 +65,10 @@ test('the snippets of the README run, one after another', async () => {
     writeFileSync(join(folder, 'data', split, 'label'), `${lines.map(([, label]) => label).join('\n')}\n`);
   }
   await succeed(folder, 'train intent --data data --hidden 8 --epochs 10 --batch 4 --out intents.safetensors');
+  const example = spawnSync(process.execPath, [resolve('examples/voice-activity.mjs'), '2'], { cwd: folder });
+  assert.is(example.status, 0, String(example.stderr));
   const snippets = [...README.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
-  assert.is(snippets.length, 3);
+  assert.is(snippets.length, 4);
   const printed = snippets.map((code, i) => {
     writeFileSync(join(folder, `snippet${i}.mjs`), code);
     const { status, stdout, stderr } = spawnSync(process.execPath, [`snippet${i}.mjs`], {
@@ -79,6 +81,7 @@ test('the snippets of the README run, one after another', async () => {
   assert.match(printed[0], /^\d+\.\d+ \{ parameters: 1\d\.\d+, bytes: \d+\.\d+/);
   assert.match(printed[1], /sat on the mat/);
   assert.match(printed[2], /^flight 0\.\d+$/m);
+  assert.match(printed[3], /^-?\d+\.\d+ 50$/m);
 });
 
 test.run();

@@ -6,7 +6,7 @@ import { readGrid } from '../../src/cli/experiment/grid-file.js';
 import { type CellSummary, spreadOf, summarise } from '../../src/cli/experiment/summary.js';
 import { record } from '../cli/records.js';
 
-const GRIDS = ['word', 'char', 'anneal', 'long', 'blocks', 'cma', 'recipe', 'intent'];
+const GRIDS = ['word', 'char', 'anneal', 'long', 'blocks', 'cma', 'recipe', 'intent', 'tag', 'series'];
 
 /** A cell whose seeds came to these on the test split; validation is a tenth better. */
 function cell(label: string, values: number[], measure: 'perplexity' | 'accuracy' = 'perplexity', compression = 1) {
@@ -41,7 +41,7 @@ test('every cell that a figure asks for is in its grid', async () => {
       assert.ok(labels.get(grid)?.has(label), `${id} asks for '${label}' of ${grid}.json`);
       return cell(label, [100]);
     });
-    assert.ok(asked.length >= 2, id);
+    assert.ok(asked.length >= 1, id);
   }
 });
 

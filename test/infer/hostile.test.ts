@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileFormatError, initSync, loadIntentSync, loadSync } from '../../src/infer/index.js';
-import { IntentModel } from '../../src/nn/intent-model.js';
-import { encodeIntentModel, encodeLanguageModel } from '../../src/tasks/models.js';
+import { FileFormatError, Intents, initSync, loadSync, LanguageModel as TextModel } from '../../src/infer/index.js';
+import { IntentModel } from '../../src/tasks/intent/model.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { damage } from './damage.js';
 import { makeModel, prune, vocabulary } from './models.js';
@@ -18,12 +18,12 @@ type Run = (file: Uint8Array) => Iterable<ArrayLike<number>>;
 
 function* runLanguageModel(file: Uint8Array): Iterable<ArrayLike<number>> {
   const plan = loadSync(file);
-  const session = plan.session();
-  for (const token of [0, plan.vocabulary.size - 1, 1]) yield session.next(token);
+  const session = new TextModel(plan);
+  for (const token of [0, new TextModel(plan).vocabulary.size - 1, 1]) yield session.next(token);
 }
 
 function* runIntentModel(file: Uint8Array): Iterable<ArrayLike<number>> {
-  yield Object.values(loadIntentSync(file).classify('the cat and a dog').probabilities);
+  yield Object.values(new Intents(loadSync(file)).classify('the cat and a dog').probabilities);
 }
 
 const intentModel = IntentModel.create(
@@ -35,13 +35,13 @@ const intentModel = IntentModel.create(
 );
 
 const FILES: readonly [Uint8Array, Run][] = [
-  [encodeLanguageModel(makeModel('dense', 5)), runLanguageModel],
-  [encodeLanguageModel(makeModel('doped-kron', 6, 0.5)), runLanguageModel],
-  [encodeLanguageModel(makeModel('kron', 6, 0, 1, [2, 3, 4, 1, 3, 2])), runLanguageModel],
-  [encodeLanguageModel(makeModel('doped-hmd', 6, 0.9).withInt8Head()), runLanguageModel],
-  [encodeLanguageModel(makeModel('doped-lmf', 4, 0.9, 4)), runLanguageModel],
-  [encodeLanguageModel(makeModel('pruned', 8, 0.8, 8)), runLanguageModel],
-  [encodeIntentModel(prune(intentModel, 0.7)), runIntentModel],
+  [encodeModel(makeModel('dense', 5)), runLanguageModel],
+  [encodeModel(makeModel('doped-kron', 6, 0.5)), runLanguageModel],
+  [encodeModel(makeModel('kron', 6, 0, 1, [2, 3, 4, 1, 3, 2])), runLanguageModel],
+  [encodeModel(makeModel('doped-hmd', 6, 0.9).withInt8Head()), runLanguageModel],
+  [encodeModel(makeModel('doped-lmf', 4, 0.9, 4)), runLanguageModel],
+  [encodeModel(makeModel('pruned', 8, 0.8, 8)), runLanguageModel],
+  [encodeModel(prune(intentModel, 0.7)), runIntentModel],
 ];
 
 test('12,000 mutated and truncated files: each loads to finite outputs or is rejected by name', () => {

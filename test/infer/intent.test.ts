@@ -2,11 +2,19 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../../src/infer/engine.js';
-import { FileFormatError, InputError, initSync, loadIntent, loadIntentSync, loadSync } from '../../src/infer/index.js';
-import { IntentModel } from '../../src/nn/intent-model.js';
+import {
+  FileFormatError,
+  InputError,
+  Intents,
+  initSync,
+  load,
+  loadSync,
+  LanguageModel as TextModel,
+} from '../../src/infer/index.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
-import { classifySentences } from '../../src/tasks/intent.js';
-import { encodeIntentModel, encodeLanguageModel } from '../../src/tasks/models.js';
+import { IntentModel } from '../../src/tasks/intent/model.js';
+import { classifySentences } from '../../src/tasks/intent/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { damage } from './damage.js';
 import { makeModel, prune, vocabulary } from './models.js';
@@ -32,7 +40,7 @@ const TEXTS = [
 ];
 
 function assertAgrees(model: IntentModel): void {
-  const plan = loadIntentSync(encodeIntentModel(model));
+  const plan = new Intents(loadSync(encodeModel(model)));
   const sentences = TEXTS.map((text) => vocabulary.encodeSentence(text));
   const expected = classifySentences(model, sentences);
   // Twice: no text may leave anything behind for the next.
@@ -60,7 +68,7 @@ test('so it does with more layers, and at odd sizes', () => {
 });
 
 test('a text that is empty, or all unknown, has an answer with its confidence', () => {
-  const plan = loadIntentSync(encodeIntentModel(makeIntentModel('doped-kron', 8)));
+  const plan = new Intents(loadSync(encodeModel(makeIntentModel('doped-kron', 8))));
   for (const text of ['', '???', 'zebras gallop', '\u0000', '\ud800', 'x'.repeat(10_000)]) {
     const { intent, probabilities } = plan.classify(text);
     const all = Object.values(probabilities);
@@ -70,7 +78,7 @@ test('a text that is empty, or all unknown, has an answer with its confidence', 
 });
 
 test('below the threshold the intent is none, and probabilities stay; a label called none means the same', () => {
-  const plan = loadIntentSync(encodeIntentModel(makeIntentModel('doped-kron', 8)));
+  const plan = new Intents(loadSync(encodeModel(makeIntentModel('doped-kron', 8))));
   const named = IntentModel.create(
     new Runtime(),
     { hidden: 4, layers: 1, embedding: 6, method: 'kron', compression: 2 },
@@ -78,7 +86,7 @@ test('below the threshold the intent is none, and probabilities stay; a label ca
     ['none', 'some'],
     1,
   );
-  const other = loadIntentSync(encodeIntentModel(named));
+  const other = new Intents(loadSync(encodeModel(named)));
   const intents = new Set<string>();
   for (const text of TEXTS) {
     for (const { classify } of [plan, other].map((each) => ({ classify: each.classify.bind(each) }))) {
@@ -121,10 +129,10 @@ function withMemoryLimit(bytes: number, act: () => void): void {
 }
 
 test('after a text too long for memory, all others are classified as before', () => {
-  const bytes = encodeIntentModel(makeIntentModel('doped-kron', 8, 3));
-  const expected = TEXTS.map((text) => loadIntentSync(bytes).classify(text));
+  const bytes = encodeModel(makeIntentModel('doped-kron', 8, 3));
+  const expected = TEXTS.map((text) => new Intents(loadSync(bytes)).classify(text));
   const long = 'the cat sat '.repeat(20_000);
-  const plan = loadIntentSync(bytes);
+  const plan = new Intents(loadSync(bytes));
   withMemoryLimit(2 ** 20, () => {
     for (let i = 0; i < 3; i++) {
       assert.throws(
@@ -137,16 +145,16 @@ test('after a text too long for memory, all others are classified as before', ()
       );
     }
   });
-  assert.equal(plan.classify(long), loadIntentSync(bytes).classify(long));
+  assert.equal(plan.classify(long), new Intents(loadSync(bytes)).classify(long));
 });
 
 test('classifying takes the memory of the longest text, whatever the order and the number of texts', () => {
-  const bytes = encodeIntentModel(makeIntentModel('doped-kron', 8, 3));
+  const bytes = encodeModel(makeIntentModel('doped-kron', 8, 3));
   const text = (words: number) => 'dog '.repeat(words);
-  const [short, long] = [loadIntentSync(bytes), loadIntentSync(bytes)];
+  const [short, long] = [new Intents(loadSync(bytes)), new Intents(loadSync(bytes))];
   for (let words = 1000; words <= 10_000; words += 1000) short.classify(text(words));
   long.classify(text(10_000));
-  assert.is(short.memoryBytes, long.memoryBytes);
+  assert.is(short.model.memoryBytes, long.model.memoryBytes);
 });
 
 test('a request for memory that fails changes nothing', () => {
@@ -165,7 +173,7 @@ test('a request for memory that fails changes nothing', () => {
 test('without a threshold there is an answer, however little is known', () => {
   const labels = Array.from({ length: 9 }, (_, i) => `label ${i}`);
   const config = { hidden: 8, layers: 1, embedding: 8, method: 'dense', compression: 1 } as const;
-  const plan = loadIntentSync(encodeIntentModel(IntentModel.create(new Runtime(), config, vocabulary, labels, 7)));
+  const plan = new Intents(loadSync(encodeModel(IntentModel.create(new Runtime(), config, vocabulary, labels, 7))));
   for (const text of TEXTS) {
     const { intent, probabilities } = plan.classify(text);
     assert.ok(Math.max(...Object.values(probabilities)) < 0.3);
@@ -174,28 +182,28 @@ test('without a threshold there is an answer, however little is known', () => {
   }
 });
 
-test('each loader refuses the other kind of model by name', async () => {
-  const intents = encodeIntentModel(makeIntentModel('dense', 8));
-  const language = encodeLanguageModel(makeModel('dense', 8));
+test('each client refuses the other kind of model by name', async () => {
+  const intents = encodeModel(makeIntentModel('dense', 8));
+  const language = encodeModel(makeModel('dense', 8));
   const refuses = (act: () => unknown, message: RegExp) =>
     assert.throws(act, (error: unknown) => error instanceof FileFormatError && message.test(error.message));
-  refuses(() => loadSync(intents), /^got an intent model, which loadIntent\(\), .* read; expected a language model$/);
-  refuses(() => loadIntentSync(language), /^got a language model, which load\(\), .* read; expected an intent model$/);
-  assert.equal((await loadIntent(intents)).labels, LABELS);
+  refuses(() => new TextModel(loadSync(intents)), /^got a model for the task "intent"; expected one for 'lm'$/);
+  refuses(() => new Intents(loadSync(language)), /^got a model for the task "lm"; expected one for 'intent'$/);
+  assert.equal(new Intents(await load(intents)).labels, LABELS);
 });
 
 test('mutated and truncated files: each answers with finite numbers or is refused by name', () => {
   const files = [
-    encodeIntentModel(makeIntentModel('dense', 5)),
-    encodeIntentModel(makeIntentModel('doped-kron', 6, 2)),
-    encodeIntentModel(makeIntentModel('doped-hmd', 6)),
+    encodeModel(makeIntentModel('dense', 5)),
+    encodeModel(makeIntentModel('doped-kron', 6, 2)),
+    encodeModel(makeIntentModel('doped-hmd', 6)),
   ];
   const counts = { loaded: 0, refused: 0 };
   fc.assert(
     fc.property(fc.constantFrom(...files), damage, (file, mutate) => {
-      let plan: ReturnType<typeof loadIntentSync>;
+      let plan: Intents;
       try {
-        plan = loadIntentSync(mutate(file));
+        plan = new Intents(loadSync(mutate(file)));
       } catch (error) {
         if (!(error instanceof FileFormatError)) throw error;
         counts.refused++;

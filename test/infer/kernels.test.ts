@@ -3,7 +3,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../../src/infer/engine.js';
 import { hasRelaxedSimd, initSync } from '../../src/infer/index.js';
-import { packMatrix } from '../../src/infer/pack.js';
+import { Activation } from '../../src/infer/instruction.js';
+import { packMatrix, scratchForMany } from '../../src/infer/pack.js';
 import { TensorSource } from '../../src/io/tensor-source.js';
 import { operatorTensors } from '../../src/io/tensors.js';
 import { BLOCK_SIZES, type BlockSize, rowsOf } from '../../src/operators/csr.js';
@@ -12,6 +13,8 @@ import { Int8, quantise } from '../../src/operators/int8.js';
 import { type Operator, walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { uniform } from '../../src/random.js';
+import * as reference from '../../src/reference.js';
+import type { Pointer } from '../../src/wasm/kernels.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
 // The kernels of inference against plain sums in f64 over the matrix that the training form holds.
@@ -35,14 +38,19 @@ function sparse(M: number, N: number, density: number, block: BlockSize, seed: n
   return operator;
 }
 
+/** An operator packed: its program computes W x + before. */
+function packed(engine: Engine, operator: Operator, y: Pointer, before?: Float32Array): Pointer {
+  const tensors = new TensorSource(operatorTensors(operator, 'w'));
+  const bias = engine.alloc(4 * operator.M);
+  if (before) engine.floats(bias, operator.M).set(before);
+  return packMatrix(engine, operator.spec(), 'w', tensors, y, before ? bias : false);
+}
+
 /** y = W x + before, by the packed form, with what lies around y. */
 function runPacked(operator: Operator, x: Float32Array, before: Float32Array | undefined): Float32Array {
   const engine = new Engine();
-  const tensors = new TensorSource(operatorTensors(operator, 'w'));
   const y = engine.alloc(4 * (operator.M + 4));
-  const bias = engine.alloc(4 * operator.M);
-  if (before) engine.floats(bias, operator.M).set(before);
-  const program = packMatrix(engine, operator.spec(), 'w', tensors, y, before ? bias : false);
+  const program = packed(engine, operator, y, before);
   const input = engine.alloc(4 * operator.N);
   engine.floats(input, operator.N).set(x);
   const all = engine.floats(y, operator.M + 4);
@@ -55,24 +63,58 @@ function runPacked(operator: Operator, x: Float32Array, before: Float32Array | u
   return all.slice(0, operator.M);
 }
 
+/** The same for T vectors at once, and what lies between and around the rows. */
+function runMany(operator: Operator, xs: Float32Array[], before: Float32Array | undefined): Float32Array[] {
+  const { M, N } = operator;
+  const engine = new Engine();
+  const program = packed(engine, operator, engine.alloc(4 * M), before);
+  const [rowX, rowOut] = [N + 1, M + 3];
+  const T = xs.length;
+  const [x, out] = [engine.alloc(4 * rowX * T), engine.alloc(4 * rowOut * T)];
+  const needed = scratchForMany(engine, program);
+  const scratch = engine.alloc(needed + 64);
+  const inputs = engine.floats(x, rowX * T).fill(Number.NaN);
+  for (let t = 0; t < T; t++) inputs.set(xs[t], t * rowX);
+  const all = engine.floats(out, rowOut * T).fill(7);
+  new Uint8Array(engine.kernels.memory.buffer, scratch, needed + 64).fill(255);
+  // A second run must not see the first.
+  for (let i = 0; i < 2; i++) engine.kernels.run_many(program, x, 4 * rowX, T, out, 4 * rowOut, scratch);
+  const past = new Uint8Array(engine.kernels.memory.buffer, scratch + needed, 64);
+  assert.ok(
+    past.every((byte) => byte === 255),
+    `scratch of ${T} vectors ends later`,
+  );
+  for (let t = 0; t < T; t++) {
+    for (let i = M; i < rowOut; i++) assert.is(all[t * rowOut + i], 7, `float ${i - M} past row ${t} was written`);
+  }
+  return xs.map((_, t) => all.slice(t * rowOut, t * rowOut + M));
+}
+
 function check(operator: Operator, seed: number, accumulate: boolean, quantised = 0): void {
   const { M, N } = operator;
-  const x = Float32Array.from({ length: N }, (_, j) => 2 * uniform(seed, 2, j) - 1);
-  const before = Float32Array.from({ length: M }, (_, i) => uniform(seed, 3, i));
+  const T = 1 + (seed % 19);
+  const xs = Array.from({ length: T }, (_, t) =>
+    Float32Array.from({ length: N }, (_, j) => 2 * uniform(seed, 2 + 2 * t, j) - 1),
+  );
+  const before = accumulate ? Float32Array.from({ length: M }, (_, i) => uniform(seed, 3, i)) : undefined;
   const w = operator.toDense();
   for (const simd of BINARIES) {
     initSync({ simd });
-    const y = runPacked(operator, x, accumulate ? before : undefined);
-    for (let i = 0; i < M; i++) {
-      let sum = accumulate ? before[i] : 0;
-      let size = Math.abs(sum);
-      for (let j = 0; j < N; j++) {
-        sum += w[i * N + j] * x[j];
-        size += Math.abs(w[i * N + j] * x[j]);
+    const ys = [runPacked(operator, xs[0], before), ...runMany(operator, xs, before)];
+    for (const [k, y] of ys.entries()) {
+      const x = xs[Math.max(0, k - 1)];
+      for (let i = 0; i < M; i++) {
+        let sum = before ? before[i] : 0;
+        let size = Math.abs(sum);
+        for (let j = 0; j < N; j++) {
+          sum += w[i * N + j] * x[j];
+          size += Math.abs(w[i * N + j] * x[j]);
+        }
+        // Structures are summed in another order than their dense form: their parts are larger than their sum.
+        const tolerance = (size + N) * (N + 8) * EPSILON + quantised * N;
+        const which = k === 0 ? 'alone' : `${k} of ${T}`;
+        assert.ok(Math.abs(y[i] - sum) <= tolerance, `${simd}, ${which}, row ${i} of ${M} x ${N}: ${y[i]}, not ${sum}`);
       }
-      // Structures are summed in another order than their dense form: their parts are larger than their sum.
-      const tolerance = (size + N) * (N + 8) * EPSILON + quantised * N;
-      assert.ok(Math.abs(y[i] - sum) <= tolerance, `${simd}, row ${i} of ${M} x ${N}: ${y[i]}, not ${sum}`);
     }
   }
 }
@@ -207,6 +249,125 @@ test('gates: within 5e-7 of sigmoid and tanh, at every size', () => {
     }
   }
 });
+
+test('a GRU step: within 1e-6 of the cell of its twin, at every size', () => {
+  for (const simd of BINARIES) {
+    initSync({ simd });
+    for (const H of [1, 2, 3, 4, 5, 8, 11, 12, 13, 31]) {
+      for (const scale of [0.01, 1, 8, 200]) {
+        const engine = new Engine();
+        const at = [engine.alloc(12 * H), engine.alloc(12 * H), engine.alloc(4 * H), engine.alloc(4)];
+        const [gates, inner, h, nothing] = at;
+        const random = (n: number, seed: number, scale: number) =>
+          Float32Array.from({ length: n }, (_, i) => scale * (2 * uniform(H, seed, i) - 1));
+        const [a, u, state] = [random(3 * H, 1, scale), random(3 * H, 2, scale), random(H, 3, 1)];
+        engine.floats(gates, 3 * H).set(a);
+        engine.floats(inner, 3 * H).set(u);
+        engine.floats(h, H).set(state);
+        engine.floats(h + 4 * H, 1)[0] = 7;
+        engine.kernels.gru_step(nothing, nothing, h, gates, inner, h, H);
+        const expected = new Float32Array(H);
+        reference.f32_gru_cell(a, u, state, expected, 1, H);
+        const actual = engine.floats(h, H + 1);
+        for (let j = 0; j < H; j++) {
+          assert.ok(
+            Math.abs(actual[j] - expected[j]) <= 1e-6,
+            `${simd} h[${j}] of ${H}: ${actual[j]}, not ${expected[j]}`,
+          );
+        }
+        assert.is(actual[H], 7);
+      }
+    }
+  }
+});
+
+/** Set where tests are bundled for a page, where a runtime's kernels are relaxed or not whatever it asks for. */
+declare const DOPANT_SIMD: 'plain' | 'relaxed' | undefined;
+
+test('activations have the bits of training', () => {
+  const x = Float32Array.from({ length: 41 }, (_, i) => (i - 20) * uniform(1, 2, i));
+  const names = { tanh: Activation.Tanh, sigmoid: Activation.Sigmoid, relu: Activation.Relu };
+  const relaxedOnly = typeof DOPANT_SIMD !== 'undefined' && DOPANT_SIMD === 'relaxed';
+  for (const simd of relaxedOnly ? (['relaxed'] as const) : BINARIES) {
+    initSync({ simd });
+    const engine = new Engine();
+    const runtime = new Runtime({ simd });
+    for (const [name, kind] of Object.entries(names)) {
+      for (let n = 0; n <= x.length; n++) {
+        const [at, from, to] = [engine.alloc(4 * (n + 1)), runtime.alloc(4 * n), runtime.alloc(4 * n)];
+        engine.floats(at, n).set(x.subarray(0, n));
+        engine.floats(at, n + 1)[n] = 7;
+        runtime.floats(from, n).set(x.subarray(0, n));
+        engine.kernels.activate(kind, at, n);
+        runtime.kernels[`f32_${name as keyof typeof names}`](from, to, n);
+        const expected = Float32Array.of(...runtime.floats(to, n), 7);
+        assert.equal(engine.floats(at, n + 1), expected, `${simd}, ${name} of ${n}`);
+      }
+    }
+  }
+});
+
+for (const cell of ['lstm', 'gru'] as const) {
+  const gatesOf = cell === 'lstm' ? 4 : 3;
+
+  test(`${cell}: a run equals its steps, forward and backward`, () => {
+    fc.assert(
+      fc.property(side, side, side, fc.boolean(), fc.nat(99), (H, I, T, backward, seed) => {
+        for (const simd of BINARIES) {
+          initSync({ simd });
+          const engine = new Engine();
+          const rows = gatesOf * H;
+          const random = (n: number, k: number) =>
+            Float32Array.from({ length: n }, (_, i) => 2 * uniform(seed, k, i) - 1);
+          const [gates, inner] = [engine.alloc(4 * rows), engine.alloc(4 * rows)];
+          const runtime = new Runtime({ simd });
+          const ih = packed(engine, fill(dense(runtime, rows, I), seed), gates, random(rows, 1));
+          const hhOperator = fill(dense(runtime, rows, H), seed + 1);
+          const hhAt = cell === 'lstm' ? gates : inner;
+          const bias = engine.alloc(4 * rows);
+          engine.floats(bias, rows).set(random(rows, 2));
+          const tensors = new TensorSource(operatorTensors(hhOperator, 'w'));
+          const hh = packMatrix(engine, hhOperator.spec(), 'w', tensors, hhAt, cell === 'lstm' ? true : bias);
+          const rowX = Math.ceil(I / 8) * 8;
+          const x = engine.alloc(4 * rowX * T);
+          const [h, c] = [engine.alloc(4 * H + 32), engine.alloc(4 * H)];
+          const [products, out] = [engine.alloc(4 * rows * T), engine.alloc(4 * (H + 2) * T)];
+          const scratch = engine.alloc(scratchForMany(engine, ih));
+          for (let t = 0; t < T; t++) engine.floats(x + 4 * rowX * t, I).set(random(I, 3 + t));
+          const { kernels } = engine;
+
+          const stepped: Float32Array[] = [];
+          for (let k = 0; k < T; k++) {
+            const t = backward ? T - 1 - k : k;
+            if (cell === 'lstm') kernels.lstm_step(ih, hh, x + 4 * rowX * t, gates, c, h, H);
+            else kernels.gru_step(ih, hh, x + 4 * rowX * t, gates, inner, h, H);
+            stepped[t] = engine.floats(h, H).slice();
+          }
+          const [lastH, lastC] = [engine.floats(h, H).slice(), engine.floats(c, H).slice()];
+
+          engine.floats(h, H).fill(0);
+          engine.floats(c, H).fill(0);
+          const all = engine.floats(out, (H + 2) * T).fill(7);
+          kernels.run_many(ih, x, 4 * rowX, T, products, 4 * rows, scratch);
+          if (cell === 'lstm') kernels.lstm_run(hh, products, c, h, H, T, out, 4 * (H + 2), backward);
+          else kernels.gru_run(hh, products, inner, h, H, T, out, 4 * (H + 2), backward);
+          const near = (actual: Float32Array, expected: Float32Array, what: string) =>
+            actual.forEach((value, j) => {
+              const tolerance = 1e-5 * T;
+              assert.ok(Math.abs(value - expected[j]) <= tolerance, `${simd} ${what}: ${value}, not ${expected[j]}`);
+            });
+          for (let t = 0; t < T; t++) {
+            near(all.slice(t * (H + 2), t * (H + 2) + H), stepped[t], `h after step ${t}`);
+            assert.equal(all.slice(t * (H + 2) + H, (t + 1) * (H + 2)), Float32Array.of(7, 7), 'past a row');
+          }
+          near(engine.floats(h, H), lastH, 'h');
+          near(engine.floats(c, H), lastC, 'c');
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+}
 
 /** Numbers of every sign and exponent, and evenly spaced ones. */
 const GRID = Float32Array.from([

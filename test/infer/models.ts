@@ -1,11 +1,14 @@
 // Small models to run, with random weights.
 
-import { LanguageModel } from '../../src/nn/language-model.js';
+import { loadSync, type Model as PackedModel } from '../../src/infer/index.js';
+import { encodeNetwork } from '../../src/io/model-file.js';
 import type { Model } from '../../src/nn/model.js';
+import { Network } from '../../src/nn/network.js';
 import type { BlockSize } from '../../src/operators/csr.js';
 import type { KronShape, Method } from '../../src/operators/methods.js';
 import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
+import { LanguageModel } from '../../src/tasks/lm/model.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
@@ -35,3 +38,14 @@ export function prune<M extends Model>(model: M, sparsity: number): M {
   }
   return model;
 }
+
+/** The file of two LSTM layers over frames of `hidden` numbers, the layers of makeModel(). */
+export function framesFile(method: Method, hidden: number): Uint8Array {
+  const { network, runtime } = makeModel(method, hidden);
+  const layers = [0, 1].map((l) => ({ name: `lstm.${l}`, kind: 'lstm' as const, units: hidden }));
+  const biases = network.plainParameters().filter(([name]) => name.startsWith('lstm.'));
+  const spec = { input: { frames: hidden }, layers };
+  return encodeNetwork(new Network(runtime, spec, new Map(biases), new Map(network.matrices())), { name: 'frames' });
+}
+
+export const makeFrames = (method: Method, hidden: number): PackedModel => loadSync(framesFile(method, hidden));

@@ -9,15 +9,15 @@ import {
   initSync,
   kernelBytes,
   loadSync,
-  type Plan,
-  type Session,
+  type Model,
+  LanguageModel as TextModel,
 } from '../../src/infer/index.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import type { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
-import { generate } from '../../src/tasks/generate.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
-import { makeModel, vocabulary } from './models.js';
+import { generate } from '../../src/tasks/lm/generate.js';
+import type { LanguageModel } from '../../src/tasks/lm/model.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
+import { framesFile, makeFrames, makeModel, vocabulary } from './models.js';
 
 /** Logits after each token, by the training's own forward. */
 function* slowLogits(model: LanguageModel): Generator<Float32Array, void, number> {
@@ -36,7 +36,7 @@ function* slowLogits(model: LanguageModel): Generator<Float32Array, void, number
 }
 
 function assertAgrees(model: LanguageModel, steps: number, what: string, tolerance = 1e-5): void {
-  const session = loadSync(encodeLanguageModel(model)).session();
+  const session = new TextModel(loadSync(encodeModel(model)));
   const slow = slowLogits(model);
   slow.next(0);
   for (let i = 0; i < steps; i++) {
@@ -86,9 +86,9 @@ test('so it does in blocks of 4 and 8 rows and across the gates, and with a head
 });
 
 test('many sessions over one plan do not mix, and a state can be kept and set', () => {
-  const plan = loadSync(encodeLanguageModel(makeModel('doped-kron', 12)));
+  const plan = loadSync(encodeModel(makeModel('doped-kron', 12)));
   const alone = (tokens: number[]) => {
-    const session = plan.session();
+    const session = new TextModel(plan);
     return tokens.map((token) => [...session.next(token)]);
   };
   const texts = [
@@ -97,18 +97,18 @@ test('many sessions over one plan do not mix, and a state can be kept and set', 
     [9, 8, 7, 6],
   ];
   const expected = texts.map(alone);
-  const sessions = texts.map(() => plan.session());
+  const sessions = texts.map(() => new TextModel(plan));
   for (let t = 0; t < 4; t++) {
     sessions.forEach((session, s) => {
       assert.equal([...session.next(texts[s][t])], expected[s][t]);
     });
   }
-  const first = plan.session();
+  const first = new TextModel(plan);
   first.next(1);
   first.next(2);
   const kept = first.state;
   first.next(9);
-  const second = plan.session();
+  const second = new TextModel(plan);
   second.state = kept;
   assert.equal([...second.next(3)], expected[0][2]);
   second.reset();
@@ -117,8 +117,8 @@ test('many sessions over one plan do not mix, and a state can be kept and set', 
 });
 
 test('a state that is set in the middle takes the place of the one in use', () => {
-  const plan = loadSync(encodeLanguageModel(makeModel('doped-kron', 12)));
-  const session = plan.session();
+  const plan = loadSync(encodeModel(makeModel('doped-kron', 12)));
+  const session = new TextModel(plan);
   const first = [...session.next(1)];
   const kept = session.state;
   const second = [...session.next(2)];
@@ -135,12 +135,15 @@ test('a state that is set in the middle takes the place of the one in use', () =
   assert.equal([...session.next(2)], second);
 });
 
-test('run() gives what step() gives, one vector after another', () => {
-  const plan = loadSync(encodeLanguageModel(makeModel('doped-lmf', 10)));
+test('run() gives what step() gives, one frame after another', () => {
+  const model = makeFrames('doped-lmf', 10);
   const sequence = Float32Array.from({ length: 50 }, (_, i) => Math.fround(Math.sin(i)));
-  const session = plan.session();
-  const expected = [0, 1, 2, 3, 4].flatMap((t) => [...session.step(sequence.subarray(10 * t, 10 * t + 10))]);
-  assert.equal([...plan.session().run(sequence)], expected);
+  const session = model.session();
+  const expected = [0, 1, 2, 3, 4].map((t) => [...session.step(sequence.subarray(10 * t, 10 * t + 10))]);
+  assert.equal(
+    model.run(sequence).map((output) => [...output]),
+    expected,
+  );
 });
 
 test('generate() writes what the training side generates, and stops when the loop does', async () => {
@@ -151,7 +154,7 @@ test('generate() writes what the training side generates, and stops when the loo
   const expected = Array.from({ length: 20 }, () => slow.next().value);
   const tokens: number[] = [];
   let text = prompt;
-  for await (const piece of loadSync(encodeLanguageModel(model)).session().generate(prompt, settings)) {
+  for await (const piece of new TextModel(loadSync(encodeModel(model))).generate(prompt, settings)) {
     tokens.push(piece.token);
     text += piece.text;
     if (tokens.length === 20) break;
@@ -165,18 +168,18 @@ test('generate() writes what the training side generates, and stops when the loo
 const isInputError = (start: string) => (error: unknown) =>
   error instanceof InputError && error.message.startsWith(start);
 
-/** A session that has read some tokens. */
-function busySession(plan: Plan): Session {
-  const session = plan.session();
+/** A text that has read some tokens. */
+function busyText(plan: Model): TextModel {
+  const session = new TextModel(plan);
   for (const token of [3, 1, 4]) session.next(token);
   return session;
 }
 
-test('numbers near 0 in an input vector count as 0: as denormal ones they would slow down every product', () => {
-  const plan = loadSync(encodeLanguageModel(makeModel('doped-kron', 24)));
+test('numbers near 0 in a frame count as 0: as denormal ones they would slow down every product', () => {
+  const model = makeFrames('doped-kron', 24);
   const answer = (scale: number) => {
     const x = Float32Array.from({ length: 24 }, (_, i) => (i % 3 ? scale * (i - 12) : 0.5));
-    return plan.session().step(x).slice();
+    return model.session().step(x).slice();
   };
   for (const scale of [1e-20, 1e-38, 1e-40, -1e-44]) assert.equal(answer(scale), answer(0), `${scale}`);
   assert.not.equal(answer(1e-3), answer(0));
@@ -185,26 +188,30 @@ test('numbers near 0 in an input vector count as 0: as denormal ones they would 
 test('arguments that cannot be used are rejected by name, and the state stays as it was', () => {
   initSync();
   const H = 8;
-  const plan = loadSync(encodeLanguageModel(makeModel('kron', H)));
+  const plan = loadSync(encodeModel(makeModel('kron', H)));
   const n = 4 * H;
-  const session = busySession(plan);
-  const before = session.state;
+  const text = busyText(plan);
+  const frames = makeFrames('kron', H);
+  const session = frames.session();
+  session.step(new Float32Array(H).fill(0.5));
+  const [before, textBefore] = [session.state, text.state];
   const list = (length: number, place: number, value: unknown) =>
     Object.assign(new Array<unknown>(length).fill(0.5), { [place]: value });
   const notNumbers = ['1', null, undefined, {}, 1n, true];
   const notFinite = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const notLists = [null, undefined, 5, {}, new DataView(new ArrayBuffer(4 * H))];
   const setState = (state: unknown) => {
-    session.state = state as Float32Array;
+    text.state = state as Float32Array;
   };
   const calls: Record<string, [length: number, call: (values: unknown) => unknown]> = {
-    x: [H, (x) => session.step(x as Float32Array)],
-    sequence: [3 * H, (sequence) => session.run(sequence as Float32Array)],
+    frame: [H, (frame) => session.step(frame as Float32Array)],
+    sequence: [3 * H, (sequence) => frames.run(sequence as Float32Array)],
     state: [n, setState],
   };
   const rejected = (name: string, call: () => unknown, what: unknown) => {
     assert.throws(call, isInputError(name), `${name}: ${String(what)}`);
     assert.equal(session.state, before, `${name}: ${String(what)} changed the state`);
+    assert.equal(text.state, textBefore, `${name}: ${String(what)} changed the state`);
   };
   for (const [name, [length, call]] of Object.entries(calls)) {
     for (const value of notLists) rejected(`${name}: got `, () => call(value), value);
@@ -226,13 +233,13 @@ test('arguments that cannot be used are rejected by name, and the state stays as
     }
   }
   for (const token of [-1, vocabulary.size, 1.5, Number.NaN, '1', null, undefined, [1]]) {
-    rejected('token: got ', () => session.next(token as number), token);
+    rejected('token: got ', () => text.next(token as number), token);
   }
   for (const k of [0, -1, 1.5, '3', Number.NaN, null, undefined]) {
-    rejected('k: got ', () => session.suggest(k as number), k);
+    rejected('k: got ', () => text.suggest(k as number), k);
   }
-  for (const text of [null, undefined, 5, ['the'], {}]) {
-    rejected('text: got ', () => session.read(text as string), text);
+  for (const words of [null, undefined, 5, ['the'], {}]) {
+    rejected('text: got ', () => text.read(words as string), words);
   }
 
   const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0); // a module of nothing
@@ -244,38 +251,39 @@ test('arguments that cannot be used are rejected by name, and the state stays as
 });
 
 test('lists of numbers do as well as floats', () => {
-  const plan = loadSync(encodeLanguageModel(makeModel('kron', 8)));
+  const frames = makeFrames('kron', 8);
   const x = Array.from({ length: 8 }, (_, i) => Math.fround(Math.sin(i)));
-  const expected = [...plan.session().step(Float32Array.from(x))];
+  const expected = [...frames.session().step(Float32Array.from(x))];
   for (const values of [x, Float64Array.from(x)]) {
-    assert.equal([...plan.session().step(values)], expected);
-    assert.equal([...plan.session().run(values)], expected);
+    assert.equal([...frames.session().step(values)], expected);
+    assert.equal([...frames.run(values)[0]], expected);
   }
-  const session = busySession(plan);
-  const other = plan.session();
-  other.state = [...session.state] as unknown as Float32Array;
-  assert.equal([...other.next(2)], [...session.next(2)]);
+  const model = loadSync(encodeModel(makeModel('kron', 8)));
+  const text = busyText(model);
+  const other = new TextModel(model);
+  other.state = [...text.state] as unknown as Float32Array;
+  assert.equal([...other.next(2)], [...text.next(2)]);
 });
 
 test('a session of another model is rejected', () => {
-  const bytes = encodeLanguageModel(makeModel('kron', 8));
-  const [plan, same, larger] = [loadSync(bytes), loadSync(bytes), loadSync(encodeLanguageModel(makeModel('kron', 12)))];
-  const session = busySession(plan);
-  const expected = [...busySession(plan).next(1)];
+  const bytes = encodeModel(makeModel('kron', 8));
+  const [model, same, larger] = [loadSync(bytes), loadSync(bytes), loadSync(encodeModel(makeModel('kron', 12)))];
+  const session = model.session();
+  for (const token of [3, 1, 4]) session.step(token);
+  const expected = [...busyText(model).next(1)];
   for (const other of [same, larger]) {
-    assert.throws(() => other.step(session, new Float32Array(other.hidden)), isInputError('session: got '));
-    assert.throws(() => other.next(session, 1), isInputError('session: got '));
+    assert.throws(() => other.step(session, 1), isInputError('session: got '));
     assert.throws(() => other.read(session, 1), isInputError('session: got '));
     assert.throws(() => other.predict(session), isInputError('session: got '));
   }
   assert.throws(() => {
     larger.session().state = session.state;
   }, isInputError('state: got 32 numbers; expected 48'));
-  assert.equal([...session.next(1)], expected);
+  assert.equal([...session.step(1)], expected);
 });
 
 test('numbers so large that sums overflow are rejected; the largest that pass give finite answers', () => {
-  const file = encodeLanguageModel(makeModel('doped-kron', 8));
+  const file = framesFile('doped-kron', 8);
   for (const scale of [1, 1e10, 1e30, 1e36]) {
     const { tensors, metadata } = decodeSafetensors(file);
     for (const [name, tensor] of tensors) {
@@ -290,9 +298,8 @@ test('numbers so large that sums overflow are rejected; the largest that pass gi
       const state = new Float32Array(32).map((_, i) => (i % 3 ? 1 : -1) * (i % 16 < 8 ? limit : 3e38));
       session.state = state;
       for (let t = 0; t < 3; t++) assert.ok(session.step(x).every(Number.isFinite), `scale ${scale}, step ${t}`);
-      assert.ok(session.next(1).every(Number.isFinite), `scale ${scale}`);
       assert.ok(session.state.every(Number.isFinite), `scale ${scale}`);
-      assert.throws(() => session.step(x.fill(plan.limit * 1.01, 2, 3)), isInputError('x[2]: got '));
+      assert.throws(() => session.step(x.fill(plan.limit * 1.01, 2, 3)), isInputError('frame[2]: got '));
       // h of either layer.
       for (const place of [5, 21]) {
         assert.throws(
@@ -308,13 +315,13 @@ test('numbers so large that sums overflow are rejected; the largest that pass gi
 
 // ---- generating
 
-const makePlan = () => loadSync(encodeLanguageModel(makeModel('doped-hmd', 16)));
+const makePlan = () => loadSync(encodeModel(makeModel('doped-hmd', 16)));
 
 /** A plan whose weights are so large that what it says next depends on all that was said. */
-function makeLivelyPlan(): Plan {
+function makeLivelyPlan(): Model {
   const model = makeModel('dense', 16);
   for (const [, { data }] of model.parameters()) data.set(data.map((value) => 6 * value));
-  return loadSync(encodeLanguageModel(model));
+  return loadSync(encodeModel(model));
 }
 
 /** All that a generator yields. */
@@ -343,7 +350,7 @@ async function withFastClock<T>(act: () => Promise<T>): Promise<T> {
 
 test('generate() draws at temperature 0.8 with seed 1 where nothing else is asked for', async () => {
   const plan = makeLivelyPlan();
-  const draw = (options: object) => all(plan.session().generate('the cat', { ...options, maxTokens: 40 }));
+  const draw = (options: object) => all(new TextModel(plan).generate('the cat', { ...options, maxTokens: 40 }));
   const expected = await draw({});
   assert.equal(await draw({ temperature: 0.8, seed: 1 }), expected);
   for (const other of [{ temperature: 0.7 }, { temperature: 1 }, { seed: 0 }, { seed: 2 }]) {
@@ -354,7 +361,7 @@ test('generate() draws at temperature 0.8 with seed 1 where nothing else is aske
 test('behind a state that was set, what was read before is not known', async () => {
   const plan = makeLivelyPlan();
   const options = { temperature: 0, maxTokens: 1 };
-  const session = plan.session();
+  const session = new TextModel(plan);
   session.read('the cat');
   const { state } = session;
   const [expected] = await all(session.generate('', options));
@@ -366,15 +373,15 @@ test('behind a state that was set, what was read before is not known', async () 
 
 test('maxTokens ends the text', async () => {
   const plan = makePlan();
-  const expected = await all(plan.session().generate('the cat', { maxTokens: 30 }));
+  const expected = await all(new TextModel(plan).generate('the cat', { maxTokens: 30 }));
   for (const maxTokens of [0, 1, 7, 30]) {
-    assert.equal(await all(plan.session().generate('the cat', { maxTokens })), expected.slice(0, maxTokens));
+    assert.equal(await all(new TextModel(plan).generate('the cat', { maxTokens })), expected.slice(0, maxTokens));
   }
 });
 
 test('topK and topP are those of the training side', async () => {
   const model = makeModel('doped-hmd', 16);
-  const session = () => loadSync(encodeLanguageModel(model)).session();
+  const session = () => new TextModel(loadSync(encodeModel(model)));
   for (const options of [{ topK: 3 }, { topP: 0.4 }, { topK: 5, topP: 0.8 }]) {
     const settings = { temperature: 2, seed: 3, ...options };
     const slow = generate(model, vocabulary.encode('the cat'), settings);
@@ -391,20 +398,20 @@ test('generating goes on from what the session has read, wherever it was stopped
   const plan = makeLivelyPlan();
   const options = { temperature: 0 };
   const prompt = 'the cat sat';
-  const expected = await all(plan.session().generate(prompt, { ...options, maxTokens: 20 }));
+  const expected = await all(new TextModel(plan).generate(prompt, { ...options, maxTokens: 20 }));
   assert.ok(new Set(expected.map(({ token }) => token)).size > 2, 'the text should vary');
 
-  const read = plan.session();
+  const read = new TextModel(plan);
   read.read('the');
   read.read('cat sat');
   assert.equal(await all(read.generate('', { ...options, maxTokens: 20 })), expected, 'read() and an empty prompt');
 
-  const ended = plan.session();
+  const ended = new TextModel(plan);
   const pieces = await all(ended.generate(prompt, { ...options, maxTokens: 8 }));
   pieces.push(...(await all(ended.generate('', { ...options, maxTokens: 12 }))));
   assert.equal(pieces, expected, 'after maxTokens');
 
-  const left = plan.session();
+  const left = new TextModel(plan);
   const first: GeneratedToken[] = [];
   for await (const piece of left.generate(prompt, options)) {
     first.push(piece);
@@ -424,7 +431,7 @@ test('generating goes on from what the session has read, wherever it was stopped
 test('sessions that generate in turns do not mix', async () => {
   const plan = makePlan();
   const prompts = ['the cat', 'a b c', 'dog'];
-  const start = (prompt: string, seed: number) => all(plan.session().generate(prompt, { seed, maxTokens: 20 }));
+  const start = (prompt: string, seed: number) => all(new TextModel(plan).generate(prompt, { seed, maxTokens: 20 }));
   const expected = [];
   for (const [i, prompt] of prompts.entries()) expected.push(await start(prompt, i));
   const together = await withFastClock(() => Promise.all(prompts.map(start)));
@@ -458,7 +465,7 @@ for (const lacking of HOSTS) {
     });
     let n = 0;
     await without(lacking, async () => {
-      for await (const _ of plan.session().generate('the cat')) {
+      for await (const _ of new TextModel(plan).generate('the cat')) {
         if (fired || ++n === 1_000_000) break;
       }
     });
@@ -471,7 +478,7 @@ for (const lacking of HOSTS) {
     const reason = { because: 'enough' };
     setTimeout(() => controller.abort(reason));
     const prompt = 'the cat '.repeat(100_000);
-    const reading = () => all(plan.session().generate(prompt, { maxTokens: 0, signal: controller.signal }));
+    const reading = () => all(new TextModel(plan).generate(prompt, { maxTokens: 0, signal: controller.signal }));
     const error = await without(lacking, () => reading().catch((thrown: unknown) => thrown));
     assert.is(error, reason);
   });
@@ -480,9 +487,11 @@ for (const lacking of HOSTS) {
 test('a host without any tasks to wait for generates all the same', async () => {
   const plan = makePlan();
   const options = { maxTokens: 50 };
-  const expected = await all(plan.session().generate('the cat', options));
+  const expected = await all(new TextModel(plan).generate('the cat', options));
   const lacking = ['setImmediate', 'MessageChannel', 'setTimeout'];
-  const actual = await without(lacking, () => withFastClock(() => all(plan.session().generate('the cat', options))));
+  const actual = await without(lacking, () =>
+    withFastClock(() => all(new TextModel(plan).generate('the cat', options))),
+  );
   assert.equal(actual, expected);
 });
 
@@ -490,7 +499,7 @@ test('generate() throws the reason of a signal: aborted before, within the loop,
   const plan = makePlan();
   const reason = new Error('stop');
   const thrown = async (signal: AbortSignal, act?: () => void) => {
-    const session = plan.session();
+    const session = new TextModel(plan);
     let n = 0;
     try {
       for await (const _ of session.generate('the cat', { signal, maxTokens: 50 })) if (++n === 3) act?.();
@@ -508,16 +517,16 @@ test('generate() throws the reason of a signal: aborted before, within the loop,
   assert.is(error, reason);
   assert.is(n, 3);
   // No token was read that was not yielded.
-  const other = plan.session();
+  const other = new TextModel(plan);
   await all(other.generate('the cat', { maxTokens: 3 }));
   assert.equal(state, other.state);
 
   assert.is((await thrown(new AbortController().signal)).n, 50);
-  assert.is((await all(plan.session().generate('a', { signal: null, maxTokens: 2 }))).length, 2);
+  assert.is((await all(new TextModel(plan).generate('a', { signal: null, maxTokens: 2 }))).length, 2);
 });
 
 test('generate() rejects options out of range by name, before it reads anything', async () => {
-  const session = busySession(makePlan());
+  const session = busyText(makePlan());
   const before = session.state;
   const bad: Record<string, unknown[]> = {
     temperature: [-1, Number.NaN, '1', null],
@@ -543,8 +552,8 @@ test('generate() rejects options out of range by name, before it reads anything'
 
 test('suggest() gives the most probable tokens, the best first, without <unk>', () => {
   const plan = makePlan();
-  const session = busySession(plan);
-  const other = plan.session();
+  const session = busyText(plan);
+  const other = new TextModel(plan);
   const before = session.state;
   const logits = Array.from(loadedLogits(plan, [3, 1, 4]));
   const sum = logits.reduce((total, logit) => total + Math.exp(logit), 0);
@@ -565,8 +574,8 @@ test('suggest() gives the most probable tokens, the best first, without <unk>', 
 });
 
 /** The logits after these tokens, in a session of their own. */
-function loadedLogits(plan: Plan, tokens: readonly number[]): Float32Array {
-  const session = plan.session();
+function loadedLogits(plan: Model, tokens: readonly number[]): Float32Array {
+  const session = new TextModel(plan);
   let logits = new Float32Array();
   for (const token of tokens) logits = session.next(token) as Float32Array<ArrayBuffer>;
   return logits.slice();
@@ -574,30 +583,30 @@ function loadedLogits(plan: Plan, tokens: readonly number[]): Float32Array {
 
 test('a session that has read nothing suggests how a text starts, and still has read nothing', async () => {
   const plan = makePlan();
-  const fresh = plan.session();
-  const [first] = await all(plan.session().generate('', { temperature: 0, maxTokens: 1 }));
+  const fresh = new TextModel(plan);
+  const [first] = await all(new TextModel(plan).generate('', { temperature: 0, maxTokens: 1 }));
   const suggestions = fresh.suggest(3);
   assert.equal(suggestions[0].token, first.token);
   assert.ok(fresh.state.every((value) => value === 0));
   assert.equal(fresh.suggest(3), suggestions);
-  const used = busySession(plan);
+  const used = busyText(plan);
   assert.not.equal(used.suggest(3), suggestions);
   used.reset();
   assert.equal(used.suggest(3), suggestions);
   // So read() and generate() start.
   fresh.read('the cat');
-  const expected = await all(plan.session().generate('the cat', { temperature: 0, maxTokens: 1 }));
+  const expected = await all(new TextModel(plan).generate('the cat', { temperature: 0, maxTokens: 1 }));
   assert.is(fresh.suggest(1)[0].token, expected[0].token);
 });
 
 test('a damaged model file is refused, or its answers are finite', () => {
-  const bytes = encodeLanguageModel(makeModel('doped-kron', 8));
+  const bytes = encodeModel(makeModel('doped-kron', 8));
   fc.assert(
     fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), fc.boolean(), (at, change, cut) => {
       const damaged = cut ? bytes.slice(0, at) : bytes.slice();
       if (!cut) damaged[at] ^= change;
       try {
-        const session = loadSync(damaged).session();
+        const session = new TextModel(loadSync(damaged));
         for (let token = 0; token < 5; token++) {
           assert.ok(session.next(token).every((logit) => !Number.isNaN(logit)));
         }
@@ -610,12 +619,12 @@ test('a damaged model file is refused, or its answers are finite', () => {
 });
 
 test('memory stays as it is over many steps and sessions', () => {
-  const plan = loadSync(encodeLanguageModel(makeModel('doped-kron', 16)));
-  const first = plan.session();
+  const plan = loadSync(encodeModel(makeModel('doped-kron', 16)));
+  const first = new TextModel(plan);
   first.next(1);
   const before = plan.memoryBytes;
   for (let i = 0; i < 100_000; i++) first.next(i % vocabulary.size);
-  for (let i = 0; i < 1000; i++) plan.session().next(i % vocabulary.size);
+  for (let i = 0; i < 1000; i++) new TextModel(plan).next(i % vocabulary.size);
   assert.is(plan.memoryBytes, before);
 });
 

@@ -11,31 +11,27 @@ import { createContext, runInContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { decodeModel } from '../../src/cli/tasks.js';
 import {
   FileFormatError,
   InputError,
+  Intents,
   load,
-  loadIntent,
-  loadIntentSync,
   loadSync,
   type ModelSource,
+  LanguageModel as TextModel,
 } from '../../src/infer/index.js';
-import { encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import { IntentModel } from '../../src/nn/intent-model.js';
-import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import {
-  decodeIntentModel,
-  decodeLanguageModel,
-  decodeModel,
-  encodeIntentModel,
-  encodeLanguageModel,
-} from '../../src/tasks/models.js';
+import { encodeCheckpoint } from '../../src/tasks/checkpoint.js';
+import { decodeIntentModel, IntentModel } from '../../src/tasks/intent/model.js';
+import { decodeLanguageModel } from '../../src/tasks/lm/model.js';
+import { defaultOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { makeModel, vocabulary } from './models.js';
 
-const bytes = encodeLanguageModel(makeModel('kron', 8));
-const intents = encodeIntentModel(
+const bytes = encodeModel(makeModel('kron', 8));
+const intents = encodeModel(
   IntentModel.create(
     new Runtime(),
     { hidden: 4, layers: 1, embedding: 6, method: 'kron', compression: 2 },
@@ -44,7 +40,7 @@ const intents = encodeIntentModel(
     1,
   ),
 );
-const expected = [...loadSync(bytes).session().next(1)];
+const expected = [...new TextModel(loadSync(bytes)).next(1)];
 
 const folder = mkdtempSync(join(tmpdir(), 'dopant-'));
 const home = process.cwd();
@@ -75,7 +71,7 @@ async function assertLoads(source: ModelSource | PromiseLike<ModelSource>, what:
   const plan = await load(source).catch((cause) => {
     throw new Error(`${what}: ${cause.message}`, { cause });
   });
-  assert.equal([...plan.session().next(1)], expected, what);
+  assert.equal([...new TextModel(plan).next(1)], expected, what);
 }
 
 async function assertRejects(
@@ -184,17 +180,17 @@ for (const [form, make] of Object.entries(FORMS)) {
   test(`${form} is bytes, wherever bytes are taken`, async () => {
     const source = make() as Uint8Array;
     await assertLoads(source, form);
-    assert.equal([...loadSync(source).session().next(1)], expected);
+    assert.equal([...new TextModel(loadSync(source)).next(1)], expected);
     assert.is(decodeLanguageModel(new Runtime(), source).vocabulary.size, vocabulary.size);
     assert.is(decodeModel(new Runtime(), source).task, 'lm');
     assert.equal(
       [...decodeSafetensors(source).tensors].map(([name, { data }]) => [name, [...data]]),
       [...decodeSafetensors(bytes).tensors].map(([name, { data }]) => [name, [...data]]),
     );
-    const isKind = (error: unknown) => error instanceof FileFormatError && /got a language model/.test(error.message);
-    assert.throws(() => loadIntentSync(source), isKind);
+    const isKind = (error: unknown) =>
+      error instanceof FileFormatError && /got a model for the task "lm"/.test(error.message);
+    assert.throws(() => new Intents(loadSync(source)), isKind);
     assert.throws(() => decodeIntentModel(new Runtime(), source), isKind);
-    await assertRejects(loadIntent(source), FileFormatError, ['got a language model']);
   });
 }
 
@@ -223,8 +219,7 @@ test('tensors of another realm are written', () => {
 test('what is no source is rejected by name', async () => {
   for (const source of [undefined, null, 5, {}, [1, 2, 3], true, new Map()]) {
     await assertRejects(load(source as unknown as string), InputError, [/^source: got .*; expected bytes/]);
-    await assertRejects(loadIntent(source as unknown as string), InputError, [/^source: got .*; expected bytes/]);
-    for (const read of [loadSync, loadIntentSync, decodeSafetensors]) {
+    for (const read of [loadSync, decodeSafetensors]) {
       assert.throws(
         () => read(source as unknown as Uint8Array),
         (error: unknown) => error instanceof InputError && /^bytes: got .*; expected/.test(error.message),
@@ -252,7 +247,6 @@ test('bytes that were transferred away are rejected by name', async () => {
 
 test('a source that cannot be read is named, with the reason', async () => {
   await assertRejects(load('nowhere'), InputError, ['cannot load nowhere: there is no such file']);
-  await assertRejects(loadIntent('nowhere'), InputError, ['cannot load nowhere: there is no such file']);
   await assertRejects(load(''), InputError, ['source: got ""; expected bytes']);
   await assertRejects(load(folder), InputError, [`cannot load ${folder}: it is a folder`]);
   await assertRejects(load('model.safetensors/x'), InputError, ['cannot load model.safetensors/x: ', /ENOTDIR/]);
@@ -328,32 +322,24 @@ test('a file that is no model is named, with what it is, from a disk and from a 
     answers[name] = { body: file };
     for (const source of [name, pathToFileURL(place(name)).href, address + name]) {
       await assertRejects(load(source), FileFormatError, [`${source}: `, message]);
-      await assertRejects(loadIntent(source), FileFormatError, [`${source}: `, message]);
     }
     const bare = typeof file === 'string' ? Buffer.from(file) : file;
-    for (const read of [loadSync, loadIntentSync]) {
-      assert.throws(
-        () => read(bare),
-        (error: unknown) => error instanceof FileFormatError && message.test(error.message),
-      );
-    }
+    assert.throws(
+      () => loadSync(bare),
+      (error: unknown) => error instanceof FileFormatError && message.test(error.message),
+    );
   }
   await assertRejects(load(`${address}page`), FileFormatError, [`${address}page: got an HTML page`]);
   const data = `data:text/html,${'<html>'.repeat(1000)}`;
   await assertRejects(load(data), FileFormatError, [/^data:text\/html,.{0,60}\.\.\.: got an HTML page/]);
 });
 
-test('a model of the other kind names its loader', async () => {
+test('a model of another task names what reads it', async () => {
   writeFileSync('intents.safetensors', intents);
-  assert.equal((await loadIntent('intents.safetensors')).labels, ['sit', 'lie']);
-  await assertRejects(load('intents.safetensors'), FileFormatError, [
-    'intents.safetensors: got an intent model, which loadIntent(), ',
-    '; expected a language model',
-  ]);
-  await assertRejects(loadIntent('model.safetensors'), FileFormatError, [
-    'model.safetensors: got a language model, which load(), ',
-    '; expected an intent model',
-  ]);
+  const model = await load('intents.safetensors');
+  assert.is(model.task.name, 'intent');
+  assert.equal(new Intents(model).labels, ['sit', 'lie']);
+  assert.throws(() => new TextModel(model), /got a model for the task "intent"; expected one for 'lm'/);
 });
 
 // ---- hosts that are not this Node

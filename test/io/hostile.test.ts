@@ -4,19 +4,21 @@ import { getHeapStatistics } from 'node:v8';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
+import { decodeModel } from '../../src/cli/tasks.js';
 import { FileFormatError, InputError, TrainingError } from '../../src/errors.js';
-import { initSync, loadIntentSync, loadSync } from '../../src/infer/index.js';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
+import { Intents, initSync, loadSync, LanguageModel as TextModel } from '../../src/infer/index.js';
 import { memoryFor } from '../../src/io/memory.js';
 import { decodeNetwork, encodeNetwork } from '../../src/io/model-file.js';
 import { readHeader } from '../../src/io/model-header.js';
 import type { NetworkSpec } from '../../src/network/spec.js';
-import { IntentModel } from '../../src/nn/intent-model.js';
 import { Network, type Recipe } from '../../src/nn/network.js';
 import { METHODS } from '../../src/operators/methods.js';
-import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
-import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { decodeModel, encodeIntentModel, encodeLanguageModel } from '../../src/tasks/models.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/tasks/checkpoint.js';
+import { IntentModel } from '../../src/tasks/intent/model.js';
+import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent/training.js';
+import { LanguageModel } from '../../src/tasks/lm/model.js';
+import { defaultOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { collectGarbage } from '../garbage.js';
 import { makeModel, prune, vocabulary } from '../infer/models.js';
@@ -83,15 +85,14 @@ function outcome<T>(read: () => T): T | FileFormatError {
 const areFinite = (numbers: ArrayLike<number>) => Array.from(numbers).every(Number.isFinite);
 
 function runLanguageModel(file: Uint8Array): FileFormatError | undefined {
-  const plan = outcome(() => measured(file, () => loadSync(file)));
-  if (plan instanceof FileFormatError) return plan;
-  const session = plan.session();
-  for (const token of [0, plan.vocabulary.size - 1]) assert.ok(areFinite(session.next(token)), 'a logit is not finite');
+  const text = outcome(() => measured(file, () => new TextModel(loadSync(file))));
+  if (text instanceof FileFormatError) return text;
+  for (const token of [0, text.vocabulary.size - 1]) assert.ok(areFinite(text.next(token)), 'a logit is not finite');
   return undefined;
 }
 
 function runIntentModel(file: Uint8Array): FileFormatError | undefined {
-  const plan = outcome(() => measured(file, () => loadIntentSync(file)));
+  const plan = outcome(() => measured(file, () => new Intents(loadSync(file))));
   if (plan instanceof FileFormatError) return plan;
   assert.ok(areFinite(Object.values(plan.classify('the cat and').probabilities)), 'a probability is not finite');
   return undefined;
@@ -106,7 +107,7 @@ function runToEvaluate(file: Uint8Array): FileFormatError | undefined {
     if (model instanceof IntentModel) {
       const { value } = model.forward(tape, model.batch([Int32Array.of(0, 1)]));
       assert.ok(areFinite(runtime.floats(value, model.labels.length)), 'a logit is not finite');
-    } else {
+    } else if (model instanceof LanguageModel) {
       const ids = runtime.zeros(4);
       const { value } = model.forward(tape, ids, 1, 1, model.newState(1));
       assert.ok(areFinite(runtime.floats(value, model.vocabulary.size)), 'a logit is not finite');
@@ -144,11 +145,11 @@ const languageModels = [
   makeModel('doped-lmf', 8, 0.8, 4).withInt8Head(),
   makeModel('pruned', 8, 0.8, 8),
   makeModel('doped-kron', 8, 0.9, 'gates'),
-].map(encodeLanguageModel);
+].map(encodeModel);
 
 const intentModels = (['dense', 'doped-kron', 'doped-hmd', 'pruned'] as const).map((method) => {
   const config = { hidden: 4, layers: 2, embedding: 4, method, compression: method === 'dense' ? 1 : 1.5 };
-  return encodeIntentModel(prune(IntentModel.create(new Runtime(), config, vocabulary, ['a', 'b', 'c'], 3), 0.7));
+  return encodeModel(prune(IntentModel.create(new Runtime(), config, vocabulary, ['a', 'b', 'c'], 3), 0.7));
 });
 
 const networks = (

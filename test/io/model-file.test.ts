@@ -3,18 +3,19 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { FileFormatError, InputError, TrainingError } from '../../src/errors.js';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
 import { memoryFor } from '../../src/io/memory.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import type { ModelConfig } from '../../src/nn/config.js';
-import { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import { walk } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { uniform } from '../../src/random.js';
-import { defaultOptions, Evaluation, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../../src/tasks/models.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/tasks/checkpoint.js';
+import { Evaluation } from '../../src/tasks/lm/evaluation.js';
+import { decodeLanguageModel, LanguageModel } from '../../src/tasks/lm/model.js';
+import { defaultOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import type { TrainRecord } from '../../src/train/records.js';
 import { Runtime } from '../../src/wasm/runtime.js';
@@ -54,7 +55,7 @@ const bitsOf = (values: Float32Array) => [...new Uint32Array(values.slice().buff
 
 /** All numbers of a model, bit for bit: what belongs to no operator, and every matrix written out. */
 const numbersOf = (model: LanguageModel) => [
-  ...model.loose().map(([name, { data, shape }]) => [name, shape, bitsOf(data)]),
+  ...model.plainParameters().map(([name, { data, shape }]) => [name, shape, bitsOf(data)]),
   ...model.operators().map(([name, operator]) => [name, [operator.M, operator.N], bitsOf(operator.toDense())]),
 ];
 
@@ -75,12 +76,12 @@ for (const method of METHODS) {
       // What could be lost on the way.
       const extremes = [-0, 2 ** -149, -(2 ** -126), 2 ** 30];
       for (const [, { data }] of model.parameters()) data.set(extremes.slice(0, data.length));
-      const bytes = encodeLanguageModel(model);
+      const bytes = encodeModel(model);
       const read = decodeLanguageModel(runtime, bytes);
       assert.equal(read.config, model.config);
       assert.equal(read.vocabulary.toJSON(), vocabulary.toJSON());
       assert.equal(numbersOf(read), numbersOf(model));
-      assert.equal(encodeLanguageModel(read), bytes);
+      assert.equal(encodeModel(read), bytes);
       assert.equal(takeInventory(read), takeInventory(model));
     });
   });
@@ -92,7 +93,7 @@ test('a weight that is alive and zero is no pruned one', () => {
     const [{ weight }] = sparseOf(model);
     const alive = runtime.bytes(weight.mask, weight.size).indexOf(1);
     weight.data[alive] = 0;
-    const read = decodeLanguageModel(runtime, encodeLanguageModel(model));
+    const read = decodeLanguageModel(runtime, encodeModel(model));
     assert.equal(
       sparseOf(read).map(({ nonzeros }) => nonzeros),
       sparseOf(model).map(({ nonzeros }) => nonzeros),
@@ -103,13 +104,13 @@ test('a weight that is alive and zero is no pruned one', () => {
 test('a matrix may be pruned to nothing, or have more weights than 16 bits count', () => {
   briefly(() => {
     for (const model of [makeModel('doped-kron', {}, 0), makeModel('pruned', { hidden: 128, layers: 1 }, 1)]) {
-      const bytes = encodeLanguageModel(model);
+      const bytes = encodeModel(model);
       const read = decodeLanguageModel(runtime, bytes);
       assert.equal(takeInventory(read), takeInventory(model));
-      assert.ok(Buffer.from(encodeLanguageModel(read)).equals(bytes));
+      assert.ok(Buffer.from(encodeModel(read)).equals(bytes));
     }
   });
-  const { tensors } = decodeSafetensors(encodeLanguageModel(makeModel('pruned', { hidden: 128, layers: 1 }, 1)));
+  const { tensors } = decodeSafetensors(encodeModel(makeModel('pruned', { hidden: 128, layers: 1 }, 1)));
   assert.is(tensors.get('lstm.0.ih.starts')!.dtype, 'U32');
   assert.is(tensors.get('lstm.0.ih.columns')!.dtype, 'U16');
 });
@@ -117,7 +118,7 @@ test('a matrix may be pruned to nothing, or have more weights than 16 bits count
 test('a factorisation by hand comes back', () => {
   briefly(() => {
     const model = makeModel('kron', { kron: [4 * H, 1, 1, H] });
-    const read = decodeLanguageModel(runtime, encodeLanguageModel(model));
+    const read = decodeLanguageModel(runtime, encodeModel(model));
     assert.equal(read.config.kron, [4 * H, 1, 1, H]);
     assert.equal(numbersOf(read), numbersOf(model));
   });
@@ -178,7 +179,7 @@ test('the inventory counts parameters and bytes', () => {
 
 // ---- damaged files
 
-const modelBytes = (method: Method) => briefly(() => encodeLanguageModel(makeModel(method)));
+const modelBytes = (method: Method) => briefly(() => encodeModel(makeModel(method)));
 const doped = modelBytes('doped-hmd'); // every kind of operator but the Kronecker product
 const kron = modelBytes('doped-kron');
 
@@ -485,7 +486,7 @@ const RUN = { data: 'text.txt', level: 'word', out: 'model' };
 const training = LanguageModelTraining.create(new Runtime(), vocabulary, OPTIONS, corpus);
 while (training.epoch < 1 || training.piece < 3) training.step();
 const checkpoint = encodeCheckpoint(training, RUN);
-const CHECKPOINT_FIELDS = ['options', 'vocabulary', 'position', 'records', 'corpus', 'run'];
+const CHECKPOINT_FIELDS = ['options', 'schema', 'position', 'records', 'corpus', 'run'];
 
 /** What comes of a checkpoint: a training that makes its next step, or one of the errors that are told to people. */
 function resumed(bytes: Uint8Array): LanguageModelTraining | Error {

@@ -5,11 +5,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { FileFormatError } from '../../src/errors.js';
-import { initSync, loadIntentSync, loadSync } from '../../src/infer/index.js';
+import { Intents, initSync, loadSync, LanguageModel as TextModel } from '../../src/infer/index.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import { IntentModel } from '../../src/nn/intent-model.js';
-import { classifySentences } from '../../src/tasks/intent.js';
-import { decodeIntentModel, decodeLanguageModel, encodeModel } from '../../src/tasks/models.js';
+import { decodeIntentModel, IntentModel } from '../../src/tasks/intent/model.js';
+import { classifySentences } from '../../src/tasks/intent/training.js';
+import { decodeLanguageModel } from '../../src/tasks/lm/model.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { makeModel, prune, vocabulary } from '../infer/models.js';
 
@@ -36,12 +37,12 @@ const language: Answers = {
     const { value } = model.forward(new Tape(runtime, false), ids, 1, 1, state);
     return runtime.floats(value, vocabulary.size).slice();
   },
-  inference: (file) => loadSync(file).session().next(0),
+  inference: (file) => new TextModel(loadSync(file)).next(0),
 };
 
 const intents: Answers = {
   training: (file) => classifySentences(decodeIntentModel(runtime, file), [vocabulary.encodeSentence('the cat')])[0],
-  inference: (file) => Object.values(loadIntentSync(file).classify('the cat').probabilities),
+  inference: (file) => Object.values(new Intents(loadSync(file)).classify('the cat').probabilities),
 };
 
 /** Tries every tensor of floats at many magnitudes. */

@@ -1,14 +1,16 @@
 // The files that took the longest or the most, each of a kind, and how each is read.
 
-import { loadIntentSync, loadSync } from '../../src/infer/index.js';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
+import { decodeModel } from '../../src/cli/tasks.js';
+import { loadSync } from '../../src/infer/index.js';
+import { readHeader } from '../../src/io/model-header.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
 import type { ModelConfig } from '../../src/nn/config.js';
-import { languageModelSpec } from '../../src/nn/specs.js';
 import type { KroneckerSpec, OperatorSpec } from '../../src/operators/spec.js';
-import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
-import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { decodeModel } from '../../src/tasks/models.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/tasks/checkpoint.js';
+import { readIntentSchema } from '../../src/tasks/intent/schema.js';
+import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent/training.js';
+import { languageModelSpec, readLanguageSchema } from '../../src/tasks/lm/schema.js';
+import { defaultOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { vocabulary } from '../infer/models.js';
 
@@ -153,7 +155,7 @@ const fields: Record<string, [() => Uint8Array, error: string]> = {
   'many operators': [() => withField('operators', `{${items((i) => `${name(i)}:0`)}}`), "tensor 'embedding'"],
   'a task of many fields': [
     () => withField('task', `{"name":"other",${items((i) => `${name(i)}:0`)}}`),
-    'metadata.task.name',
+    'got a model for the task "other"',
   ],
   'many layers': [
     () => withField('network', `{"input":{"frames":1},"layers":[${items(() => '{}')}]}`),
@@ -328,7 +330,8 @@ const resumeIntent = (file: Uint8Array) => decodeCheckpoint(file, IntentTraining
 const resumeLanguage = (file: Uint8Array) =>
   decodeCheckpoint(file, LanguageModelTraining).resume(new Runtime(), corpus);
 const load = (file: Uint8Array) => loadSync(file);
-const loadIntent = (file: Uint8Array) => loadIntentSync(file);
+const readLanguage = (file: Uint8Array) => readLanguageSchema(readHeader(file));
+const readIntent = (file: Uint8Array) => readIntentSchema(readHeader(file));
 const decode = (file: Uint8Array) => decodeModel(new Runtime(), file);
 
 /** All of them, made one by one when they are asked for: some are large. */
@@ -368,6 +371,7 @@ export function* instances(): Generator<Instance> {
   }
   for (const [name, [make, error]] of Object.entries(headers)) yield { name, file: headed(make()), read: load, error };
   for (const [name, [make, error]] of Object.entries(fields)) {
-    yield { name, file: make(), read: name === 'many labels' ? loadIntent : load, error };
+    const read = name === 'many operators' ? load : name === 'many labels' ? readIntent : readLanguage;
+    yield { name, file: make(), read, error };
   }
 }

@@ -61,8 +61,8 @@ test('what kernels of training leave to matrices and to later steps is normal or
       scale,
     ]).outputs;
     assertNormal(dx, 'gradient of the logits');
-    const taught = [logits, new Written(values(N, 100)), target, updated(1), 1, N, 0.5, 2, scale];
-    assertNormal(runKernel('f32_distill', taught).outputs[0], 'gradient of the distance from the teacher');
+    const softTargets = [logits, new Written(values(N, 100)), target, updated(1), 1, N, 0.5, 2, scale];
+    assertNormal(runKernel('f32_distill', softTargets).outputs[0], 'gradient of the distance from the teacher');
 
     const moments: Written[] = [new Written(ofAllSizes(N, 1)), new Written(positive(ofAllSizes(N, 1)))];
     const adam = [updated(N), ofAllSizes(N, 1), ...moments, null, N, 0.01, 0.9, 0.999, 1, 1e-8, 0.1];

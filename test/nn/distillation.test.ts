@@ -28,8 +28,8 @@ function measure(distillation?: Distillation, from = teacher, target = targets) 
   runtime.floats(other.value, R * V).set(from);
   const ids = runtime.alloc(4 * R);
   runtime.ints(ids, R).set(target);
-  const taught = distillation && { ...distillation, logits: other.value };
-  const { sum, count } = softmaxLoss(tape, { weight: identity, bias }, x, ids, taught);
+  const softTargets = distillation && { ...distillation, logits: other.value };
+  const { sum, count } = softmaxLoss(tape, { weight: identity, bias }, x, ids, softTargets);
   tape.backward();
   const gradient = runtime.floats(x.grad, R * V).slice();
   runtime.release(mark);

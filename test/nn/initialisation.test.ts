@@ -3,16 +3,16 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ModelConfig } from '../../src/nn/config.js';
-import { IntentModel } from '../../src/nn/intent-model.js';
-import { LanguageModel } from '../../src/nn/language-model.js';
 import type { Model } from '../../src/nn/model.js';
 import { Dense } from '../../src/operators/dense.js';
 import { METHODS, STRUCTURE_SHARE } from '../../src/operators/methods.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { Sum } from '../../src/operators/sum.js';
 import { Stream } from '../../src/random.js';
-import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
-import { defaultOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { IntentModel } from '../../src/tasks/intent/model.js';
+import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent/training.js';
+import { LanguageModel } from '../../src/tasks/lm/model.js';
+import { defaultOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 
@@ -76,7 +76,7 @@ for (const [kind, create] of Object.entries(models)) {
           );
         }
       }
-      for (const [name, { data }] of made.flatMap((model) => model.loose())) {
+      for (const [name, { data }] of made.flatMap((model) => model.plainParameters())) {
         if (name.includes('bias')) assert.ok(data.length > 0 && data.every((v) => v === 0), name);
       }
     });

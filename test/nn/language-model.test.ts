@@ -3,15 +3,16 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
 import { InputError } from '../../src/errors.js';
-import { LanguageModel } from '../../src/nn/language-model.js';
 import type { NetworkState as State } from '../../src/nn/network.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
-import { Streams } from '../../src/tasks/batches.js';
-import { Evaluation, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { decodeLanguageModel, encodeLanguageModel } from '../../src/tasks/models.js';
+import { Evaluation } from '../../src/tasks/lm/evaluation.js';
+import { decodeLanguageModel, LanguageModel } from '../../src/tasks/lm/model.js';
+import { Streams } from '../../src/tasks/lm/streams.js';
+import { LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
+import { denseOf } from '../../src/testing/operators.js';
 import { dopedMatrices, setCoMatrixDropout } from '../../src/train/comatrix.js';
 import { Runtime } from '../../src/wasm/runtime.js';
-import { denseOf } from '../operators/battery.js';
 import { close, values } from '../support.js';
 import {
   bits,
@@ -224,13 +225,13 @@ for (const method of METHODS) {
       assert.is(alive, 4 * plan.nonzeros);
     }
 
-    const bytes = encodeLanguageModel(model);
+    const bytes = encodeModel(model);
     const loaded = decodeLanguageModel(new Runtime(), bytes);
-    assert.is(Buffer.compare(encodeLanguageModel(loaded), bytes), 0, 'the file, written again, differs');
+    assert.is(Buffer.compare(encodeModel(loaded), bytes), 0, 'the file, written again, differs');
     assert.equal(loaded.config, model.config);
     assert.equal(loaded.vocabulary.tokens, vocabulary.tokens);
-    model.loose().forEach(([name, { data, shape }], i) => {
-      const [otherName, other] = loaded.loose()[i];
+    model.plainParameters().forEach(([name, { data, shape }], i) => {
+      const [otherName, other] = loaded.plainParameters()[i];
       assert.equal([otherName, other.shape, bits(other.data)], [name, shape, bits(data)]);
     });
     model.operators().forEach(([name, operator], i) => {

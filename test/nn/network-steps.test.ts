@@ -25,7 +25,7 @@ for (const [name, layers] of Object.entries({
     const sequences = [values(12 * FRAMES), values(12 * FRAMES)];
     const piece = (from: number, to: number, state = network.newState(sequences.length)) => {
       const parts = sequences.map((sequence) => sequence.subarray(from * FRAMES, to * FRAMES));
-      const { value, rows, cols } = network.forward(new Tape(runtime, false), network.batch(parts), { state });
+      const { value, rows, cols } = network.forward(new Tape(runtime, false), network.batch(parts), state);
       return [...runtime.floats(value, rows * cols)];
     };
     const whole = piece(0, 12);
@@ -62,7 +62,7 @@ test('what a layer with weights reads is dropped out, each with masks of its own
     const watched = Object.create(kernels, { f32_dropout: { value: f32_dropout } });
     Object.defineProperty(network.runtime, 'kernels', { value: watched });
     const forward = (dropout?: { rate: number; seed: number; step: number }) =>
-      network.forward(new Tape(network.runtime, false), network.batch([new Array(6).fill(1)]), { dropout });
+      network.forward(new Tape(network.runtime, false), network.batch([new Array(6).fill(1)]), undefined, dropout);
     forward();
     assert.equal(streams, []);
     forward({ rate: 0.5, seed: 1, step: 1 });

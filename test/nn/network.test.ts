@@ -6,11 +6,11 @@ import { InputError } from '../../src/errors.js';
 import { decodeNetwork, encodeNetwork } from '../../src/io/model-file.js';
 import { readHeader } from '../../src/io/model-header.js';
 import { checkNetwork, type LayerSpec, type NetworkSpec, resolveLayers, tensorsOf } from '../../src/network/spec.js';
-import { LanguageModel } from '../../src/nn/language-model.js';
 import { Network } from '../../src/nn/network.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { Sum } from '../../src/operators/sum.js';
 import { uniform } from '../../src/random.js';
+import { LanguageModel } from '../../src/tasks/lm/model.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { slowNetwork, type Tensors } from './network-oracle.js';
@@ -65,7 +65,7 @@ const tensorsIn = (network: Network): Tensors =>
 
 /** Biases start at zero, which would hide what they do. */
 function randomiseVectors(network: Network): void {
-  for (const [name, { size }] of network.loose()) {
+  for (const [name, { size }] of network.plainParameters()) {
     network.setTensor(
       name,
       Float32Array.from({ length: size }, () => 2 * draw() - 1),
@@ -199,7 +199,7 @@ test('a language model as a spec has the bits of the one before', () => {
   const old = model.forward(new Tape(runtime, false), ids, 3, 2, model.newState(2), drop);
   const state = network.newState(2);
   const batch = { T: 3, B: 2, input: ids };
-  const now = network.forward(new Tape(runtime, false), batch, { state, dropout: drop });
+  const now = network.forward(new Tape(runtime, false), batch, state, drop);
   assert.equal(
     [...runtime.floats(now.value, now.rows * now.cols)],
     [...runtime.floats(old.value, old.rows * old.cols)],

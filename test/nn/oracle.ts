@@ -2,7 +2,6 @@
 // compare with it.
 
 import * as assert from 'uvu/assert';
-import type { LanguageModel } from '../../src/nn/language-model.js';
 import type { Model } from '../../src/nn/model.js';
 import { type Operator, parametersOf, walk } from '../../src/operators/operator.js';
 import type { Parameter } from '../../src/operators/parameter.js';
@@ -10,9 +9,10 @@ import { Sparse } from '../../src/operators/sparse.js';
 import { Sum } from '../../src/operators/sum.js';
 import { Stream, seedWords, uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
-import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/language-model.js';
+import type { LanguageModel } from '../../src/tasks/lm/model.js';
+import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/lm/training.js';
+import { asTheyAre, denseOf, type Numbers } from '../../src/testing/operators.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
-import { asTheyAre, denseOf, type Numbers } from '../operators/battery.js';
 import { close, U, U64, values } from '../support.js';
 import { partsOf } from './parts.js';
 

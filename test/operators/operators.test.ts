@@ -5,7 +5,7 @@ import { FileFormatError, InputError } from '../../src/errors.js';
 import type { NamedTensor } from '../../src/io/safetensors.js';
 import { TensorSource } from '../../src/io/tensor-source.js';
 import { loadOperator, operatorTensors } from '../../src/io/tensors.js';
-import { BLOCK_SIZES, type BlockSize, type CsrArrays, firstRow, rowsOf } from '../../src/operators/csr.js';
+import { BLOCK_SIZES, type BlockSize, type CsrArrays, firstRowOfGroup, rowsOf } from '../../src/operators/csr.js';
 import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
 import type { KronShape } from '../../src/operators/methods.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
@@ -16,13 +16,9 @@ import { type CoMatrixDropout, Sum } from '../../src/operators/sum.js';
 import { VStack } from '../../src/operators/vstack.js';
 import { seedWords, uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
-import { Runtime } from '../../src/wasm/runtime.js';
-import { assertRejects } from '../rejects.js';
-import { maskOf, values } from '../support.js';
 import {
   assertClose,
   asTheyAre,
-  battery,
   checkGradients,
   checkInitialise,
   denseOf,
@@ -31,11 +27,15 @@ import {
   initialise,
   magnitudes,
   type Numbers,
+  operatorBattery,
   place,
   roundings,
   runtime,
   scoped,
-} from './battery.js';
+} from '../../src/testing/operators.js';
+import { Runtime } from '../../src/wasm/runtime.js';
+import { assertRejects } from '../rejects.js';
+import { maskOf, values } from '../support.js';
 
 const refuses = (act: () => unknown, type: typeof InputError, message: RegExp) =>
   assert.throws(act, (error: unknown) => error instanceof type && message.test(error.message), `${message} is wanted`);
@@ -140,12 +140,12 @@ const cases: Record<string, (runtime: Runtime) => Operator> = {
   'doped kron, pruned': (rt) => new Sum(rt, [kron(rt, [3, 4, 4, 2]), masked(rt, 12, 8, 0.1)]),
 };
 
-for (const [name, build] of Object.entries(cases)) test(`battery: ${name}`, () => battery(build));
+for (const [name, build] of Object.entries(cases)) test(`battery: ${name}`, () => operatorBattery(build));
 
 // Longer than the blocks of the matrix product, 256 and 512.
-test('battery: dense, larger than all blocks', () => battery((rt) => dense(rt, 521, 261), [1, 5]));
-test('battery: dense, wider than all blocks', () => battery((rt) => dense(rt, 263, 523), [2]));
-test('battery: compressed, large', () => battery((rt) => compressed(rt, 150, 210, 0.05), [1, 9]));
+test('battery: dense, larger than all blocks', () => operatorBattery((rt) => dense(rt, 521, 261), [1, 5]));
+test('battery: dense, wider than all blocks', () => operatorBattery((rt) => dense(rt, 263, 523), [2]));
+test('battery: compressed, large', () => operatorBattery((rt) => compressed(rt, 150, 210, 0.05), [1, 9]));
 
 // ---- fitting
 
@@ -282,7 +282,7 @@ test('battery: random trees of operators', () => {
     fc.property(
       fc.tuple(side, side).chain(([M, N]) => anyTree(M, N, 2)),
       fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 40 })),
-      (tree, R) => battery((rt) => grow(rt, tree), [R]),
+      (tree, R) => operatorBattery((rt) => grow(rt, tree), [R]),
     ),
     { seed: 1, numRuns: 100 },
   );
@@ -822,7 +822,8 @@ function placesOf(matrix: Sparse): number[] {
   const places: number[] = [];
   for (let group = 0; group < M / rows.size; group++) {
     for (const column of columns.subarray(starts[group], starts[group + 1])) {
-      for (let row = 0; row < rows.size; row++) places.push((firstRow(group, rows) + row * rows.stride) * N + column);
+      for (let row = 0; row < rows.size; row++)
+        places.push((firstRowOfGroup(group, rows) + row * rows.stride) * N + column);
     }
   }
   return places;

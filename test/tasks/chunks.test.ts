@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ChunkScore, chunksOf } from '../../src/tasks/chunks.js';
+import { ChunkScore, chunksOf } from '../../src/tasks/tag/chunks.js';
 
 interface Case {
   texts: [gold: string[], predicted: string[]][];

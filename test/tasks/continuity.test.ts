@@ -3,11 +3,11 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
-import { LanguageModel } from '../../src/nn/language-model.js';
 import type { NetworkState as State } from '../../src/nn/network.js';
-import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
-import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/tasks/checkpoint.js';
+import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent/training.js';
+import { LanguageModel } from '../../src/tasks/lm/model.js';
+import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
 import type { Training } from '../../src/tasks/training.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { defaultAnnealing } from '../../src/train/annealing.js';
@@ -34,9 +34,9 @@ function makeTeacher(runtime: Runtime, { layers }: LanguageModelOptions): Langua
   return teacher;
 }
 
-function createLm(taught: boolean): { training: LanguageModelTraining; teacher?: LanguageModel } {
+function createLm(softTargets: boolean): { training: LanguageModelTraining; teacher?: LanguageModel } {
   const runtime = new Runtime();
-  if (!taught) return { training: LanguageModelTraining.create(runtime, vocabulary, options, corpus) };
+  if (!softTargets) return { training: LanguageModelTraining.create(runtime, vocabulary, options, corpus) };
   const teacher = makeTeacher(runtime, options);
   const settings = { ...options, distillation };
   return { training: LanguageModelTraining.create(runtime, vocabulary, settings, corpus, { teacher }), teacher };
@@ -75,7 +75,7 @@ test('a teacher reads on from piece to piece, and from nothing at the start of e
   assert.equal(begins, [0, 1, 2]);
 });
 
-test('a taught training goes on from a checkpoint after any step to the same bits', () => {
+test('a softTargets training goes on from a checkpoint after any step to the same bits', () => {
   const { training } = createLm(true);
   const checkpoints = [encodeCheckpoint(training, null)];
   while (!training.done) {

@@ -2,8 +2,8 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { defaultIntentOptions } from '../../src/tasks/intent.js';
-import { defaultOptions } from '../../src/tasks/language-model.js';
+import { defaultIntentOptions } from '../../src/tasks/intent/training.js';
+import { defaultOptions } from '../../src/tasks/lm/training.js';
 
 const common = {
   method: 'doped-kron',

@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileFormatError, InputError } from '../../src/errors.js';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { takeInventory } from '../../src/io/inventory.js';
 import { Stream, uniform } from '../../src/random.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/tasks/checkpoint.js';
 import {
   classifySentences,
   defaultIntentOptions,
@@ -15,9 +15,9 @@ import {
   IntentTraining,
   isRight,
   labelsOf,
-} from '../../src/tasks/intent.js';
-import { LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { encodeIntentModel } from '../../src/tasks/models.js';
+} from '../../src/tasks/intent/training.js';
+import { LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { stopAfter } from './parts.js';
@@ -168,7 +168,7 @@ test('the same seed gives the same bits and records, another seed others', () =>
   const [a, b, other] = [1, 1, 2].map((seed) => finish(create({ ...BUSY, seed })));
   assert.equal(new Set(a.records.map(({ kind }) => kind)), new Set(['step', 'prune', 'cma', 'valid']));
   assert.equal(a.records, b.records);
-  same(encodeIntentModel(a.model), encodeIntentModel(b.model), 'the models differ');
+  same(encodeModel(a.model), encodeModel(b.model), 'the models differ');
   assert.not.equal(a.records, other.records);
 });
 
@@ -186,7 +186,7 @@ test('a training that goes on from any step ends with the same bits', () => {
       same(encodeCheckpoint(resumed, 'run'), checkpoint, 'the checkpoint, written again');
       finish(resumed);
       assert.equal(resumed.records, whole.records);
-      same(encodeIntentModel(resumed.model), encodeIntentModel(whole.model), 'the models');
+      same(encodeModel(resumed.model), encodeModel(whole.model), 'the models');
     }
   }
 });

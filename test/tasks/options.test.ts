@@ -2,8 +2,8 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { defaultIntentOptions, type IntentOptions, IntentTraining } from '../../src/tasks/intent.js';
-import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { defaultIntentOptions, type IntentOptions, IntentTraining } from '../../src/tasks/intent/training.js';
+import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
 import type { Training, TrainingOptions } from '../../src/tasks/training.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
@@ -91,16 +91,16 @@ test('every option of a language model', () => {
 
 test('weight and temperature of a teacher', () => {
   const corpus = { train: tokens(100, 1), valid: tokens(20, 2) };
-  const taught = (distillation: LanguageModelOptions['distillation']) => {
+  const softTargets = (distillation: LanguageModelOptions['distillation']) => {
     const runtime = new Runtime();
     const options: LanguageModelOptions = { ...tinyOptions(), ...common, layers: 1, distillation };
     const { model } = LanguageModelTraining.create(runtime, vocabulary, tinyOptions({ seed: 3 }), corpus);
     return facts(LanguageModelTraining.create(runtime, vocabulary, options, corpus, { teacher: model }));
   };
   const all = [
-    taught({ weight: 0.5, temperature: 2 }),
-    taught({ weight: 0.6, temperature: 2 }),
-    taught({ weight: 0.5, temperature: 1 }),
+    softTargets({ weight: 0.5, temperature: 2 }),
+    softTargets({ weight: 0.6, temperature: 2 }),
+    softTargets({ weight: 0.5, temperature: 1 }),
   ];
   assert.is(new Set(all).size, all.length);
 });

@@ -4,15 +4,11 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileFormatError, InputError, TrainingError } from '../../src/errors.js';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/io/checkpoint.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import {
-  defaultOptions,
-  Evaluation,
-  type LanguageModelOptions,
-  LanguageModelTraining,
-} from '../../src/tasks/language-model.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/tasks/checkpoint.js';
+import { Evaluation } from '../../src/tasks/lm/evaluation.js';
+import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { defaultAnnealing } from '../../src/train/annealing.js';
 import { Runtime } from '../../src/wasm/runtime.js';
@@ -80,7 +76,7 @@ test('the same seed gives the same weights and records, another seed others', ()
   const [a, b, other] = [1, 1, 2].map((seed) => finish(create({ ...busy, seed })));
   assert.ok(a.records.length > 8);
   assert.equal(a.records, b.records);
-  same(encodeLanguageModel(a.model), encodeLanguageModel(b.model), 'the models differ');
+  same(encodeModel(a.model), encodeModel(b.model), 'the models differ');
   const weights = weightsOf(other.model);
   for (const [name, numbers] of weightsOf(a.model)) assert.is.not(numbers, weights.get(name), name);
   const losses = ({ records }: LanguageModelTraining) =>
@@ -140,7 +136,7 @@ test('a training that goes on from a checkpoint ends with the same bits as one t
       same(encodeCheckpoint(resumed, run), checkpoint!, 'the checkpoint, written again, differs');
       finish(resumed);
       assert.is(resumed.trainer.stepsDone, whole.totalSteps);
-      same(encodeLanguageModel(resumed.model), encodeLanguageModel(whole.model), 'the models differ');
+      same(encodeModel(resumed.model), encodeModel(whole.model), 'the models differ');
       assert.equal(resumed.records, whole.records);
       same(encodeCheckpoint(resumed, run), encodeCheckpoint(whole, run), 'the checkpoints differ');
     }),

@@ -2,8 +2,9 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { LanguageModel } from '../../src/nn/language-model.js';
-import { Evaluation, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { Evaluation } from '../../src/tasks/lm/evaluation.js';
+import { LanguageModel } from '../../src/tasks/lm/model.js';
+import { LanguageModelTraining } from '../../src/tasks/lm/training.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { noisy, passError, slowEvaluation, tinyOptions, tokens, vocabulary } from '../nn/oracle.js';
 

@@ -9,7 +9,7 @@ import type { Parameter } from '../../src/operators/parameter.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { Sum } from '../../src/operators/sum.js';
 import { Stream } from '../../src/random.js';
-import { alone, measureAdaptation, setCoMatrixDropout } from '../../src/train/comatrix.js';
+import { measureAdaptation, setCoMatrixDropout, withOnly } from '../../src/train/comatrix.js';
 import { Trainer } from '../../src/train/trainer.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { tinyOptions } from '../nn/oracle.js';
@@ -80,12 +80,12 @@ test('structure and dopants alone are those of the terms', () => {
     const structure = sum.terms.length === 1 ? parts : parts.slice(0, -1);
     near(product(sum), add(parts), name);
     near(
-      alone([[name, sum]], 0, () => product(sum)),
+      withOnly([[name, sum]], 0, () => product(sum)),
       add(structure),
       `${name}, structure`,
     );
     near(
-      alone([[name, sum]], 1, () => product(sum)),
+      withOnly([[name, sum]], 1, () => product(sum)),
       add(parts.slice(structure.length)),
       `${name}, dopants`,
     );

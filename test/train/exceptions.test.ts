@@ -3,15 +3,15 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
-import { LanguageModel } from '../../src/nn/language-model.js';
 import { recipeOf } from '../../src/nn/model.js';
 import { planNetwork } from '../../src/nn/network.js';
-import { Evaluation } from '../../src/tasks/language-model.js';
+import { Evaluation } from '../../src/tasks/lm/evaluation.js';
+import { LanguageModel } from '../../src/tasks/lm/model.js';
 import {
-  alone,
   measureAdaptation,
   restoringMasks,
   setCoMatrixDropout,
+  withOnly,
   withoutMasks,
 } from '../../src/train/comatrix.js';
 import { Trainer } from '../../src/train/trainer.js';
@@ -145,10 +145,10 @@ const setters: Record<string, (made: Made, act: () => number) => unknown> = {
       setCoMatrixDropout(sums, CMR, { seed: 1, step: 2, batch, progress: 0.5 });
       return act();
     }),
-  'alone, the structure': ({ sums }, act) => alone(sums, 0, act),
-  'alone, the dopants': ({ sums }, act) => alone(sums, 1, act),
+  'alone, the structure': ({ sums }, act) => withOnly(sums, 0, act),
+  'alone, the dopants': ({ sums }, act) => withOnly(sums, 1, act),
   measureAdaptation: ({ runtime, sums }, act) => measureAdaptation(runtime, sums, act),
-  'Runtime.alone': ({ runtime }, act) => runtime.alone(act),
+  'Runtime.onThisThread': ({ runtime }, act) => runtime.onThisThread(act),
   'Runtime.scoped': ({ runtime }, act) =>
     runtime.scoped(() => {
       runtime.alloc(100);

@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
+import { LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { collectGarbage } from '../garbage.js';
 import { sparseOf, tinyOptions, tokens, vocabulary } from '../nn/oracle.js';
@@ -62,7 +62,7 @@ test('a rehearsal takes all the memory that a training wants, and changes no bit
   assert.ok(one.epoch > 1 && one.records.some(({ kind }) => kind === 'cma'));
   assert.is(one.model.runtime.usage().held, held);
   assert.equal(one.records, other.records);
-  assert.is(Buffer.compare(encodeLanguageModel(one.model), encodeLanguageModel(other.model)), 0);
+  assert.is(Buffer.compare(encodeModel(one.model), encodeModel(other.model)), 0);
 });
 
 test('nor do they leave anything in the JavaScript heap but their records', () => {

@@ -1,11 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InputError } from '../../src/errors.js';
-import { LanguageModel } from '../../src/nn/language-model.js';
 import { METHODS } from '../../src/operators/methods.js';
-import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent.js';
-import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
+import { defaultIntentOptions, IntentTraining } from '../../src/tasks/intent/training.js';
+import { LanguageModel } from '../../src/tasks/lm/model.js';
+import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import type { Vocabulary } from '../../src/text/vocabulary.js';
 import { startFrom } from '../../src/train/start.js';
@@ -27,7 +27,10 @@ for (const method of METHODS) {
       from: trained,
     });
     assert.equal(weightsOf(trained), weights, 'the trained model was changed');
-    for (const [name, parameter] of [...started.loose(), ['head', partsOf(started).head.weight.own()[0]] as const]) {
+    for (const [name, parameter] of [
+      ...started.plainParameters(),
+      ['head', partsOf(started).head.weight.own()[0]] as const,
+    ]) {
       assert.is(bits(parameter.data), weights.get(name), name);
     }
     const matrices = new Map(trained.matrices());
@@ -47,7 +50,7 @@ test('the same start, the same bits', () => {
     const runtime = new Runtime();
     const from = model(runtime, { method: 'dense', seed: 5 });
     const training = LanguageModelTraining.create(runtime, vocabulary, tinyOptions(), corpus, { from });
-    return encodeLanguageModel(training.model);
+    return encodeModel(training.model);
   };
   assert.equal(start(), start());
 });
@@ -119,14 +122,14 @@ test('intents: a model starts from a trained one and learns from it, if their an
   const dense = IntentTraining.create(runtime, words, { ...options, method: 'dense' }, data);
   while (!dense.done) dense.step();
   const trained = { from: dense.model, teacher: dense.model };
-  const taught = { ...options, distillation: { weight: 0.5, temperature: 2 } };
-  const student = IntentTraining.create(runtime, words, taught, data, trained);
+  const softTargets = { ...options, distillation: { weight: 0.5, temperature: 2 } };
+  const student = IntentTraining.create(runtime, words, softTargets, data, trained);
   const perplexity = student.quality(data.valid).perplexity!;
   assert.ok(Math.abs(perplexity / dense.quality(data.valid).perplexity! - 1) < 1e-5, 'it starts as the dense model is');
   while (!student.done) student.step();
 
   const others = examples(['book', 'stop']);
-  const create = () => IntentTraining.create(runtime, words, taught, { train: others, valid: others }, trained);
+  const create = () => IntentTraining.create(runtime, words, softTargets, { train: others, valid: others }, trained);
   refuses(create, /^from: got a model with another vocabulary/);
   const { model: reader } = LanguageModelTraining.create(runtime, vocabulary, tinyOptions(), corpus);
   refuses(

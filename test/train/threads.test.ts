@@ -10,10 +10,11 @@ import { dense, doped, hmd, kron, lmf } from '../../src/operators/factories.js';
 import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Sparse } from '../../src/operators/sparse.js';
 import { Sum } from '../../src/operators/sum.js';
-import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
-import { encodeLanguageModel } from '../../src/tasks/models.js';
+import { defaultOptions, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { encodeModel } from '../../src/tasks/model-file.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { Runtime } from '../../src/wasm/runtime.js';
+import type { Call } from '../../src/wasm/threads.js';
 
 const text = 'the cat sat on the mat. the dog lay on the rug and the bird in the tree. '.repeat(40);
 const vocabulary = buildVocabulary([text], 'word');
@@ -33,7 +34,7 @@ function train(runtime: Runtime, options: Partial<LanguageModelOptions>) {
   const training = LanguageModelTraining.create(runtime, vocabulary, all, { train: ids, valid: ids.subarray(0, 200) });
   while (!training.done) training.step();
   runtime.close();
-  return { model: encodeLanguageModel(training.model), records: training.records };
+  return { model: encodeModel(training.model), records: training.records };
 }
 
 const [M, N] = [8, 12];
@@ -173,7 +174,7 @@ test('what fails in another thread fails here', async () => {
   const runtime = await started(2);
   const program = runtime.alloc(64);
   runtime.words(program, 1)[0] = 0;
-  const calls = [
+  const calls: Call<'run_program'>[] = [
     [program, 0, 0, 1, 0, 0],
     // Outside the memory.
     [0xffffff00, 0, 0, 1, 0, 0],
@@ -186,8 +187,8 @@ test('what fails here does not leave the other threads at work', async () => {
   const runtime = await started(2);
   const program = runtime.alloc(64);
   runtime.words(program, 1)[0] = 0;
-  const good = [program, 0, 0, 1, 0, 0];
-  const bad = [0xffffff00, 0, 0, 1, 0, 0]; // outside the memory
+  const good: Call<'run_program'> = [program, 0, 0, 1, 0, 0];
+  const bad: Call<'run_program'> = [0xffffff00, 0, 0, 1, 0, 0]; // outside the memory
   assert.throws(() => runtime.parallel('run_program', [bad, good]), WebAssembly.RuntimeError);
   runtime.parallel('run_program', [good, good]);
   assert.throws(() => runtime.parallel('run_program', [good, bad]), /failed in another thread/);
@@ -200,7 +201,7 @@ test('no calls are none, and more than there are threads are rejected', async ()
   runtime.parallel('run_program', []);
   const program = runtime.alloc(64);
   runtime.words(program, 1)[0] = 0;
-  const calls = Array.from({ length: 3 }, () => [program, 0, 0, 1, 0, 0]);
+  const calls = Array.from({ length: 3 }, (): Call<'run_program'> => [program, 0, 0, 1, 0, 0]);
   assert.throws(() => runtime.parallel('run_program', calls), /^calls: got 3; expected at most 2/);
   runtime.close();
 });

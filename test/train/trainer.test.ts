@@ -10,7 +10,9 @@ import { type Operator, parametersOf } from '../../src/operators/operator.js';
 import { Parameter } from '../../src/operators/parameter.js';
 import { type CoMatrixDropout, Sum } from '../../src/operators/sum.js';
 import { Stream } from '../../src/random.js';
-import { Evaluation, type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/language-model.js';
+import { Evaluation } from '../../src/tasks/lm/evaluation.js';
+import { type LanguageModelOptions, LanguageModelTraining } from '../../src/tasks/lm/training.js';
+import { denseOf } from '../../src/testing/operators.js';
 import { defaultAnnealing } from '../../src/train/annealing.js';
 import type { TrainRecord } from '../../src/train/records.js';
 import { Trainer, type TrainerOptions } from '../../src/train/trainer.js';
@@ -30,7 +32,6 @@ import {
   zeroState,
 } from '../nn/oracle.js';
 import { partsOf } from '../nn/parts.js';
-import { denseOf } from '../operators/battery.js';
 import { maskOf, U, U64, values } from '../support.js';
 
 // ---- a model of bare parameters, for which a test makes up losses and gradients
@@ -650,7 +651,7 @@ for (const optimizer of ['sgd', 'adam'] as const) {
         records.map((record) => {
           if (record.kind === 'step') return record.loss;
           if (record.kind === 'prune') return record.after;
-          return record.kind === 'valid' ? record.perplexity : record.dopantsOnly;
+          return record.kind === 'valid' ? record.perplexity! : record.dopantsOnly;
         });
       const [got, wanted] = [switching, masked].map(numbersOf);
       assert.is(got.length, wanted.length);

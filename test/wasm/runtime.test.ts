@@ -178,7 +178,7 @@ test('memory and threads are given back when what was run with them throws', () 
     runtime.scoped(() => runtime.zeros(8)),
     runtime.alloc(8),
   );
-  assert.throws(() => runtime.alone(() => runtime.scoped(fail)), /^no$/);
+  assert.throws(() => runtime.onThisThread(() => runtime.scoped(fail)), /^no$/);
 });
 
 test('within() bounds what is handed out, takes it back on an error, and ends with it', () => {

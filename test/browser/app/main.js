@@ -1,6 +1,6 @@
 import { load } from 'dopant/infer';
 
-const plan = await load('model.safetensors');
-const session = plan.session();
-const logits = [1, 2, 3].map((token) => [...session.next(token)]);
+const model = await load('model.safetensors');
+const session = model.session();
+const logits = [1, 2, 3].map((token) => [...session.step(token)]);
 document.querySelector('output').textContent = JSON.stringify(logits);
