@@ -11,7 +11,7 @@ await build({
   platform: 'node',
   target: 'node20',
   packages: 'external',
-  loader: { '.hex': 'text', '.iife.min.js': 'text', '.min.css': 'text' },
+  loader: { '.hex': 'text', '.iife.min.js': 'text', '.css': 'text' },
   logLevel: 'warning',
 });
 const { cliPage } = await import('../build/docs/cli-page.js');
