@@ -18,6 +18,7 @@ export interface AnnealingOptions {
   compress?: boolean;
 }
 
+/** Pruning every 20 steps from 10 to 60 % of the training, one threshold for all matrices. */
 export const defaultAnnealing: AnnealingOptions = { start: 0.1, end: 0.6, every: 20, threshold: 'global' };
 
 /**
