@@ -1,5 +1,6 @@
 // All kernels. Pointers are in bytes, sizes in elements. Kernels neither allocate nor check anything: the caller does.
 export * from './activation';
+export { f32_dequantise, f32_from_halves, rice_decode } from './codes';
 export * from './embedding';
 export * from './gemm';
 export * from './gemv';
@@ -8,6 +9,7 @@ export * from './kron';
 export * from './lstm';
 export * from './optim';
 export * from './program';
+export * from './quantise';
 export * from './random';
 export * from './softmax';
 export * from './sparse';

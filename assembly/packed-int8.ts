@@ -10,7 +10,7 @@ import { put } from './simd';
 /** Quantises x. Returns the value of one step: 0 for x = 0, NaN if x contains NaN. `blocks` is ceil(N / 8). */
 function quantise(x: usize, to: usize, blocks: i32): f32 {
   const largest = f32_largest(x, blocks << 3);
-  const steps = <f32>min(32767, 2147483647 / (127 * 8 * blocks));
+  const steps = <f32>min(32767, 2147483647 / (128 * 8 * blocks));
   const factor = largest > 0 ? steps / largest : 0;
   const scale = f32x4.splat(factor);
   for (let i = 0; i < blocks; ++i, x += 32, to += 16) {
@@ -54,5 +54,16 @@ export function int8_panel_mv(
     const b = i32x4.add(v128.shuffle<i32>(s2, s3, 0, 4, 1, 5), v128.shuffle<i32>(s2, s3, 2, 6, 3, 7));
     const sums = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7));
     put(y, f32x4.mul(f32x4.convert_i32x4_s(sums), f32x4.mul(unit, v128.load(scales))), M - i, accumulate);
+  }
+}
+
+/** x[N] = row `row` of W, f32; x has room for ceil(N/8) 8 numbers, and zeros past N. `blocks` is ceil(N / 8). */
+export function int8_panel_row(w: usize, scales: usize, row: u32, blocks: i32, x: usize): void {
+  const scale = v128.load32_splat(scales + ((<usize>row) << 2));
+  let at = w + ((<usize>(row >> 2) * blocks) << 5) + ((<usize>(row & 3)) << 3);
+  for (; blocks > 0; --blocks, at += 32, x += 32) {
+    const codes = v128.load8x8_s(at);
+    v128.store(x, f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(codes))));
+    v128.store(x, f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(codes))), 16);
   }
 }

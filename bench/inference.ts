@@ -164,9 +164,14 @@ function tokenContenders(): Contender[] {
   const doped = modelOf({ layers: 2, ...CONFIGS.csr }, V - 2);
   const blocks = modelOf({ layers: 2, ...CONFIGS.b4 }, V - 2);
   initSync({ simd: CHOSEN });
-  const models = { dense, doped, 'doped int8': doped.withInt8Head(), 'blocks int8': blocks.withInt8Head() };
-  return Object.entries(models).map(([name, model]) => {
-    const session = loadSync(encodeModel(model)).session();
+  const files = {
+    dense: encodeModel(dense),
+    doped: encodeModel(doped),
+    'doped int8': encodeModel(doped, { head: 8 }),
+    'blocks int8': encodeModel(blocks, { head: 8 }),
+  };
+  return Object.entries(files).map(([name, file]) => {
+    const session = loadSync(file).session();
     const word = wordsInTurn();
     return repeating(`token ${name}`, 1, () => session.step(word())[0]);
   });

@@ -843,3 +843,133 @@ export function csr_to_panels(
     }
   }
 }
+
+// ---- codes.ts, quantise.ts: `from` and `to` of coded numbers are bytes, of halves u16
+
+function numberOfHalf(half: number): number {
+  const [sign, exponent, fraction] = [half & 0x8000 ? -1 : 1, (half >> 10) & 31, (half & 1023) / 1024];
+  return sign * (exponent ? (1 + fraction) * 2 ** (exponent - 15) : fraction * 2 ** -14);
+}
+
+/** The half nearest to x, ties to the even one: by trying. */
+function halfOfNumber(x: number): number {
+  let [low, high] = [0, 0x7c00]; // positive halves are in the order of their numbers; that of infinity stands for 65536
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (numberOfHalf(middle) <= Math.abs(x)) low = middle;
+    else high = middle;
+  }
+  const [below, above] = [Math.abs(x) - numberOfHalf(low), numberOfHalf(high) - Math.abs(x)];
+  const nearest = Math.abs(x) >= 65536 || above < below || (above === below && high % 2 === 0) ? high : low;
+  return nearest | (x < 0 || Object.is(x, -0) ? 0x8000 : 0);
+}
+
+export function f32_from_halves(from: In, to: Out, n: number): boolean {
+  for (let i = 0; i < n; i++) to[i] = numberOfHalf(from[i]);
+  return Array.from({ length: n }, (_, i) => from[i] & 0x7fff).every((half) => half < 0x7c00);
+}
+
+export function f32_to_halves(from: In, to: Out, n: number): void {
+  for (let i = 0; i < n; i++) to[i] = halfOfNumber(from[i]);
+}
+
+/** A number of `bits` bits in a stream whose first bits are the lowest of its bytes. */
+function bitsAt(bytes: In, first: number, bits: number): number {
+  let value = 0;
+  for (let b = 0; b < bits; b++) value += ((bytes[(first + b) >> 3] >> ((first + b) & 7)) & 1) * 2 ** b;
+  return value;
+}
+
+export function i8_from_codes(codes: In, to: Out, n: number, bits: number): void {
+  for (let i = 0; i < n; i++) to[i] = bitsAt(codes, i * bits, bits) - 2 ** (bits - 1);
+}
+
+export function f32_dequantise(from: In, to: Out, n: number, bits: number, group: number): boolean {
+  const groups = Math.ceil(n / group);
+  const halves = Array.from({ length: groups }, (_, g) => from[2 * g] + 256 * from[2 * g + 1]);
+  for (let i = 0; i < n; i++) {
+    const scale = numberOfHalf(halves[Math.floor(i / group)]);
+    to[i] = scale * (bitsAt(from, 16 * groups + i * bits, bits) - 2 ** (bits - 1));
+  }
+  return halves.every((half) => (half & 0x7c00) !== 0x7c00);
+}
+
+/** In single precision, as the kernel: errors decide which scale is taken. */
+export function f32_quantise(from: In, to: Out, n: number, bits: number, group: number): void {
+  const { fround } = Math;
+  const least = -(2 ** (bits - 1));
+  const codeOf = (x: number, scale: number) =>
+    scale === 0 ? 0 : Math.min(-1 - least, Math.max(least, even(fround(x * fround(1 / scale)))));
+  const groups = Math.ceil(n / group);
+  for (let g = 0; g < groups; g++) {
+    const numbers = Array.from({ length: Math.min(group, n - g * group) }, (_, i) => from[g * group + i]);
+    const extreme = numbers.reduce((most, x) => (Math.abs(x) > Math.abs(most) ? x : most), 0);
+    const full = fround(extreme / least);
+    const halves = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => halfOfNumber(fround(full * fround(1 - i / 16))));
+    const errorOf = (half: number) => {
+      const scale = numberOfHalf(half);
+      return numbers.reduce((sum, x) => {
+        const error = fround(x - fround(scale * codeOf(x, scale)));
+        return fround(sum + fround(error * error));
+      }, 0);
+    };
+    const tried = bits > 7 || numberOfHalf(halves[0]) === 0 ? halves.slice(0, 1) : halves;
+    const best = tried.reduce((best, half) =>
+      numberOfHalf(half) !== 0 && errorOf(half) < errorOf(best) ? half : best,
+    );
+    to[2 * g] = best & 255;
+    to[2 * g + 1] = best >> 8;
+    for (const [i, x] of numbers.entries()) {
+      const code = codeOf(x, numberOfHalf(best)) - least;
+      for (let b = 0; b < bits; b++) {
+        const at = 16 * groups + (g * group + i) * bits + b;
+        to[at >> 3] |= ((code >> b) & 1) << (at & 7);
+      }
+    }
+  }
+}
+
+/** The nearest integer, ties to the even one. */
+const even = (x: number) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
+
+export function rice_decode(
+  from: In,
+  bytes: number,
+  k: number,
+  count: number,
+  rows: number,
+  N: number,
+  columns: Out,
+  starts: Out,
+): boolean {
+  let at = 0;
+  let place = -1;
+  const places: number[] = [];
+  for (let i = 0; i < count; i++) {
+    let high = 0;
+    while (at < 8 * bytes && bitsAt(from, at, 1)) {
+      high++;
+      at++;
+    }
+    at++;
+    if (at + k > 8 * bytes) return false;
+    place += 1 + high * 2 ** k + bitsAt(from, at, k);
+    at += k;
+    if (place >= rows * N) return false;
+    places.push(place);
+  }
+  for (let i = 0; i <= rows; i++) starts[i] = places.filter((one) => one < i * N).length;
+  for (const [i, one] of places.entries()) columns[i] = one % N;
+  for (; at % 8 !== 0; at++) if (bitsAt(from, at, 1)) return false;
+  return at === 8 * bytes;
+}
+
+// ---- packed-int8.ts
+
+/** `w` is the bytes of panels of eight columns. */
+export function int8_panel_row(w: In, scales: In, row: number, blocks: number, x: Out): void {
+  for (let j = 0; j < 8 * blocks; j++) {
+    const byte = w[(Math.floor(row / 4) * blocks + Math.floor(j / 8)) * 32 + (row % 4) * 8 + (j % 8)];
+    x[j] = scales[row] * (byte > 127 ? byte - 256 : byte);
+  }
+}

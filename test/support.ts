@@ -18,7 +18,19 @@ export const PROGRAM_KERNELS = [
   'f32_softmax_head',
 ] as const;
 
-export type KernelName = Exclude<keyof Kernels, 'heapBase' | 'F32_GEMM_SCRATCH' | (typeof PROGRAM_KERNELS)[number]>;
+/** Those of small files: test/kernels/codes.test.ts. */
+export const CODE_KERNELS = [
+  'f32_dequantise',
+  'f32_from_halves',
+  'f32_quantise',
+  'f32_to_halves',
+  'rice_decode',
+] as const;
+
+export type KernelName = Exclude<
+  keyof Kernels,
+  'heapBase' | 'F32_GEMM_SCRATCH' | (typeof PROGRAM_KERNELS | typeof CODE_KERNELS)[number]
+>;
 
 export { U, U64 } from '../src/testing/operators.js';
 export { values } from '../src/testing/values.js';

@@ -97,8 +97,13 @@ export class Engine {
 
   /** Copies the bytes of a view to an address, which may lie past all that is handed out. May move every view. */
   put(at: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
-    this.use(at + byteLength);
+    this.use(at + byteLength + 1); // a code may be read with the byte after it
     new Uint8Array(this.kernels.memory.buffer).set(new Uint8Array(buffer, byteOffset, byteLength), at);
+  }
+
+  /** An address not below `at`, past all that is handed out: for what put() puts there for a moment. */
+  past(at: Pointer): Pointer {
+    return Math.max(at, this.next);
   }
 
   private get next(): Pointer {

@@ -4,7 +4,7 @@ import { inputWidth, type NetworkSpec, whyNotCausal } from '../network/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { checkNumbers, type Frames, flatFrames } from './checks.js';
 import { Engine } from './engine.js';
-import { type Carried, type Layer, type Network, packNetwork } from './network.js';
+import { type Carried, type Layer, lookUp, type Network, packNetwork } from './network.js';
 import { runLayers, type Steps, stepLayer } from './run.js';
 import { Session } from './session.js';
 
@@ -99,7 +99,6 @@ export class Model {
 
   private runFlat(sequence: ArrayLike<number>): Float32Array[] {
     const { engine, packed, network, limit } = this;
-    const { input, stride } = packed;
     const width = inputWidth(network);
     const n = (sequence as ArrayLike<number> | null | undefined)?.length;
     const isTokens = 'tokens' in network.input;
@@ -115,7 +114,7 @@ export class Model {
         const memory = engine.floats(0, engine.kernels.memory.buffer.byteLength / 4);
         if (isTokens) {
           for (let t = 0; t < T; t++) {
-            const from = (input + sequence[t] * stride) / 4;
+            const from = lookUp(engine, packed, sequence[t]) / 4;
             memory.copyWithin(at / 4 + t * width, from, from + width);
           }
         } else {
@@ -147,7 +146,7 @@ export class Model {
     if ('tokens' in network.input) {
       this.checkToken(input, 'token');
       this.activate(session);
-      this.outs[0] = packed.input + (input as number) * packed.stride;
+      this.outs[0] = lookUp(engine, packed, input as number);
     } else {
       const n = this.inputs;
       const at = packed.input;

@@ -1,9 +1,9 @@
 import { blamingTheFile, type Header } from '../io/model-header.js';
 import { checkSums } from '../io/sums.js';
-import { directionsOf, GATES, inputWidth, type LayerSpec, resolveLayers } from '../network/spec.js';
+import { directionsOf, GATES, inputWidth, isTied, type LayerSpec, resolveLayers } from '../network/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
-import { packMatrix, putFloats, scratchForMany } from './pack.js';
+import { type Int8Rows, isByRow, packInt8, packMatrix, packTable, putFloats, scratchForMany } from './pack.js';
 
 /** A recurrent layer in one direction, in the form that assembly/step.ts reads. */
 export interface Cell {
@@ -44,9 +44,11 @@ export interface Layer {
 
 /** The contents of a model file, packed to run. */
 export interface Network {
-  /** Rows of an embedding, `stride` bytes apart, padded; or room for one frame. */
+  /** Rows of an embedding, `stride` bytes apart, padded; or room for one row or frame. */
   input: Pointer;
   stride: number;
+  /** The embedding where it is quantised row by row. */
+  codes: Int8Rows | undefined;
   layers: readonly Layer[];
   /** [most gates], shared by all recurrent layers, and what W_hh h + b_hh of a GRU needs beside it. */
   gates: Pointer;
@@ -55,6 +57,13 @@ export interface Network {
   scratch: number;
   /** The largest magnitude of numbers from outside, inputs and states, with which all sums stay finite. */
   limit: number;
+}
+
+/** Where the row of a token lies: in the table, or decoded. */
+export function lookUp({ kernels }: Engine, { input, stride, codes }: Network, token: number): Pointer {
+  if (!codes) return input + token * stride;
+  kernels.int8_panel_row(codes.at, codes.scales, token, codes.blocks, input);
+  return input;
 }
 
 /** Packs a model file. Throws FileFormatError, saying what is wrong with it. */
@@ -66,23 +75,26 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
   const { kernels } = engine;
   const E = inputWidth(network);
   const stride = 16 * Math.ceil(E / 4);
+  const table = 'tokens' in network.input ? ([network.input.tokens, E] as const) : undefined;
+  const embedding = table && source.numbers('embedding', table);
+  const codes =
+    embedding && isByRow(embedding, E) ? packInt8(engine, 'embedding', table, embedding, source) : undefined;
   let input: Pointer;
-  if ('tokens' in network.input) {
-    const V = network.input.tokens;
-    const vectors = source.unseenFloats('embedding', [V, E]);
+  if (embedding && !codes) {
+    const [V] = table;
     input = engine.alloc(stride * V);
     const raw = input + (stride - 4 * E) * V;
-    putFloats(engine, raw, 'embedding', vectors, source);
+    putFloats(engine, raw, 'embedding', embedding, source);
     kernels.pad_rows(raw, input, V, 4 * E, stride);
   } else {
-    input = engine.alloc(stride);
+    input = engine.alloc(32 * Math.ceil(E / 8));
   }
   /** The sum of vectors. */
   const vector = (n: number, ...names: string[]): Pointer => {
     const at = engine.alloc(4 * n);
     for (const name of names) {
       const one = engine.scratch(4 * n);
-      putFloats(engine, one, name, source.unseenFloats(name, [n]), source);
+      putFloats(engine, one, name, source.numbers(name, [n]), source);
       kernels.f32_add(one, at, n);
     }
     return at;
@@ -99,11 +111,12 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
   const gates = engine.alloc(4 * most('lstm gru'));
   const inner = engine.alloc(4 * most('gru'));
   let scratch = 0;
-  const matrix = (name: string, M: number, N: number, to: Pointer, add: true | Pointer): Pointer => {
-    const program = packMatrix(engine, spec(name, M, N), name, source, to, add);
+  const noted = (program: Pointer): Pointer => {
     scratch = Math.max(scratch, scratchForMany(engine, program));
     return program;
   };
+  const matrix = (name: string, M: number, N: number, to: Pointer, add: true | Pointer): Pointer =>
+    noted(packMatrix(engine, spec(name, M, N), name, source, to, add));
   const places = new Map([['input', 0]]);
   const layers = resolved.map(({ spec: layer, from, inputs, outputs }, l): Layer => {
     const { name, kind } = layer;
@@ -137,7 +150,9 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
         const N = inputs * window;
         const bias = vector(outputs, `${name}.bias`);
         out = engine.alloc(4 * outputs);
-        weight = matrix(name, outputs, N, out, bias);
+        weight = isTied(layer)
+          ? noted(packTable(engine, 'embedding', table!, codes ?? embedding!, 1 / Math.sqrt(E), source, out, bias))
+          : matrix(name, outputs, N, out, bias);
         if (kind === 'conv') gathered = engine.alloc(4 * N);
         if (window > 1) carry(gathered + 4 * inputs, N - inputs);
         break;
@@ -148,5 +163,5 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
     return { spec: layer, from: read, inputs, outputs, cells, weight, gathered, window, carried, out };
   });
   finish();
-  return { input, stride, layers, gates, inner, scratch, limit: checkSums(network, spec, source) };
+  return { input, stride, codes, layers, gates, inner, scratch, limit: checkSums(network, spec, source) };
 }

@@ -1,5 +1,11 @@
-import { FileFormatError } from '../errors.js';
-import { rejectNotFinite, type TensorSource } from '../io/tensor-source.js';
+import {
+  rejectIndices,
+  rejectNotFinite,
+  rejectScale,
+  type StoredIndices,
+  type StoredNumbers,
+  type TensorSource,
+} from '../io/tensor-source.js';
 import { type KroneckerSpec, type OperatorSpec, shapeOf } from '../operators/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
@@ -18,12 +24,83 @@ const COST = { dense: 0.064, 1: 0.26, 4: 0.109, 8: 0.074 };
 /** Byte offsets into x are 16 bits wide. */
 const LARGEST_SPARSE_SIDE = 16384;
 
-/** Copies floats of a file to an address and notes their largest. Throws FileFormatError where one is not finite. */
-export function putFloats(engine: Engine, at: Pointer, name: string, values: Float32Array, source: TensorSource): void {
-  engine.put(at, values);
-  const largest = engine.kernels.f32_largest(at, values.length);
-  if (!Number.isFinite(largest)) rejectNotFinite(name, values);
+/**
+ * Decodes numbers of a file to f32 at an address and notes their largest. Throws FileFormatError where one is not finite. Nothing
+ * past the address may be in use but what is handed out.
+ */
+export function putFloats(
+  engine: Engine,
+  at: Pointer,
+  name: string,
+  numbers: StoredNumbers,
+  source: TensorSource,
+): void {
+  const { kernels } = engine;
+  const { n, bits, group, data } = numbers;
+  if (bits === 32) engine.put(at, data);
+  else {
+    const from = engine.past(at + 4 * n);
+    engine.put(from, data);
+    const finite =
+      bits === 16 ? kernels.f32_from_halves(from, at, n) : kernels.f32_dequantise(from, at, n, bits, group);
+    if (!finite) rejectScale(name, numbers);
+  }
+  const largest = kernels.f32_largest(at, n);
+  // Of what is decoded, every number is finite.
+  if (!Number.isFinite(largest)) rejectNotFinite(name, data as Float32Array);
   source.noteLargest(name, largest);
+}
+
+/** Rows of 8-bit integers, packed as assembly/packed-int8.ts has them. */
+export interface Int8Rows {
+  at: Pointer;
+  blocks: number;
+  /** Their scales, f32; right before them, the scratch of the quantised x. */
+  scales: Pointer;
+}
+
+/** Whether numbers are quantised row by row, and so can be multiplied as they are. */
+export const isByRow = ({ bits, group }: StoredNumbers, N: number): boolean => bits <= 8 && group === N;
+
+/** Packs a matrix that is quantised row by row. */
+export function packInt8(
+  engine: Engine,
+  name: string,
+  [M, N]: readonly [number, number],
+  numbers: StoredNumbers,
+  source: TensorSource,
+): Int8Rows {
+  const { kernels } = engine;
+  const { n, bits, data } = numbers;
+  const blocks = Math.ceil(N / 8);
+  const scales = scalesFor(engine, M, blocks);
+  const { at, raw } = panels(engine, M, N, 8);
+  const from = engine.past(raw + n);
+  engine.put(from, data);
+  if (!kernels.f32_from_halves(from, scales, M)) rejectScale(name, numbers);
+  kernels.i8_from_codes(from + 2 * M, raw, n, bits);
+  kernels.pack_panels(raw, at, M, N, 8);
+  source.noteLargest(name, kernels.f32_largest(scales, M) * (1 << (bits - 1)));
+  return { at, blocks, scales };
+}
+
+/** The same rows times a number. */
+export function scaleInt8(engine: Engine, { at, blocks, scales }: Int8Rows, M: number, factor: number): Int8Rows {
+  const scaled = scalesFor(engine, M, blocks);
+  engine.kernels.f32_scale(factor, scales, scaled, M);
+  return { at, blocks, scales: scaled };
+}
+
+function scalesFor(engine: Engine, M: number, blocks: number): Pointer {
+  return engine.alloc(16 * (blocks + Math.ceil(M / 4))) + 16 * blocks;
+}
+
+/** Memory for M rows in panels of four, and where in it to put the rows to pack them in place; see assembly/packing.ts. */
+function panels(engine: Engine, M: number, row: number, width: 8 | 16): { at: Pointer; raw: Pointer } {
+  const panels = Math.ceil(M / 4);
+  const end = panels * 4 * Math.ceil(row / width) * width;
+  const at = engine.alloc(end);
+  return { at, raw: at + end - 4 * row * (panels - 1) };
 }
 
 /** Where an instruction reads or writes: a byte offset that counts from one of these, see assembly/step.ts. */
@@ -45,10 +122,37 @@ export function packMatrix(
   to: Pointer,
   add: boolean | Pointer,
 ): Pointer {
+  return program(engine, source, shapeOf(spec), to, add, (packer) => packer.emit(spec, name, X, Y, add !== false));
+}
+
+/** The same for a table, times a factor; `rows` where it is packed already. */
+export function packTable(
+  engine: Engine,
+  name: string,
+  [M, N]: readonly [number, number],
+  table: Int8Rows | StoredNumbers,
+  factor: number,
+  source: TensorSource,
+  to: Pointer,
+  add: Pointer,
+): Pointer {
+  return program(engine, source, [M, N], to, add, (packer) => {
+    if ('at' in table) packer.int8(scaleInt8(engine, table, M, factor), M, X, Y, true);
+    else packer.panel(name, [M, N], table, factor, X, Y, true);
+  });
+}
+
+function program(
+  engine: Engine,
+  source: TensorSource,
+  [M, N]: readonly [number, number],
+  to: Pointer,
+  add: boolean | Pointer,
+  emit: (packer: Packer) => void,
+): Pointer {
   const packer = new Packer(engine, source);
-  const [M, N] = shapeOf(spec);
   if (typeof add === 'number') packer.instruct(Instruction.Copy, Y, add + MEMORY, false, 4 * M);
-  packer.emit(spec, name, X, Y, add !== false);
+  emit(packer);
   const { scratch } = packer;
   const words = [to, engine.alloc(scratch), M, N, scratch, 0, 0, 0, ...packer.instructions, Instruction.End];
   const head = engine.alloc(4 * words.length);
@@ -85,9 +189,6 @@ class Packer {
       case 'kronecker':
         this.kronecker(spec, name, from, to, add);
         break;
-      case 'int8':
-        this.int8(spec.shape, name, from, to, add);
-        break;
       case 'product': {
         const [rank] = shapeOf(spec.V);
         const inner = this.between(rank);
@@ -122,34 +223,34 @@ class Packer {
     this.instructions.push(...words);
   }
 
-  /** Memory for M rows in panels of four, and where in it to put the rows to pack them in place; see assembly/packing.ts. */
-  private panels(M: number, row: number, width: 8 | 16): { at: Pointer; raw: Pointer } {
-    const panels = Math.ceil(M / 4);
-    const end = panels * 4 * Math.ceil(row / width) * width;
-    const at = this.engine.alloc(end);
-    return { at, raw: at + end - 4 * row * (panels - 1) };
+  private dense(shape: [number, number], name: string, from: Place, to: Place, add: boolean): void {
+    const path = `${name}.weight`;
+    const [M, N] = shape;
+    const numbers = this.source.numbers(path, shape);
+    if (isByRow(numbers, N)) this.int8(packInt8(this.engine, path, shape, numbers, this.source), M, from, to, add);
+    else this.panel(path, shape, numbers, 1, from, to, add);
   }
 
-  private dense([M, N]: [number, number], name: string, from: Place, to: Place, add: boolean): void {
-    const path = `${name}.weight`;
-    const weight = this.source.unseenFloats(path, [M, N]);
-    const { at, raw } = this.panels(M, 4 * N, 16);
-    putFloats(this.engine, raw, path, weight, this.source);
-    this.engine.kernels.pack_panels(raw, at, M, 4 * N, 16);
+  /** A dense matrix, times a factor. */
+  panel(
+    path: string,
+    [M, N]: readonly [number, number],
+    numbers: StoredNumbers,
+    factor: number,
+    from: Place,
+    to: Place,
+    add: boolean,
+  ): void {
+    const { kernels } = this.engine;
+    const { at, raw } = panels(this.engine, M, 4 * N, 16);
+    putFloats(this.engine, raw, path, numbers, this.source);
+    if (factor !== 1) kernels.f32_scale(factor, raw, raw, M * N);
+    kernels.pack_panels(raw, at, M, 4 * N, 16);
     this.instruct(Instruction.Panel, to, from, add, at, M, Math.ceil(N / 4));
   }
 
-  private int8([M, N]: [number, number], name: string, from: Place, to: Place, add: boolean): void {
-    const { weight, scales } = this.source.int8(name, M, N);
-    const { at, raw } = this.panels(M, N, 8);
-    this.engine.put(raw, weight);
-    this.engine.kernels.pack_panels(raw, at, M, N, 8);
-    const blocks = Math.ceil(N / 8);
-    // The scratch of the quantised x lies right before the scales; see assembly/step.ts.
-    const scratch = this.engine.alloc(16 * (blocks + Math.ceil(M / 4)));
-    const scalesAt = scratch + 16 * blocks;
-    this.engine.put(scalesAt, scales);
-    this.instruct(Instruction.Int8, to, from, add, at, M, blocks, scalesAt);
+  int8({ at, blocks, scales }: Int8Rows, M: number, from: Place, to: Place, add: boolean): void {
+    this.instruct(Instruction.Int8, to, from, add, at, M, blocks, scales);
   }
 
   /** The two products of assembly/packed-kron.ts. More factors than two are taken together in two groups. */
@@ -191,10 +292,12 @@ class Packer {
   }
 
   /** The numbers of a group, row-major; those of several factors are formed. */
-  private form([first, ...others]: readonly Factor[]): Float32Array {
-    const b = this.source.unseenFloats(`${first.name}.weight`, first.sides);
-    if (others.length === 0) return b;
-    const c = this.form(others);
+  private form([first, ...others]: readonly Factor[]): StoredNumbers {
+    const path = `${first.name}.weight`;
+    const numbers = this.source.numbers(path, first.sides);
+    if (others.length === 0) return numbers;
+    const b = this.decoded(path, numbers);
+    const c = this.decoded('', this.form(others));
     const [M, N] = first.sides;
     const [m, n] = sidesOf(others);
     const formed = new Float32Array(b.length * c.length);
@@ -203,7 +306,15 @@ class Packer {
       const [row, inner] = [Math.floor(i / m) * N, (i % m) * n];
       for (let j = 0; j < N; j++) for (let k = 0; k < n; k++) formed[at++] = b[row + j] * c[inner + k];
     }
-    return formed;
+    return { n: at, bits: 32, group: 1, data: formed };
+  }
+
+  /** Numbers of a file as f32. */
+  private decoded(name: string, numbers: StoredNumbers): Float32Array {
+    if (numbers.bits === 32) return numbers.data as Float32Array;
+    const at = this.engine.scratch(4 * numbers.n);
+    putFloats(this.engine, at, name, numbers, this.source);
+    return this.engine.floats(at, numbers.n).slice();
   }
 
   /** Packs a sparse matrix, as a dense one where that is cheaper. */
@@ -216,29 +327,40 @@ class Packer {
   ): void {
     const { engine } = this;
     const { kernels } = engine;
-    // Blocks of the gates of a unit have no kernel of their own: their rows are packed one by one.
-    const size = block === 'gates' ? 1 : block;
-    const stored = this.source.unseenCsr(name, M, nonzeros, block);
-    const { values, columns, starts } = block === 'gates' ? gatesApart(stored) : stored;
-    const rows = M / size;
-    const longest = Math.min(N, columns.length); // no row has more entries
+    const path = `${name}.values`;
+    let numbers = this.source.numbers(path, [nonzeros]);
+    let indices = this.source.indices(name, M, N, nonzeros, block);
+    let size: 1 | 4 | 8 = block === 'gates' ? 4 : block;
+    let count = nonzeros / size;
     /** The file's arrays past all that is handed out, checked, and the order of their rows. */
     const stage = () => {
-      const at = engine.scratch(4 * (values.length + columns.length + 2 * starts.length + longest + 1));
-      const columnsAt = at + values.byteLength;
-      const startsAt = columnsAt + 4 * columns.length;
-      const order = startsAt + 4 * starts.length;
-      putFloats(engine, at, `${name}.values`, values, this.source);
-      engine.words(columnsAt, columns.length).set(columns);
-      engine.words(startsAt, starts.length).set(starts);
-      if (!kernels.csr_check(columnsAt, startsAt, rows, N, columns.length)) {
-        const expected = `starts from 0 to ${columns.length} and, in each row, ascending columns below ${N}`;
-        throw new FileFormatError(`'${name}': got indices out of order or range; expected ${expected}`);
-      }
-      const held = kernels.csr_longest_first(startsAt, rows, order, order + 4 * starts.length, longest);
-      return { values: at, columns: columnsAt, starts: startsAt, order, held };
+      const rows = M / size;
+      const longest = Math.min(N, count); // no row has more entries
+      const at = engine.scratch(4 * (nonzeros + count + 2 * (rows + 1) + longest + 1));
+      const columns = at + 4 * nonzeros;
+      const starts = columns + 4 * count;
+      const order = starts + 4 * (rows + 1);
+      putFloats(engine, at, path, numbers, this.source);
+      this.putIndices(name, indices, count, rows, N, columns, starts);
+      const held = kernels.csr_longest_first(starts, rows, order, order + 4 * (rows + 1), longest);
+      return { values: at, columns, starts, order, held };
     };
 
+    if (block === 'gates') {
+      // These blocks have no kernel of their own: their rows are packed one by one.
+      const csr = stage();
+      const words = (at: Pointer, n: number) => engine.words(at, n).slice();
+      const apart = gatesApart(
+        engine.floats(csr.values, nonzeros).slice(),
+        words(csr.columns, count),
+        words(csr.starts, M / size + 1),
+      );
+      numbers = { n: nonzeros, bits: 32, group: 1, data: apart.values };
+      indices = apart;
+      size = 1;
+      count = nonzeros;
+    }
+    const rows = M / size;
     const { held, starts: startsAt, order } = stage();
     // A slice of SELL-4 is as long as its first row; a row of blocks stands for itself.
     const rowsAtOnce = size === 1 ? 4 : 1;
@@ -280,6 +402,32 @@ class Packer {
       );
     }
   }
+
+  /** Puts indices of a file, as u32, to two addresses past all that is handed out. Throws FileFormatError for bad ones. */
+  private putIndices(
+    name: string,
+    indices: StoredIndices,
+    count: number,
+    rows: number,
+    N: number,
+    columns: Pointer,
+    starts: Pointer,
+  ): void {
+    const { engine } = this;
+    const { kernels } = engine;
+    let good: boolean | 0 | 1;
+    if ('gaps' in indices) {
+      const { gaps, k } = indices;
+      const from = engine.past(starts + 4 * (rows + 1));
+      engine.put(from, gaps);
+      good = kernels.rice_decode(from, gaps.length, k, count, rows, N, columns, starts);
+    } else {
+      engine.words(columns, count).set(indices.columns);
+      engine.words(starts, rows + 1).set(indices.starts);
+      good = kernels.csr_check(columns, starts, rows, N, count);
+    }
+    if (!good) rejectIndices(name, indices, count, N);
+  }
 }
 
 /** A Kronecker factor, and its name in the file. */
@@ -309,7 +457,7 @@ function halves(factors: readonly Factor[]): [Factor[], Factor[]] {
 }
 
 /** Blocks across the gates as single rows: a quarter of them for each gate, alike but for their values. */
-function gatesApart({ values, columns, starts }: ReturnType<TensorSource['unseenCsr']>) {
+function gatesApart(values: Float32Array, columns: Uint32Array, starts: Uint32Array) {
   const n = columns.length;
   const units = starts.length - 1;
   const rows = {

@@ -1,6 +1,5 @@
 import type { Network } from '../nn/network.js';
 import { Dense } from '../operators/dense.js';
-import { Int8 } from '../operators/int8.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
 import { leafTensors } from './tensors.js';
@@ -10,7 +9,7 @@ export interface InventoryEntry {
   /** Its name in files. */
   name: string;
   /** How its numbers are stored. */
-  kind: 'dense' | 'int8' | 'sparse' | 'vector';
+  kind: 'dense' | 'sparse' | 'vector';
   /** Sides, row-major. */
   shape: number[];
   /** Numbers stored: of a sparse matrix, those that are left. */
@@ -56,7 +55,7 @@ export function takeInventory(model: Listed): Inventory {
       else if (leaf instanceof Dense)
         leaves.set(path, {
           name: path,
-          kind: leaf instanceof Int8 ? 'int8' : 'dense',
+          kind: 'dense',
           shape,
           nnz: leaf.weight.size,
           bytes,

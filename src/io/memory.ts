@@ -1,8 +1,8 @@
 /**
  * The most bytes that the numbers of a file of `n` bytes may take in memory, packed to run or laid out to be trained: 32 MB and
- * 20 times the file. Files that dopant writes take up to 3 times their size; states and gates take less than the biases that
+ * 48 times the file. Files that dopant writes take up to 3 times their size, of 3 bits up to 12 times; states and gates take less than the biases that
  * the file must hold for them. The rest of a file, JSON above all, may take as much again.
  */
 export function memoryFor(n: number): number {
-  return 2 ** 25 + 20 * n;
+  return 2 ** 25 + 48 * n;
 }

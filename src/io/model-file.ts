@@ -6,16 +6,21 @@ import { Program, X, Y } from '../operators/program.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { blamingTheFile, type Header, MODEL_FORMAT, MODEL_VERSION, type TaskData } from './model-header.js';
 import { encodeSafetensors, type NamedTensor } from './safetensors.js';
+import { type StoredBits, storeTensors } from './storage.js';
 import { checkSums } from './sums.js';
-import { loadOperator, operatorTensors, parameterTensor } from './tensors.js';
+import { loadOperator, operatorTensors, parameterTensor, readFloats } from './tensors.js';
 
-/** Encodes a model file; the same network and task give the same bytes. `task` is stored as JSON and not read. */
-export function encodeNetwork(network: Network, task: TaskData): Uint8Array {
-  const tensors = new Map<string, NamedTensor>();
-  for (const [name, parameter] of network.plainParameters()) tensors.set(name, parameterTensor(parameter));
-  for (const [name, operator] of network.operators()) {
-    for (const [path, tensor] of operatorTensors(operator, name)) tensors.set(path, tensor);
-  }
+/**
+ * Encodes a model file; the same network and task give the same bytes. `task` is stored as JSON and not read. With `bits`, the
+ * file is a small one; `rounded` is what storeTensors() takes.
+ */
+export function encodeNetwork(
+  network: Network,
+  task: TaskData,
+  bits?: StoredBits,
+  rounded?: ReadonlyMap<string, Uint8Array>,
+): Uint8Array {
+  const { tensors, codings } = bits ? storeTensors(network, bits, rounded) : { tensors: plainTensors(network) };
   const operators = Object.fromEntries(network.operators().map(([name, operator]) => [name, operator.spec()]));
   return encodeSafetensors(tensors, {
     format: MODEL_FORMAT,
@@ -23,7 +28,17 @@ export function encodeNetwork(network: Network, task: TaskData): Uint8Array {
     network: JSON.stringify(network.spec),
     operators: JSON.stringify(operators),
     task: JSON.stringify(task),
+    ...(codings && { coding: JSON.stringify(codings) }),
   });
+}
+
+function plainTensors(network: Network): Map<string, NamedTensor> {
+  const tensors = new Map<string, NamedTensor>();
+  for (const [name, parameter] of network.plainParameters()) tensors.set(name, parameterTensor(parameter));
+  for (const [name, operator] of network.operators()) {
+    for (const [path, tensor] of operatorTensors(operator, name)) tensors.set(path, tensor);
+  }
+  return tensors;
 }
 
 /**
@@ -41,7 +56,7 @@ function build(runtime: Runtime, { network: spec, spec: operatorOf, source, fini
   const operators = new Map<string, Operator>();
   for (const { name, shape, role } of tensorsOf(spec)) {
     if (role === 'table' || role === 'vector') {
-      const values = source.floats(name, shape);
+      const values = readFloats(runtime, source, name, shape);
       const parameter = new Parameter(runtime, shape);
       parameter.data.set(values);
       vectors.set(name, parameter);

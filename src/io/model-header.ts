@@ -6,11 +6,11 @@ import type { ByteSource } from './bytes.js';
 import { parseJson } from './json.js';
 import { memoryFor } from './memory.js';
 import { decodeSafetensors } from './safetensors.js';
-import { TensorSource } from './tensor-source.js';
+import { type Codings, TensorSource } from './tensor-source.js';
 
 // A model file is a safetensors file. Its metadata hold `format`, `version`, and as JSON `network`, see network/spec.ts;
-// `operators`, which says how the tensors make up the matrices: {"lstm.0.ih": spec, ...}; and `task`, an object with a
-// `name` and whatever else the task needs, which only the task reads.
+// `operators`, which says how the tensors make up the matrices: {"lstm.0.ih": spec, ...}; `task`, an object with a `name` and
+// whatever else the task needs, which only the task reads; and, where tensors are quantised, `coding`, see TensorSource.
 
 export const MODEL_FORMAT = 'dopant';
 export const MODEL_VERSION = '2';
@@ -56,7 +56,7 @@ export function readHeader(bytes: ByteSource): Header {
   const operators = asObject(parseField(metadata, 'operators'), 'operators');
   const task = asObject(parseField(metadata, 'task'), 'task');
   if (typeof task.name !== 'string') throw malformed('metadata.task.name', task.name, 'a string');
-  const source = new TensorSource(tensors);
+  const source = new TensorSource(tensors, metadata.coding === undefined ? undefined : readCodings(metadata));
   const spec = (name: string, M: number, N: number) => {
     const checked = checkSpec(operators[name], name);
     const [rows, columns] = shapeOf(checked);
@@ -66,6 +66,21 @@ export function readHeader(bytes: ByteSource): Header {
   };
   const memory = memoryFor(bytes.byteLength);
   return { network, task: task as TaskData, spec, source, memory, finish: () => source.finish() };
+}
+
+/** {"NAME": [bits, group], ...}; the group is checked with the tensor. */
+function readCodings(metadata: Record<string, string>): Codings {
+  const codings = new Map<string, readonly [number, number]>();
+  for (const [name, coding] of Object.entries(asObject(parseField(metadata, 'coding'), 'coding'))) {
+    const [bits, group] = Array.isArray(coding) && coding.length === 2 ? coding : [];
+    if (
+      !(Number.isInteger(bits) && bits >= 2 && bits <= 8 && Number.isInteger(group) && group >= 1 && group < 2 ** 31)
+    ) {
+      throw malformed(`metadata.coding['${name}']`, coding, '[bits from 2 to 8, numbers that share a scale]');
+    }
+    codings.set(name, [bits, group]);
+  }
+  return codings;
 }
 
 /** Constructors blame their arguments, but in here those are the file's. */

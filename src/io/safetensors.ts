@@ -9,6 +9,7 @@ import { parseJson } from './json.js';
 
 const arrayTypes = {
   F32: Float32Array,
+  F16: Uint16Array,
   I8: Int8Array,
   U8: Uint8Array,
   U16: Uint16Array,
@@ -18,6 +19,8 @@ const arrayTypes = {
 
 interface ArrayOf {
   F32: Float32Array;
+  /** As bits: older hosts have no array of them. */
+  F16: Uint16Array;
   I8: Int8Array;
   U8: Uint8Array;
   U16: Uint16Array;

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { directionsOf, GATES, type NetworkSpec, resolveLayers } from '../network/spec.js';
+import { directionsOf, GATES, isTied, type NetworkSpec, resolveLayers } from '../network/spec.js';
 import type { OperatorSpec } from '../operators/spec.js';
 import type { Header } from './model-header.js';
 import type { TensorSource } from './tensor-source.js';
@@ -52,7 +52,9 @@ export function checkSums(network: NetworkSpec, spec: Header['spec'], source: Te
       y = { A: layer.kind === 'gru' ? 1 : 0, B: 1 };
     } else if (layer.kind === 'linear' || layer.kind === 'conv') {
       const { name, activation, outputs } = layer;
-      const weight = gain(name, outputs, inputs * (layer.kind === 'conv' ? layer.width : 1));
+      const weight = isTied(layer)
+        ? inputs * source.largest('embedding')
+        : gain(name, outputs, inputs * (layer.kind === 'conv' ? layer.width : 1));
       y = { A: weight * x.A, B: weight * x.B + source.largest(`${name}.bias`) };
       check(name, y);
       if (activation === 'tanh' || activation === 'sigmoid') y = { A: 0, B: 1 };
@@ -69,8 +71,6 @@ function gainOf(spec: OperatorSpec, name: string, source: TensorSource): number 
       return spec.shape[1] * source.largest(`${name}.weight`);
     case 'sparse':
       return spec.shape[1] * source.largest(`${name}.values`);
-    case 'int8':
-      return spec.shape[1] * 127 * source.largest(`${name}.scales`);
     case 'kronecker': {
       const factor = ([, N]: [number, number], part: string) =>
         Math.max(1, N * source.largest(`${name}.${part}.weight`));

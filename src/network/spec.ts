@@ -1,7 +1,7 @@
 // A network as plain data: training, files and inference share it and nothing else.
 
 import { malformed } from '../errors.js';
-import { isObject } from '../values.js';
+import { isObject, show } from '../values.js';
 
 /** A network as plain data: what it reads, and its layers in order. */
 export interface NetworkSpec {
@@ -50,6 +50,11 @@ export interface LinearSpec extends Placed {
   kind: 'linear';
   outputs: number;
   activation?: Activation;
+  /**
+   * Whether W is the embedding over the square root of its width, with which logits are as large as those of a matrix of its own;
+   * then there are as many outputs as tokens, and as many inputs as the embedding is wide (Press and Wolf, 2017).
+   */
+  tied?: true;
 }
 
 /**
@@ -98,7 +103,7 @@ const POOLS: readonly unknown[] = ['last', 'ends', 'mean', 'max'];
 const FIELDS: Record<LayerSpec['kind'], readonly string[]> = {
   lstm: ['units', 'direction'],
   gru: ['units', 'direction'],
-  linear: ['outputs', 'activation'],
+  linear: ['outputs', 'activation', 'tied'],
   conv: ['outputs', 'width', 'stride', 'padding', 'activation'],
   pool: ['over'],
 };
@@ -146,6 +151,9 @@ export function directionsOf({ name, direction = 'forward' }: RecurrentSpec): { 
   ];
 }
 
+/** Whether a layer's matrix is the embedding. */
+export const isTied = (layer: LayerSpec): boolean => layer.kind === 'linear' && layer.tied === true;
+
 /** Rows of a recurrent layer's matrices for each unit: one for each gate. */
 export const GATES = { lstm: 4, gru: 3 } as const;
 
@@ -167,7 +175,7 @@ export interface TensorShape {
  * - the embedding: `embedding`, [tokens, width]
  * - lstm, gru: `NAME.ih`, [gates units, inputs]; `NAME.hh`, [gates units, units]; `NAME.bias_ih` and `NAME.bias_hh`, [gates
  *   units]; with both directions, NAME is followed by `.forward` or `.backward`
- * - linear: `NAME`, [outputs, inputs]; `NAME.bias`, [outputs]
+ * - linear: `NAME`, [outputs, inputs], unless it is tied; `NAME.bias`, [outputs]
  * - conv: `NAME`, [outputs, width inputs], the inputs of a step together, the first step first; `NAME.bias`, [outputs]
  */
 export function tensorsOf(spec: NetworkSpec): TensorShape[] {
@@ -195,7 +203,9 @@ export function tensorsOf(spec: NetworkSpec): TensorShape[] {
       }
       case 'linear':
       case 'conv':
-        matrix(layer.name, outputs, inputs * (layer.kind === 'conv' ? layer.width : 1), 'matrix');
+        if (!isTied(layer)) {
+          matrix(layer.name, outputs, inputs * (layer.kind === 'conv' ? layer.width : 1), 'matrix');
+        }
         vector(`${layer.name}.bias`, outputs);
         break;
       case 'pool':
@@ -298,7 +308,13 @@ function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): Lay
     }
     case 'linear':
       // As many as there may be tokens, for a softmax over them.
-      return { ...placed, kind: 'linear', outputs: number('outputs', MOST_TOKENS), ...activation() };
+      return {
+        ...placed,
+        kind: 'linear',
+        outputs: number('outputs', MOST_TOKENS),
+        ...activation(),
+        ...optional('tied', (field) => oneOf<true>(field, [true])),
+      };
     case 'conv': {
       const outputs = number('outputs');
       const width = number('width', MOST_STEPS);
@@ -343,6 +359,17 @@ function checkFlow(spec: NetworkSpec): void {
     const read = [...new Set(from.map((name) => lengths.get(name)!))];
     if (read.length > 1) throw malformed(at, from, 'layers with the same steps to read side by side');
     const [length] = read;
+    if (isTied(layer)) {
+      const { input } = spec;
+      const wanted = 'tokens' in input ? [input.tokens, input.width] : undefined;
+      if (wanted?.join() !== [outputs, inputs].join()) {
+        throw malformed(
+          at,
+          [outputs, inputs],
+          `${show(wanted ?? 'tokens')}, the shape of the embedding that it is tied to`,
+        );
+      }
+    }
     if (length === 'one' && layer.kind !== 'linear') {
       throw malformed(at, layer.kind, 'a linear layer, since what it reads is pooled');
     }

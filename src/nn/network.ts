@@ -4,6 +4,7 @@ import { InputError, invalid } from '../errors.js';
 import {
   checkNetwork,
   directionsOf,
+  isTied,
   type NetworkSpec,
   type RecurrentSpec,
   type ResolvedLayer,
@@ -30,7 +31,7 @@ import { linear } from './linear.js';
 import type { SoftmaxHead } from './loss.js';
 import { LstmLayer, lstm } from './lstm.js';
 import { largestOverTime, meanOverTime } from './pool.js';
-import { joinColumns, selectRows } from './rows.js';
+import { joinColumns, scaled, selectRows } from './rows.js';
 import { convolved, windows } from './window.js';
 
 /** How a matrix is made; dense where nothing is said. */
@@ -110,6 +111,8 @@ export class Network {
   /** The layers in order, with their sizes. */
   readonly layers: readonly ResolvedLayer[];
   private readonly shapes: readonly TensorShape[];
+  /** The embedding as a matrix, where a layer is tied to it. */
+  private readonly tied: Dense | undefined;
   private readonly recurrences: readonly { name: string; kind: 'lstm' | 'gru'; units: number }[];
 
   /** @throws InputError where the tensors are not those of the spec */
@@ -124,6 +127,11 @@ export class Network {
     checkRuntime(runtime);
     this.layers = resolveLayers(spec);
     this.shapes = tensorsOf(spec);
+    const embedding = vectors.get('embedding');
+    if (embedding && spec.layers.some(isTied)) {
+      const [V, E] = embedding.shape;
+      this.tied = new Dense(runtime, V, E, embedding);
+    }
     this.recurrences = this.layers.flatMap(({ spec: layer }) =>
       layer.kind === 'lstm' || layer.kind === 'gru'
         ? directionsOf(layer).map(({ name }) => ({ name, kind: layer.kind as 'lstm' | 'gru', units: layer.units }))
@@ -350,13 +358,18 @@ export class Network {
       throw invalid(`layer '${last.name}'`, last.kind, 'a linear layer without activation at the end');
     }
     const { x, keep } = this.run(tape, batch, options, this.layers.length - 1);
-    const result = use(this.linearOf(last.name), x);
+    const result = use(this.linearOf(last.name), isTied(last) ? this.scaledForTied(tape, x) : x);
     keep();
     return result;
   }
 
   private linearOf(name: string): SoftmaxHead {
-    return { weight: this.weights.get(name)!, bias: this.vectors.get(`${name}.bias`)! };
+    return { weight: this.weights.get(name) ?? this.tied!, bias: this.vectors.get(`${name}.bias`)! };
+  }
+
+  /** What a layer that is tied to the embedding multiplies it by. */
+  private scaledForTied(tape: Tape, x: Tensor): Tensor {
+    return scaled(tape, x, 1 / Math.sqrt(x.cols));
   }
 
   /** What the first `count` layers give; for a head, what it would read. */
@@ -413,7 +426,7 @@ export class Network {
         return { x: this.recurrent(tape, spec, x, lengths, B, places, state, after), lengths };
       case 'linear': {
         const { weight, bias } = this.linearOf(spec.name);
-        const y = linear(tape, weight, bias, x);
+        const y = linear(tape, weight, bias, isTied(spec) ? this.scaledForTied(tape, x) : x);
         return { x: spec.activation ? activate(tape, spec.activation, y) : y, lengths };
       }
       case 'conv': {

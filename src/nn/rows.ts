@@ -47,3 +47,19 @@ export function joinColumns(tape: Tape, a: Tensor, b: Tensor): Tensor {
   });
   return y;
 }
+
+/** y = factor x */
+export function scaled(tape: Tape, x: Tensor, factor: number): Tensor {
+  const { kernels } = runtimeOf(tape);
+  tape.check('x', x);
+  const n = x.rows * x.cols;
+  const y = tape.tensor(x.rows, x.cols);
+  kernels.f32_scale(factor, x.value, y.value, n);
+  if (tape.recording) tape.gradient(x);
+  tape.record(() => {
+    const dx = tape.gradient(y);
+    kernels.f32_scale(factor, dx, dx, n);
+    kernels.f32_add(dx, x.grad, n);
+  });
+  return y;
+}

@@ -1,3 +1,4 @@
+import { invalid } from '../errors.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { checkEntries, checkSides, checkVariance, type Noise, Operator } from './operator.js';
 import { Parameter } from './parameter.js';
@@ -9,7 +10,7 @@ export function packedBytes(N: number, K: number): number {
   return 32 * Math.ceil(N / 8) * K;
 }
 
-/** A dense matrix W[M,N]: M N free numbers, zero at first. */
+/** A dense matrix W[M,N]: M N free numbers, zero at first, or those of a parameter that others use, too. */
 export class Dense extends Operator {
   readonly weight: Parameter; // [M,N]
 
@@ -17,10 +18,12 @@ export class Dense extends Operator {
     runtime: Runtime,
     readonly M: number,
     readonly N: number,
+    weight?: Parameter,
   ) {
     super(runtime);
     checkSides(M, N);
-    this.weight = new Parameter(runtime, [M, N]);
+    if (weight && weight.shape.join() !== [M, N].join()) throw invalid('weight.shape', weight.shape, `${M} x ${N}`);
+    this.weight = weight ?? new Parameter(runtime, [M, N]);
   }
 
   forward(program: Program, from: Place, to: Place, accumulate: boolean): void {

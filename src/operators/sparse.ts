@@ -103,6 +103,11 @@ export class Sparse extends Operator {
     return { values: indices ? gather(data, indices) : data.slice(), columns, starts };
   }
 
+  /** The places of those weights among all that it has; undefined for all. */
+  stored(): Uint32Array | undefined {
+    return this.form.alive().indices;
+  }
+
   /** The same as CSR arrays of single rows. */
   entries(): CsrArrays {
     return fromBlocks(this.M, this.blocks(), this.block);

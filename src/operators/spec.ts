@@ -6,7 +6,6 @@ import { LARGEST_SIDE, mostFormed } from './methods.js';
 /** How an operator is composed, without its numbers: what files store of it. */
 export type OperatorSpec =
   | { type: 'dense'; shape: [number, number] }
-  | { type: 'int8'; shape: [number, number] } // for inference: int8 weights, a scale a row
   | { type: 'sparse'; shape: [number, number]; nonzeros: number; block?: BlockSize }
   | KroneckerSpec
   | { type: 'product'; U: OperatorSpec; V: OperatorSpec }
@@ -24,7 +23,6 @@ export interface KroneckerSpec {
 export function shapeOf(spec: OperatorSpec): [number, number] {
   switch (spec.type) {
     case 'dense':
-    case 'int8':
     case 'sparse':
       return spec.shape;
     case 'kronecker': {
@@ -95,7 +93,6 @@ function checkParts(spec: Record<string, unknown>, name: string, depth: number):
   };
   switch (spec.type) {
     case 'dense':
-    case 'int8':
       return { type: spec.type, shape: shape('shape') };
     case 'sparse': {
       const { nonzeros, block = 1 } = spec;
@@ -132,7 +129,7 @@ function checkParts(spec: Record<string, unknown>, name: string, depth: number):
     case 'sum':
       return { type: 'sum', terms: parts('terms', inWords, 'rows and columns') };
     default:
-      throw malformed(`${where}.type`, spec.type, 'dense, int8, sparse, kronecker, product, vstack or sum');
+      throw malformed(`${where}.type`, spec.type, 'dense, sparse, kronecker, product, vstack or sum');
   }
 }
 

@@ -138,8 +138,10 @@ function readPattern(
     return { mask };
   }
   const groups = M / rowsOf(block, M).size;
-  const starts = new Uint32Array(source.integers(`starts.${name}`, [groups + 1]));
-  return { blocks: { starts, columns: new Uint32Array(source.integers(`columns.${name}`, [starts[groups]])) } };
+  const starts = new Uint32Array(source.take(`starts.${name}`, [groups + 1], 'U16', 'U32'));
+  return {
+    blocks: { starts, columns: new Uint32Array(source.take(`columns.${name}`, [starts[groups]], 'U16', 'U32')) },
+  };
 }
 
 /** The mask of a matrix, if it has one, with the name of the matrix. */

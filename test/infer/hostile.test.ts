@@ -38,7 +38,7 @@ const FILES: readonly [Uint8Array, Run][] = [
   [encodeModel(makeModel('dense', 5)), runLanguageModel],
   [encodeModel(makeModel('doped-kron', 6, 0.5)), runLanguageModel],
   [encodeModel(makeModel('kron', 6, 0, 1, [2, 3, 4, 1, 3, 2])), runLanguageModel],
-  [encodeModel(makeModel('doped-hmd', 6, 0.9).withInt8Head()), runLanguageModel],
+  [encodeModel(makeModel('doped-hmd', 6, 0.9), { head: 8, factors: 4, embedding: 3, vectors: 16 }), runLanguageModel],
   [encodeModel(makeModel('doped-lmf', 4, 0.9, 4)), runLanguageModel],
   [encodeModel(makeModel('pruned', 8, 0.8, 8)), runLanguageModel],
   [encodeModel(prune(intentModel, 0.7)), runIntentModel],

@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine, type InferenceKernels } from '../../src/infer/engine.js';
 import { initSync } from '../../src/infer/index.js';
+import { riceEncode, riceParameter } from '../../src/io/rice.js';
 import { uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
 
@@ -85,8 +86,60 @@ const csr = fc
     };
   });
 
+const bits = fc.integer({ min: 1, max: 8 });
+
+/** Random halves, finite or not. */
+const halves = (n: number, seed: number) => Uint16Array.from({ length: n }, (_, i) => 65536 * uniform(seed, 3, i));
+
+/** Numbers as quantise() stores them: random scales, finite but for some, and random codes. */
+const quantised = fc.tuple(side, bits, side, seeds, fc.boolean()).map(([n, bits, group, seed, finite]) => {
+  const scales = halves(Math.ceil(n / group), seed).map((half) => (finite ? half & 0xbfff : half));
+  const codes = bytes(Math.ceil((n * bits) / 8) + 1, seed); // and what follows
+  return { n, bits, group, stored: Uint8Array.from([...new Uint8Array(scales.buffer), ...codes]) };
+});
+
 const cases: Partial<Record<Name, fc.IProperty<unknown> | fc.IProperty<[unknown]>>> = {
   f32_add: fc.property(side, (n) => same('f32_add', new Float32Array(n).fill(0.5), new Float32Array(n).fill(0.25), n)),
+  f32_scale: fc.property(side, seeds, (n, seed) => same('f32_scale', 0.25, floats(n, seed), new Float32Array(n), n)),
+  f32_from_halves: fc.property(side, seeds, (n, seed) => {
+    const finite = halves(n, seed).map((half) => half & 0xbfff);
+    same('f32_from_halves', finite, new Float32Array(n), n);
+    const some = halves(n, seed);
+    const at = engine.alloc(2 * n);
+    engine.put(at, some);
+    const expected = reference.f32_from_halves(some, new Float32Array(n), n);
+    assert.is(engine.kernels.f32_from_halves(at, engine.alloc(4 * n), n), Number(expected));
+  }),
+  f32_dequantise: fc.property(quantised, ({ n, bits, group, stored }) => {
+    same('f32_dequantise', stored, new Float32Array(n), n, bits, group);
+  }),
+  i8_from_codes: fc.property(quantised, ({ n, bits, stored }) => {
+    same('i8_from_codes', stored, new Uint8Array(n), n, bits);
+  }),
+  int8_panel_row: fc.property(side, side, seeds, (M, blocks, seed) => {
+    const w = bytes(32 * blocks * Math.ceil(M / 4), seed);
+    same('int8_panel_row', w, floats(M, seed), seed % M, blocks, new Float32Array(8 * blocks));
+  }),
+  rice_decode: fc.property(csr, fc.nat(5), fc.nat(), fc.nat(3), ({ columns, starts, rows, N }, k, place, damage) => {
+    const good = riceEncode(columns, starts, N);
+    const stored = damage === 0 ? good.slice(0, -1) : damage === 1 ? Uint8Array.from([...good, 0]) : good.slice();
+    if (damage === 2 && stored.length > 0) stored[place % stored.length] ^= 1 << (place & 7);
+    const parameter = damage === 3 ? riceParameter(columns.length, rows * N) : k;
+    const args = [stored.length, parameter, columns.length, rows, N] as const;
+    const [found, ends] = [new Uint32Array(columns.length), new Uint32Array(rows + 1)];
+    if (reference.rice_decode(stored, ...args, found, ends)) {
+      same('rice_decode', stored, ...args, found, ends);
+      return;
+    }
+    assert.is.not(damage, 3, 'what was encoded is refused');
+    const [from, to, rowsAt] = [
+      engine.alloc(stored.length),
+      engine.alloc(4 * columns.length),
+      engine.alloc(4 * (rows + 1)),
+    ];
+    engine.put(from, stored);
+    assert.is(engine.kernels.rice_decode(from, ...args, to, rowsAt), 0);
+  }),
   f32_largest: fc.property(fc.array(fc.float(), { maxLength: 39 }), (values) =>
     // What follows is not to be seen.
     same('f32_largest', Float32Array.from([...values, Number.POSITIVE_INFINITY]), values.length),

@@ -13,10 +13,12 @@ import {
   LanguageModel as TextModel,
 } from '../../src/infer/index.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
+import type { StoredBits } from '../../src/io/storage.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { generate } from '../../src/tasks/lm/generate.js';
-import type { LanguageModel } from '../../src/tasks/lm/model.js';
+import { decodeLanguageModel, type LanguageModel } from '../../src/tasks/lm/model.js';
 import { encodeModel } from '../../src/tasks/model-file.js';
+import { Runtime } from '../../src/wasm/runtime.js';
 import { framesFile, makeFrames, makeModel, vocabulary } from './models.js';
 
 /** Logits after each token, by the training's own forward. */
@@ -35,9 +37,11 @@ function* slowLogits(model: LanguageModel): Generator<Float32Array, void, number
   }
 }
 
-function assertAgrees(model: LanguageModel, steps: number, what: string, tolerance = 1e-5): void {
-  const session = new TextModel(loadSync(encodeModel(model)));
-  const slow = slowLogits(model);
+/** Packed inference against the training forward, both of the same file: `bits` are those of its numbers. */
+function assertAgrees(model: LanguageModel, steps: number, what: string, tolerance = 1e-5, bits?: StoredBits): void {
+  const file = encodeModel(model, bits);
+  const session = new TextModel(loadSync(file));
+  const slow = slowLogits(bits ? decodeLanguageModel(new Runtime(), file) : model);
   slow.next(0);
   for (let i = 0; i < steps; i++) {
     const token = (i * 7 + (i >> 3)) % vocabulary.size;
@@ -78,7 +82,7 @@ test('so it does in blocks of 4 and 8 rows and across the gates, and with a head
       for (const hidden of [6, 8, 14, 20]) {
         const what = `blocks of ${block}, ${hidden} at ${sparsity}`;
         assertAgrees(makeModel('doped-kron', hidden, sparsity, block), 40, what);
-        assertAgrees(makeModel('pruned', hidden, sparsity, block).withInt8Head(), 40, `${what}, int8`, 1e-3);
+        assertAgrees(makeModel('pruned', hidden, sparsity, block), 40, `${what}, int8`, 1e-3, { head: 8 });
       }
     }
   }

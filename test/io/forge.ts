@@ -139,7 +139,8 @@ const VALUES: readonly Json[] = [
   { type: 'kronecker', B: [2 ** 24, 1], C: [1, 2 ** 24] },
   { type: 'kronecker', B: [1, 1], C: { type: 'kronecker', B: [2 ** 12, 1], C: [1, 2 ** 12] } },
   { type: 'sparse', shape: [2 ** 24, 2 ** 24], nonzeros: 0 },
-  { type: 'int8', shape: [8, 8] },
+  [4, 8],
+  [3, 1],
 ];
 
 function hostile(dice: Dice): Json {
@@ -191,6 +192,7 @@ const zeros = (dtype: Dtype, shape: readonly number[]): NamedTensor => {
   const length = Number.isSafeInteger(n) && n >= 0 && n <= 4096 ? n : 0;
   const types = {
     F32: Float32Array,
+    F16: Uint16Array,
     I8: Int8Array,
     U8: Uint8Array,
     U16: Uint16Array,

@@ -142,10 +142,12 @@ function runNetwork(file: Uint8Array): FileFormatError | undefined {
 const languageModels = [
   ...METHODS.map((method) => makeModel(method, 8, 0.8)),
   makeModel('kron', 6, 0, 1, [2, 3, 4, 1, 3, 2]),
-  makeModel('doped-lmf', 8, 0.8, 4).withInt8Head(),
   makeModel('pruned', 8, 0.8, 8),
   makeModel('doped-kron', 8, 0.9, 'gates'),
-].map(encodeModel);
+].flatMap((model) => [
+  encodeModel(model),
+  encodeModel(model, { embedding: 4, head: 8, factors: 8, dopants: 3, dense: 4, vectors: 16 }),
+]);
 
 const intentModels = (['dense', 'doped-kron', 'doped-hmd', 'pruned'] as const).map((method) => {
   const config = { hidden: 4, layers: 2, embedding: 4, method, compression: method === 'dense' ? 1 : 1.5 };

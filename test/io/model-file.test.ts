@@ -661,7 +661,7 @@ test('every array of a checkpoint must be there, of its size, finite; masks of 0
     );
     isFormatError(replaced({ dtype, shape: [data.length - 1], data: data.slice(1) } as NamedTensor), name);
     const bad = data.slice();
-    bad[bad.length - 1] = { F32: Number.NaN, U8: 2, U16: 65535, U32: 65535, I8: -128, I32: -1 }[dtype];
+    bad[bad.length - 1] = { F32: Number.NaN, U8: 2, U16: 65535, U32: 65535, F16: 65535, I8: -128, I32: -1 }[dtype];
     isFormatError(replaced({ dtype, shape: [data.length], data: bad } as NamedTensor), name);
   }
   const extra: NamedTensor = { dtype: 'F32', shape: [1], data: Float32Array.of(1) };

@@ -6,6 +6,7 @@ import { type Dtype, decodeSafetensors, encodeSafetensors, type NamedTensor } fr
 
 const arrayTypes = {
   F32: Float32Array,
+  F16: Uint16Array,
   I8: Int8Array,
   U8: Uint8Array,
   U16: Uint16Array,
@@ -220,7 +221,7 @@ test('each fault of a tensor is named with the tensor, what should be and what w
 
   refuses(fileOf({ w: null }), /tensor "w": got null; expected an object/);
   refuses(fileOf({ w: [] }), /tensor "w": got \[\]; expected an object/);
-  fault({ dtype: 'BF16' }, /tensor "w"\.dtype: got "BF16"; expected one of F32, I8, U8, U16, U32, I32/);
+  fault({ dtype: 'BF16' }, /tensor "w"\.dtype: got "BF16"; expected one of F32, F16, I8, U8, U16, U32, I32/);
   fault({ dtype: 'toString' }, /dtype: got "toString"/);
   fault({ dtype: undefined }, /dtype: got nothing/);
   fault({ shape: undefined }, /shape: got nothing; expected whole numbers/);

@@ -98,7 +98,7 @@ test('factors of opposite magnitudes are bounded whatever the order of their pro
 test('so they are in three Kronecker factors, in blocks and in 8 bits', () => {
   tryAll(encodeModel(makeModel('kron', 6, 0, 1, [2, 3, 4, 1, 3, 2])), language);
   tryAll(encodeModel(makeModel('doped-lmf', 4, 0.5, 4)), language);
-  tryAll(encodeModel(makeModel('doped-hmd', 6, 0.5).withInt8Head()), language);
+  tryAll(encodeModel(makeModel('doped-hmd', 6, 0.5), { head: 8 }), language);
 });
 
 test.run();

@@ -1174,12 +1174,12 @@ test('tensors that do not fit the spec are refused by name', () => {
     };
     load();
     const faults: [string, NamedTensor | undefined, RegExp][] = [
-      ['w.0.weight', undefined, /'w\.0\.weight': got nothing; expected F32 of shape \[2, 3\]/],
+      ['w.0.weight', undefined, /'w\.0\.weight': got nothing; expected F32 or F16 of shape \[2, 3\]/],
       ['w.1.starts', undefined, /'w\.1\.starts': got nothing; expected U16 or U32/],
       [
         'w.0.weight',
         floats([3, 2], [1, 2, 3, 4, 5, 6]),
-        /'w\.0\.weight': got F32 of shape \[3, 2\]; expected F32 of shape \[2, 3\]/,
+        /'w\.0\.weight': got F32 of shape \[3, 2\]; expected F32 or F16 of shape \[2, 3\]/,
       ],
       ['w.0.weight', floats([2, 3], [1, 2, Number.NaN, 4, 5, 6]), /'w\.0\.weight'\[2\]: got NaN/],
       ['w.1.values', floats([6], [1, 2, 3, 4, 5, -Infinity]), /'w\.1\.values'\[5\]: got -Infinity/],

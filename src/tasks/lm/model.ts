@@ -8,7 +8,6 @@ import type { StepDropout } from '../../nn/dropout.js';
 import { type SoftTargets, softmaxLoss } from '../../nn/loss.js';
 import { checkVocabulary, Model, recipeOf } from '../../nn/model.js';
 import { type CreateOptions, Network, type NetworkState } from '../../nn/network.js';
-import { Int8, quantise } from '../../operators/int8.js';
 import type { Vocabulary } from '../../text/vocabulary.js';
 import type { Pointer } from '../../wasm/kernels.js';
 import type { Runtime } from '../../wasm/runtime.js';
@@ -58,14 +57,6 @@ export class LanguageModel extends Model {
     const spec = languageModelSpec(config, vocabulary.size);
     const network = Network.create(runtime, spec, seed, { ...options, recipe: recipeOf(config) });
     return new LanguageModel(network, config, vocabulary);
-  }
-
-  /** The same model with the weights of its softmax head in 8 bits: for files, not for training. */
-  withInt8Head(): LanguageModel {
-    const { runtime, network, config, vocabulary } = this;
-    const head = network.operator('head');
-    const int8 = new Int8(runtime, head.M, head.N, quantise(head.toDense(), head.M, head.N));
-    return new LanguageModel(network.withOperator('head', int8), config, vocabulary);
   }
 
   /** The state of `batch` streams before a text, all zeros. */
