@@ -2,6 +2,7 @@
 export { Tape, type Tensor } from './autograd/tape.js';
 export { FileFormatError, InputError, TrainingError } from './errors.js';
 export { type Inventory, type InventoryEntry, takeInventory } from './io/inventory.js';
+export { measureFile, type StoredFile } from './io/measure-file.js';
 export { decodeNetwork } from './io/model-file.js';
 export { type Header, readHeader, type TaskData } from './io/model-header.js';
 export { type Dtype, decodeSafetensors, encodeSafetensors, type NamedTensor } from './io/safetensors.js';
@@ -18,6 +19,7 @@ export { type DropoutKey, dropout } from './nn/dropout.js';
 export { binaryLoss, meanSquaredLoss } from './nn/element-loss.js';
 export { embed } from './nn/embedding.js';
 export { GruLayer, gru } from './nn/gru.js';
+export { type Bits, bitsOfAll, type FewBits, type Role, type StoredBits } from './nn/leaves.js';
 export { linear } from './nn/linear.js';
 export { type Distillation, type SoftmaxHead, type SoftTargets, softmaxLoss } from './nn/loss.js';
 export { LstmLayer, lstm } from './nn/lstm.js';

@@ -713,7 +713,10 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
   encodeModel: () => [
     ...each('model', [undefined, {}, 1], (wrong) => dopant.encodeModel(wrong as never)),
     ...each('task', [undefined, {}, { name: 1 }], (task) => dopant.encodeModel(model.network, task as never)),
+    ...each('bits', [4, { other: 4 }], (bits) => dopant.encodeModel(model, bits as never)),
+    ...each('bits.head', [5, '4', null], (head) => dopant.encodeModel(model, { head } as never)),
   ],
+  bitsOfAll: () => each('bits', [undefined, 5, '4', 1, 16], (bits) => dopant.bitsOfAll(bits as never)),
   seriesSchema: () => [['train', () => dopant.seriesSchema({ sequences: [], targets: [] }, 1)]],
   evaluateSeries: () => {
     const series = { frame: [{ mean: 0, deviation: 1 }], per: 'sequence', labels: ['a', 'b'] } as const;
@@ -802,6 +805,7 @@ const ELSEWHERE = [
   'noCoMatrixDropout',
   'parametersOf',
   'takeInventory',
+  'measureFile',
   // Classes that tasks extend, and what they are made with.
   'Model',
   'SequenceTraining',

@@ -1,6 +1,7 @@
-import { stat } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import { readFileBytes } from '../io/files.js';
 import { type Given, modelPath, type Outcome, type Tested, taskOf } from './experiment/task.js';
+import { compressedFor } from './model-bytes.js';
 import { Interrupted, isSet } from './stopping.js';
 import type { StepReport } from './training.js';
 
@@ -18,7 +19,7 @@ export interface ExperimentJob {
 
 export type ExperimentMessage =
   | { kind: 'step'; report: StepReport }
-  | { kind: 'done'; outcome?: Outcome; fileBytes: number; test?: Tested }
+  | { kind: 'done'; outcome?: Outcome; fileBytes: number; gzipBytes: number; test?: Tested }
   /** Training cannot continue, which is a result too. */
   | { kind: 'failed'; message: string }
   | { kind: 'stopped' };
@@ -39,11 +40,12 @@ const watcher = {
 };
 try {
   const outcome = train ? await task.train(given, folder, watcher) : undefined;
-  const fileBytes = (await stat(modelPath(folder))).size;
+  const file = await readFileBytes(modelPath(folder));
   send({
     kind: 'done',
     outcome,
-    fileBytes,
+    fileBytes: file.length,
+    gzipBytes: compressedFor('.gz', file).length,
     test: test ? await task.test(given, folder, watcher.interrupted) : undefined,
   });
 } catch (error) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { FileFormatError } from '../errors.js';
-import { readFileBytes } from '../io/files.js';
 import { Runtime } from '../wasm/runtime.js';
+import { readModelBytes } from './model-bytes.js';
 import { decodeModel } from './tasks.js';
 
 /** The model of a file, whatever its kind; errors name the file. */
@@ -11,9 +11,9 @@ export async function loadModel(path: string, runtime = new Runtime()) {
 
 /** The same, with a hash of the file: what is read again later must still be the same. */
 export async function loadHashedModel(path: string, runtime: Runtime) {
-  const bytes = await readFileBytes(path);
+  const { bytes, size } = await readModelBytes(path);
   const model = naming(path, () => decodeModel(runtime, bytes));
-  return { model, hash: createHash('sha256').update(bytes).digest('hex') };
+  return { model, bytes, size, hash: createHash('sha256').update(bytes).digest('hex') };
 }
 
 /** What is wrong with the contents of a file is told with its name. */

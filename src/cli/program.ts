@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json';
 import { DEFAULT_TASK } from './default-task.js';
 import { json, option, pathArgument } from './option.js';
-import { numberThat, oneOf, path, whole, withFlag } from './parsers.js';
+import { numberFrom, numberThat, oneOf, type Parser, path, whole, withFlag } from './parsers.js';
 import { TASKS } from './tasks.js';
 import { addTrainingOptions } from './train-options.js';
 
@@ -63,6 +63,39 @@ export function createProgram(): Command {
   }
 
   program
+    .command('export')
+    .description('write a small file of a model: fewer bits for its numbers, chosen by what they cost')
+    .addArgument(pathArgument('<model>', 'model file'))
+    .addOption(
+      option('--data <path>', 'the data that it was trained on, as --data of train; only --bits does without', path),
+    )
+    .addOption(
+      option('--out <file>', 'model file to write; compressed, where its name ends in .gz', path).makeOptionMandatory(),
+    )
+    .addOption(
+      option(
+        '--max-loss <x>',
+        'what may be lost on the validation split: a share of the perplexity or squared error, or of all answers (default: 0.01)',
+        numberFrom(0),
+      ),
+    )
+    .addOption(
+      option('--target <n>x', 'as many times smaller than the file of dense f32, whatever is lost, such as 20x', times),
+    )
+    .addOption(
+      option('--bits <n>', 'these bits for all numbers, but 8 for factors and 16 for biases: 8, 4, 3 or 2', bits),
+    )
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ dopant export model.safetensors --data sotu --out small.safetensors.gz
+  $ dopant export model.safetensors --data sotu --target 20x --out small.safetensors.gz`,
+    )
+    .action(async (model, options) => (await import('./export.js')).exportModel(model, options));
+
+  program
     .command('inspect')
     .description('print the contents of a model file, and how far it is compressed')
     .addArgument(pathArgument('<model>', 'model file'))
@@ -117,6 +150,12 @@ Examples:
 
   return program;
 }
+
+/** How many times smaller: 20x or 20. */
+const times: Parser<number> = (text, name) =>
+  numberThat((n) => n >= 1, 'a number >= 1, such as 20x')(text.replace(/x$/, ''), name);
+
+const bits: Parser<number> = (text, name) => Number(oneOf(['8', '4', '3', '2'])(text, name));
 
 /**
  * Runs one command line, such as ['eval', 'model.safetensors', '--data', 'sotu'], and returns the exit code: 0 success,

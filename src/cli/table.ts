@@ -32,6 +32,7 @@ export function resultTable(results: readonly TrainResult[]): Table {
       'all parameters',
       'compression (parameters)',
       'compression (bytes)',
+      'compression (file)',
     ],
     rows: results.map(({ method, test, valid, unknown, parameters, compression }) => [
       method,
@@ -42,6 +43,7 @@ export function resultTable(results: readonly TrainResult[]): Table {
       parameters.total,
       compression.parameters?.toFixed(2) ?? '-',
       compression.bytes.toFixed(2),
+      compression.file?.toFixed(2) ?? '-',
     ]),
   };
 }

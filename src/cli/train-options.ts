@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { invalid } from '../errors.js';
 import type { Cell } from '../nn/config.js';
 import { CELLS } from '../nn/config.js';
+import type { FewBits } from '../nn/leaves.js';
 import type { Distillation } from '../nn/loss.js';
 import { BLOCK_SIZES } from '../operators/csr.js';
 import type { KronShape, Method } from '../operators/methods.js';
@@ -40,6 +41,7 @@ export interface TrainArguments {
   json?: boolean;
   kron?: string;
   block?: string;
+  bits?: string;
   clip?: number;
   schedule?: string;
   decay?: string;
@@ -136,6 +138,7 @@ export function trainingOptions<Options extends TrainingOptions>(
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
     ...(given.distill !== undefined && { distillation: distillationOf(given.distill) }),
     ...(given.matrices === 'all' && { matrices: 'all' as const }),
+    ...(given.bits !== undefined && { bits: Number(given.bits) as FewBits }),
     ...(given.kron !== undefined && { kron: kronShape(given.kron) }),
     ...(given.block !== undefined && { block: BLOCK_SIZES.find((block) => String(block) === given.block)! }),
   };
@@ -218,6 +221,13 @@ export function addTrainingOptions(command: Command, defaults: DefaultTexts): Co
         '--block <n>',
         'prune the dopants in blocks of 1, 4 or 8 consecutive rows (larger blocks run faster), or of the four gates of a unit of an LSTM: gates (default: 1)',
         oneOf(['1', '4', '8', 'gates']),
+      ),
+    )
+    .addOption(
+      option(
+        '--bits <n>',
+        'write a small file: numbers in 8, 4, 3 or 2 bits, factors in 8; the last third of the training rounds to them (default: f32)',
+        oneOf(['8', '4', '3', '2']),
       ),
     )
     .addOption(

@@ -3,6 +3,7 @@ import { isAbsolute, join, relative, resolve } from 'node:path';
 import { InputError, invalid, malformed, TrainingError } from '../errors.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
 import { type Inventory, takeInventory } from '../io/inventory.js';
+import { measureFile } from '../io/measure-file.js';
 import { asObject } from '../io/model-header.js';
 import type { Model } from '../nn/model.js';
 import { planNetwork } from '../nn/network.js';
@@ -15,6 +16,7 @@ import { Runtime } from '../wasm/runtime.js';
 import { whyNoThreads } from '../wasm/threads.js';
 import { counted } from './counted.js';
 import { loadHashedModel, loadModel, naming } from './model.js';
+import { writeModelBytes } from './model-bytes.js';
 import { checkOutputs, type Input, type Output } from './outputs.js';
 import { Interrupted, pause, stoppable } from './stopping.js';
 import type { RunSource, Task } from './task.js';
@@ -238,10 +240,13 @@ async function finish<S extends RunSource, D, T extends Training, E, M>(
       return (error as Error).message;
     }
   };
+  let modelBytes: Uint8Array | undefined;
+  let modelSize: number | undefined;
   const writeModel = async () => {
     training.checkFinite();
     try {
-      await writeFileAtomically(out, encodeModel(model));
+      modelBytes = encodeModel(model, training.bits);
+      modelSize = await writeModelBytes(out, modelBytes);
     } catch (error) {
       // At least the checkpoint is kept, then.
       await save();
@@ -327,7 +332,7 @@ async function finish<S extends RunSource, D, T extends Training, E, M>(
     }));
   // The last epoch ended with an evaluation.
   const { kind, step, epoch, ...valid } = training.records.findLast((record) => record.kind === 'valid')!;
-  const { method, compression, parameters } = takeInventory(model);
+  const { method, compression, parameters } = takeInventory(model, measureFile(modelBytes!, modelSize));
   const { seed } = options;
   const result = {
     method,

@@ -1,9 +1,18 @@
 import { blamingTheFile, type Header } from '../io/model-header.js';
 import { checkSums } from '../io/sums.js';
-import { directionsOf, GATES, inputWidth, isTied, type LayerSpec, resolveLayers } from '../network/spec.js';
+import { directionsOf, GATES, inputWidth, isTied, type LayerSpec, resolveLayers, tiedScale } from '../network/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
-import { type Int8Rows, isByRow, packInt8, packMatrix, packTable, putFloats, scratchForMany } from './pack.js';
+import {
+  type Int8Rows,
+  isByRow,
+  packInt8,
+  packMatrix,
+  packTable,
+  putFloats,
+  scaleInt8,
+  scratchForMany,
+} from './pack.js';
 
 /** A recurrent layer in one direction, in the form that assembly/step.ts reads. */
 export interface Cell {
@@ -77,14 +86,16 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
   const stride = 16 * Math.ceil(E / 4);
   const table = 'tokens' in network.input ? ([network.input.tokens, E] as const) : undefined;
   const embedding = table && source.numbers('embedding', table);
-  const codes =
-    embedding && isByRow(embedding, E) ? packInt8(engine, 'embedding', table, embedding, source) : undefined;
+  const factor = tiedScale(network);
+  const rows = embedding && isByRow(embedding, E) ? packInt8(engine, 'embedding', table, embedding, source) : undefined;
+  const codes = rows && factor !== 1 ? scaleInt8(engine, rows, table![0], factor) : rows;
   let input: Pointer;
   if (embedding && !codes) {
     const [V] = table;
     input = engine.alloc(stride * V);
     const raw = input + (stride - 4 * E) * V;
     putFloats(engine, raw, 'embedding', embedding, source);
+    if (factor !== 1) kernels.f32_scale(factor, raw, raw, V * E);
     kernels.pad_rows(raw, input, V, 4 * E, stride);
   } else {
     input = engine.alloc(32 * Math.ceil(E / 8));
@@ -151,7 +162,7 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
         const bias = vector(outputs, `${name}.bias`);
         out = engine.alloc(4 * outputs);
         weight = isTied(layer)
-          ? noted(packTable(engine, 'embedding', table!, codes ?? embedding!, 1 / Math.sqrt(E), source, out, bias))
+          ? noted(packTable(engine, 'embedding', table!, rows ?? embedding!, source, out, bias))
           : matrix(name, outputs, N, out, bias);
         if (kind === 'conv') gathered = engine.alloc(4 * N);
         if (window > 1) carry(gathered + 4 * inputs, N - inputs);

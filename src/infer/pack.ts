@@ -125,20 +125,19 @@ export function packMatrix(
   return program(engine, source, shapeOf(spec), to, add, (packer) => packer.emit(spec, name, X, Y, add !== false));
 }
 
-/** The same for a table, times a factor; `rows` where it is packed already. */
+/** The same for a table, which may be packed already. */
 export function packTable(
   engine: Engine,
   name: string,
   [M, N]: readonly [number, number],
   table: Int8Rows | StoredNumbers,
-  factor: number,
   source: TensorSource,
   to: Pointer,
   add: Pointer,
 ): Pointer {
   return program(engine, source, [M, N], to, add, (packer) => {
-    if ('at' in table) packer.int8(scaleInt8(engine, table, M, factor), M, X, Y, true);
-    else packer.panel(name, [M, N], table, factor, X, Y, true);
+    if ('at' in table) packer.int8(table, M, X, Y, true);
+    else packer.panel(name, [M, N], table, X, Y, true);
   });
 }
 
@@ -228,15 +227,13 @@ class Packer {
     const [M, N] = shape;
     const numbers = this.source.numbers(path, shape);
     if (isByRow(numbers, N)) this.int8(packInt8(this.engine, path, shape, numbers, this.source), M, from, to, add);
-    else this.panel(path, shape, numbers, 1, from, to, add);
+    else this.panel(path, shape, numbers, from, to, add);
   }
 
-  /** A dense matrix, times a factor. */
   panel(
     path: string,
     [M, N]: readonly [number, number],
     numbers: StoredNumbers,
-    factor: number,
     from: Place,
     to: Place,
     add: boolean,
@@ -244,7 +241,6 @@ class Packer {
     const { kernels } = this.engine;
     const { at, raw } = panels(this.engine, M, 4 * N, 16);
     putFloats(this.engine, raw, path, numbers, this.source);
-    if (factor !== 1) kernels.f32_scale(factor, raw, raw, M * N);
     kernels.pack_panels(raw, at, M, 4 * N, 16);
     this.instruct(Instruction.Panel, to, from, add, at, M, Math.ceil(N / 4));
   }

@@ -30,9 +30,47 @@ export interface Loaded {
   bytes: Uint8Array;
 }
 
-/** Reads a source. Throws InputError, naming the source, where that fails. */
+/**
+ * Reads a source, and decompresses a gzip file. Throws InputError, naming the source, where reading fails, FileFormatError for a
+ * gzip file that is damaged or far larger than a model's.
+ */
 export async function readSource(source: ModelSource | PromiseLike<ModelSource>): Promise<Loaded> {
-  const given = await settled(source);
+  const { name, bytes } = await readGiven(await settled(source));
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return { name, bytes };
+  try {
+    return { name, bytes: await decompressed(bytes) };
+  } catch (cause) {
+    const wrong = new FileFormatError('got a damaged gzip file; expected that of a model', { cause });
+    return naming(name, () => {
+      throw wrong;
+    });
+  }
+}
+
+/** No model's file is more times smaller compressed. */
+const MOST_TIMES = 64;
+
+async function decompressed(bytes: Uint8Array): Promise<Uint8Array> {
+  const reader = new Blob([bytes as BlobPart]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    size += value.length;
+    if (size > 2 ** 20 + MOST_TIMES * bytes.length) throw new Error('too large');
+  }
+  const all = new Uint8Array(size);
+  size = 0;
+  for (const part of parts) {
+    all.set(part, size);
+    size += part.length;
+  }
+  return all;
+}
+
+async function readGiven(given: ModelSource): Promise<Loaded> {
   const bytes = bytesOf(given);
   if (bytes) return { name: '', bytes };
   const { href, arrayBuffer, url, name, method } = Object(given) as Partial<{ href: string } & Body & Described>;

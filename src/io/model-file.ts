@@ -1,12 +1,14 @@
-import { tensorsOf } from '../network/spec.js';
+import { type NetworkSpec, tensorsOf } from '../network/spec.js';
+import type { StoredBits } from '../nn/leaves.js';
 import { Network } from '../nn/network.js';
 import type { Operator } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
 import { Program, X, Y } from '../operators/program.js';
+import type { OperatorSpec } from '../operators/spec.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { blamingTheFile, type Header, MODEL_FORMAT, MODEL_VERSION, type TaskData } from './model-header.js';
-import { encodeSafetensors, type NamedTensor } from './safetensors.js';
-import { type StoredBits, storeTensors } from './storage.js';
+import { encodeSafetensors, type NamedTensor, safetensorsBytes } from './safetensors.js';
+import { storeTensors } from './storage.js';
 import { checkSums } from './sums.js';
 import { loadOperator, operatorTensors, parameterTensor, readFloats } from './tensors.js';
 
@@ -23,14 +25,34 @@ export function encodeNetwork(
   const { tensors, codings } = bits ? storeTensors(network, bits, rounded) : { tensors: plainTensors(network) };
   const operators = Object.fromEntries(network.operators().map(([name, operator]) => [name, operator.spec()]));
   return encodeSafetensors(tensors, {
-    format: MODEL_FORMAT,
-    version: MODEL_VERSION,
-    network: JSON.stringify(network.spec),
-    operators: JSON.stringify(operators),
-    task: JSON.stringify(task),
+    ...describe(network.spec, operators, task),
     ...(codings && { coding: JSON.stringify(codings) }),
   });
 }
+
+/** Bytes of the file of a network of this spec whose matrices are all dense, f32, and none tied to the embedding. */
+export function denseBytes({ input, layers }: NetworkSpec, task: TaskData): number {
+  const spec = {
+    input,
+    layers: layers.map((layer) => (layer.kind === 'linear' ? { ...layer, tied: undefined } : layer)),
+  };
+  const tensors = new Map<string, Pick<NamedTensor, 'dtype' | 'shape'>>();
+  const operators: Record<string, OperatorSpec> = {};
+  for (const { name, shape, role } of tensorsOf(spec)) {
+    const isMatrix = role === 'recurrent' || role === 'matrix';
+    tensors.set(isMatrix ? `${name}.weight` : name, { dtype: 'F32', shape });
+    if (isMatrix) operators[name] = { type: 'dense', shape: shape as [number, number] };
+  }
+  return safetensorsBytes(tensors, describe(spec, operators, task));
+}
+
+const describe = (spec: NetworkSpec, operators: Record<string, OperatorSpec>, task: TaskData) => ({
+  format: MODEL_FORMAT,
+  version: MODEL_VERSION,
+  network: JSON.stringify(spec),
+  operators: JSON.stringify(operators),
+  task: JSON.stringify(task),
+});
 
 function plainTensors(network: Network): Map<string, NamedTensor> {
   const tensors = new Map<string, NamedTensor>();

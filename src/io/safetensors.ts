@@ -55,22 +55,10 @@ export function encodeSafetensors(
     if (typeof value !== 'string') throw invalid(`metadata[${show(key)}]`, value, 'a string');
   }
   const ordered = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
-
-  // Joined by hand: an object would move names such as "0" to the front and lose one called "__proto__".
-  const fields: string[] = [];
-  if (Object.keys(metadata).length > 0) fields.push(`${JSON.stringify(metadataKey)}:${JSON.stringify(metadata)}`);
-  let end = 0;
-  for (const [name, { dtype, shape, data }] of ordered) {
-    const begin = end;
-    end += data.byteLength;
-    fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
-  }
-  const header = new TextEncoder().encode(`{${fields.join(',')}}`);
-  const headerLength = Math.ceil(header.length / 8) * 8;
+  const { header, headerLength, end } = layOut(ordered, metadata);
   if (headerLength > headerLimit) {
     throw invalid('header length', headerLength, `at most ${headerLimit} bytes of names, shapes and metadata`);
   }
-
   const bytes = new Uint8Array(8 + headerLength + end);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
   bytes.set(header, 8);
@@ -81,6 +69,34 @@ export function encodeSafetensors(
     offset += data.byteLength;
   }
   return bytes;
+}
+
+/** Bytes of the file that encodeSafetensors() would make of tensors of these types and shapes. */
+export function safetensorsBytes(
+  tensors: ReadonlyMap<string, Pick<NamedTensor, 'dtype' | 'shape'>>,
+  metadata: Readonly<Record<string, string>>,
+): number {
+  const size = ({ dtype }: Pick<NamedTensor, 'dtype'>) => arrayTypes[dtype].BYTES_PER_ELEMENT;
+  const ordered = [...tensors].sort(([, a], [, b]) => size(b) - size(a));
+  const { headerLength, end } = layOut(ordered, metadata);
+  return 8 + headerLength + end;
+}
+
+function layOut(
+  ordered: readonly [string, Pick<NamedTensor, 'dtype' | 'shape'>][],
+  metadata: Readonly<Record<string, string>>,
+) {
+  // Joined by hand: an object would move names such as "0" to the front and lose one called "__proto__".
+  const fields: string[] = [];
+  if (Object.keys(metadata).length > 0) fields.push(`${JSON.stringify(metadataKey)}:${JSON.stringify(metadata)}`);
+  let end = 0;
+  for (const [name, { dtype, shape }] of ordered) {
+    const begin = end;
+    end += elementCount(shape) * arrayTypes[dtype].BYTES_PER_ELEMENT;
+    fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
+  }
+  const header = new TextEncoder().encode(`{${fields.join(',')}}`);
+  return { header, headerLength: Math.ceil(header.length / 8) * 8, end };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { FileFormatError } from '../errors.js';
-import { directionsOf, GATES, isTied, type NetworkSpec, resolveLayers } from '../network/spec.js';
+import { directionsOf, GATES, isTied, type NetworkSpec, resolveLayers, tiedScale } from '../network/spec.js';
 import type { OperatorSpec } from '../operators/spec.js';
 import type { Header } from './model-header.js';
 import type { TensorSource } from './tensor-source.js';
@@ -32,7 +32,10 @@ export function checkSums(network: NetworkSpec, spec: Header['spec'], source: Te
   };
   const gain = (name: string, M: number, N: number) => gainOf(spec(name, M, N), name, source);
   // Rows of an embedding may be replaced by vectors from outside.
-  const input: Bound = { A: 1, B: 'tokens' in network.input ? Math.max(1, source.largest('embedding')) : 0 };
+  const input: Bound = {
+    A: 1,
+    B: 'tokens' in network.input ? Math.max(1, source.largest('embedding') * tiedScale(network)) : 0,
+  };
   const bounds = new Map([['input', input]]);
   for (const { spec: layer, from, inputs } of resolveLayers(network)) {
     const read = from.map((name) => bounds.get(name)!);

@@ -30,6 +30,8 @@ export interface ModelConfig {
   matrices?: 'all';
   /** How many rows of the sparse matrices are pruned together; default 1. */
   block?: BlockSize;
+  /** Of a language model: its head is its embedding. */
+  tied?: true;
 }
 
 /** The settings of a model that reads words. */
@@ -40,7 +42,7 @@ export interface TextModelConfig extends ModelConfig {
 
 /** The settings of the model among others. */
 export function modelConfig(config: ModelConfig): ModelConfig {
-  const { hidden, layers, cell, directions, method, compression, matrices, kron, block } = config;
+  const { hidden, layers, cell, directions, method, compression, matrices, kron, block, tied } = config;
   return {
     hidden,
     layers,
@@ -51,6 +53,7 @@ export function modelConfig(config: ModelConfig): ModelConfig {
     ...(matrices && { matrices }),
     ...(kron && { kron }),
     ...(block && { block }),
+    ...(tied && { tied }),
   };
 }
 
@@ -73,7 +76,7 @@ const MOST_RECURRENT = MOST_LAYERS / 2;
 
 /** The settings of a model as read from JSON, without whatever else is there. Throws FileFormatError. */
 export function checkConfig(value: unknown): ModelConfig {
-  const { hidden, layers, cell, directions, method, compression, matrices, kron, block } = fieldsOf(value);
+  const { hidden, layers, cell, directions, method, compression, matrices, kron, block, tied } = fieldsOf(value);
   const known = METHODS.find((name) => name === method);
   if (!known) throw malformed('config.method', method, `one of ${METHODS.join(', ')}`);
   if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
@@ -85,6 +88,7 @@ export function checkConfig(value: unknown): ModelConfig {
     throw malformed('config.kron', kron, `the sides of 2 to ${MOST_FACTORS} factors`);
   const size = block === undefined ? undefined : BLOCK_SIZES.find((known) => known === block);
   if (block !== undefined && !size) throw malformed('config.block', block, `one of ${BLOCK_SIZES.join(', ')}`);
+  if (tied !== undefined && tied !== true) throw malformed('config.tied', tied, 'true, or nothing');
   const kind = CELLS.find((known) => known === cell);
   if (cell !== undefined && !kind) throw malformed('config.cell', cell, CELLS.join(' or '));
   if (directions !== undefined && directions !== 1 && directions !== 2) {
@@ -100,6 +104,7 @@ export function checkConfig(value: unknown): ModelConfig {
     ...(matrices === 'all' && { matrices }),
     ...(isFactors && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_WIDTH)) }),
     ...(size && { block: size }),
+    ...(tied === true && { tied }),
   };
 }
 

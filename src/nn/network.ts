@@ -11,6 +11,7 @@ import {
   resolveLayers,
   type TensorShape,
   tensorsOf,
+  tiedScale,
 } from '../network/spec.js';
 import { buildOperator, type Plan, planMatrix, sparseName } from '../operators/budget.js';
 import type { BlockSize } from '../operators/csr.js';
@@ -110,6 +111,8 @@ interface Outcome {
 export class Network {
   /** The layers in order, with their sizes. */
   readonly layers: readonly ResolvedLayer[];
+  /** Called with what each matrix is multiplied with, by its name, and that of a tied layer. */
+  onInput: ((name: string, x: Tensor) => void) | undefined;
   private readonly shapes: readonly TensorShape[];
   /** The embedding as a matrix, where a layer is tied to it. */
   private readonly tied: Dense | undefined;
@@ -358,18 +361,13 @@ export class Network {
       throw invalid(`layer '${last.name}'`, last.kind, 'a linear layer without activation at the end');
     }
     const { x, keep } = this.run(tape, batch, options, this.layers.length - 1);
-    const result = use(this.linearOf(last.name), isTied(last) ? this.scaledForTied(tape, x) : x);
+    const result = use(this.linearOf(last.name), x);
     keep();
     return result;
   }
 
   private linearOf(name: string): SoftmaxHead {
     return { weight: this.weights.get(name) ?? this.tied!, bias: this.vectors.get(`${name}.bias`)! };
-  }
-
-  /** What a layer that is tied to the embedding multiplies it by. */
-  private scaledForTied(tape: Tape, x: Tensor): Tensor {
-    return scaled(tape, x, 1 / Math.sqrt(x.cols));
   }
 
   /** What the first `count` layers give; for a head, what it would read. */
@@ -388,7 +386,8 @@ export class Network {
     const isTokens = 'tokens' in this.spec.input;
     const table = this.vectors.get('embedding');
     const frames = 'frames' in this.spec.input ? this.spec.input.frames : 0;
-    const x: Tensor = isTokens ? embed(tape, table!, input, T * B) : frameTensor(runtime, input, T * B, frames);
+    let x: Tensor = isTokens ? embed(tape, table!, input, T * B) : frameTensor(runtime, input, T * B, frames);
+    if (this.tied) x = scaled(tape, x, tiedScale(this.spec));
     const done = new Map<string, Sequence>([['input', { x, lengths: batch.lengths }]]);
     const after: (() => void)[] = [];
     const keep = () => {
@@ -405,6 +404,7 @@ export class Network {
         place++;
       }
       const { lengths } = parts[0];
+      if (spec.kind === 'linear') this.onInput?.(spec.name, read);
       if (i === count) return { x: read, keep };
       done.set(spec.name, this.layer(tape, layer, { x: read, lengths }, B, places, state, after));
     }
@@ -426,7 +426,7 @@ export class Network {
         return { x: this.recurrent(tape, spec, x, lengths, B, places, state, after), lengths };
       case 'linear': {
         const { weight, bias } = this.linearOf(spec.name);
-        const y = linear(tape, weight, bias, isTied(spec) ? this.scaledForTied(tape, x) : x);
+        const y = linear(tape, weight, bias, x);
         return { x: spec.activation ? activate(tape, spec.activation, y) : y, lengths };
       }
       case 'conv': {
@@ -434,7 +434,9 @@ export class Network {
         const T = x.rows / B;
         // What lies behind a sequence's end must not be seen through a window that reaches past it.
         const own = lengths?.some((length) => length < T) ? places.masked(tape, x, lengths) : x;
-        const y = linear(tape, weight, bias, windows(tape, spec, own, B));
+        const window = windows(tape, spec, own, B);
+        this.onInput?.(spec.name, window);
+        const y = linear(tape, weight, bias, window);
         const left = lengths?.map((length) => convolved(length, spec));
         return { x: spec.activation ? activate(tape, spec.activation, y) : y, lengths: left };
       }
@@ -490,8 +492,10 @@ export class Network {
         this.vectors.get(`${name}.bias_ih`)!,
         this.vectors.get(`${name}.bias_hh`)!,
       ] as const;
+      this.onInput?.(`${name}.ih`, input);
       if (spec.kind === 'lstm') {
         const { y, h, c } = lstm(tape, new LstmLayer(...weights), input, before);
+        this.onInput?.(`${name}.hh`, y); // but for the first step, what the matrix has read
         if (carried) {
           keep(carried.h, h);
           keep(carried.c, c);
@@ -499,6 +503,7 @@ export class Network {
         return backward ? selectRows(tape, y, places.mirror(R / B, lengths), R) : y;
       }
       const { y, h } = gru(tape, new GruLayer(...weights), input, before);
+      this.onInput?.(`${name}.hh`, y);
       if (carried) keep(carried.h, h);
       return backward ? selectRows(tape, y, places.mirror(R / B, lengths), R) : y;
     });
@@ -621,9 +626,9 @@ function make(
   for (const { name, shape, role, layer } of tensorsOf(spec)) {
     if (role === 'table' || role === 'vector') {
       const parameter = new Parameter(runtime, shape);
-      // Variance 1, PyTorch's. With entries a tenth of that, or forget gates that start open, a dense model of words ended at a
+      // What is read has variance 1, PyTorch's. With entries a tenth of that, or forget gates that start open, a dense model of words ended at a
       // third more perplexity.
-      if (role === 'table') noise(parameter, Math.sqrt(3));
+      if (role === 'table') noise(parameter, Math.sqrt(3) / tiedScale(spec));
       vectors.set(name, parameter);
       continue;
     }

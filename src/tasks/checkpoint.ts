@@ -181,8 +181,9 @@ function checkPosition(value: unknown): Position {
 function checkOptions<Options extends TrainingOptions>(value: unknown, sample: Options): Options {
   const config = checkConfig(value);
   checkTypes(value, sample, 'options');
-  const { distillation } = value as Options;
+  const { distillation, bits } = value as Options;
   if (distillation !== undefined) checkTypes(distillation, { weight: 0, temperature: 0 }, 'options.distillation');
+  if (bits !== undefined) checkTypes(bits, 0, 'options.bits');
   return { ...(value as Options), ...config };
 }
 

@@ -1,7 +1,7 @@
 import { invalid } from '../errors.js';
 import { encodeNetwork } from '../io/model-file.js';
 import type { TaskData } from '../io/model-header.js';
-import { BITS, ROLES, type StoredBits } from '../io/storage.js';
+import { BITS, ROLES, type StoredBits } from '../nn/leaves.js';
 import { Model } from '../nn/model.js';
 import { Network } from '../nn/network.js';
 import { isObject } from '../values.js';

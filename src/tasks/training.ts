@@ -2,6 +2,7 @@ import { Tape, type Tensor } from '../autograd/tape.js';
 import { checkWhole } from '../checks.js';
 import { InputError, invalid, TrainingError } from '../errors.js';
 import type { ModelConfig } from '../nn/config.js';
+import { bitsOfAll, type FewBits, type StoredBits } from '../nn/leaves.js';
 import { checkDistillation, type Distillation, type SoftTargets } from '../nn/loss.js';
 import type { Model } from '../nn/model.js';
 import { type PatternOf, planNetwork } from '../nn/network.js';
@@ -11,6 +12,7 @@ import { Sparse } from '../operators/sparse.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
 import type { OptimizerName } from '../train/optimizers.js';
+import { Quantisation } from '../train/quantisation.js';
 import type { TrainRecord } from '../train/records.js';
 import type { Schedule } from '../train/schedule.js';
 import { startFrom, startFromInParts } from '../train/start.js';
@@ -26,6 +28,8 @@ export interface TrainingOptions extends ModelConfig, TrainerOptions {
   epochs: number;
   /** Learn from a teacher's probabilities, too. */
   distillation?: Distillation;
+  /** Bits of a number in the model's file: the last third of the training rounds to them. */
+  bits?: FewBits;
 }
 
 /** Defaults that suit every task. */
@@ -95,6 +99,9 @@ export interface NamedArray {
   size: number;
 }
 
+/** The share of the training after which weights are rounded: pruning is over by then. */
+const ROUNDED_FROM = 2 / 3;
+
 /** More are a mistake, and a rate that decays at every epoch would take long to compute. */
 const MOST_EPOCHS = 1_000_000;
 
@@ -115,6 +122,8 @@ export abstract class Training<M extends Model = Model, Options extends Training
   lossCount = 0;
   /** Completed passes that have been evaluated. */
   private evaluated = 0;
+  private readonly quantisation: Quantisation | undefined;
+  private rehearsing = false;
 
   constructor(
     readonly model: M,
@@ -133,6 +142,11 @@ export abstract class Training<M extends Model = Model, Options extends Training
     const plans = planNetwork(model.spec, model.recipe);
     const nonzeros = model.matrices().map(([name]) => plans.get(name)?.nonzeros);
     this.trainer = new Trainer(model, options, epochs * pieces, nonzeros);
+    const { bits } = options;
+    if (bits === undefined) return;
+    const quantisation = new Quantisation(model, bitsOfAll(bits));
+    this.quantisation = quantisation;
+    this.trainer.around = (act) => (this.rounds ? quantisation.around(act) : act());
   }
 
   abstract readonly task: string;
@@ -163,6 +177,16 @@ export abstract class Training<M extends Model = Model, Options extends Training
     const { teacher, model, options } = this;
     if (!teacher || !options.distillation) return undefined;
     return { ...options.distillation, logits: forward(new Tape(model.runtime, false), teacher).value };
+  }
+
+  /** Whether the model computes with rounded weights by now. */
+  private get rounds(): boolean {
+    return this.rehearsing || this.trainer.stepsDone >= ROUNDED_FROM * this.totalSteps;
+  }
+
+  /** The bits in which encodeModel() shall store the model, as `options.bits` wants it. */
+  get bits(): StoredBits | undefined {
+    return this.quantisation?.bits;
   }
 
   get totalSteps(): number {
@@ -267,6 +291,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
   *rehearseInParts(): Work<number> {
     const { runtime } = this.model;
     const carried = [...this.carried()].map(({ at, size }) => ({ at, values: runtime.floats(at, size).slice() }));
+    this.rehearsing = true;
     try {
       yield* this.trainer.rehearseInParts(
         this.batchSize,
@@ -276,6 +301,7 @@ export abstract class Training<M extends Model = Model, Options extends Training
       yield 0.9;
       this.rehearseValidation();
     } finally {
+      this.rehearsing = false;
       for (const { at, values } of carried) runtime.floats(at, values.length).set(values);
     }
     return runtime.usage().held;

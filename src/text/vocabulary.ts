@@ -17,7 +17,8 @@ import {
 export interface VocabularyJson {
   rule: Rule;
   start: number;
-  tokens: string[];
+  /** Without `<unk>`, as one text: words with a space between, or characters; or a list of all. */
+  tokens: string | string[];
 }
 
 /**
@@ -127,18 +128,22 @@ export class Vocabulary {
   }
 
   toJSON(): VocabularyJson {
-    return { rule: this.rule, start: this.start, tokens: [...this.tokens] };
+    const text = this.tokens.slice(1).join(this.level === 'word' ? ' ' : '');
+    // Halves of a pair, each a character by itself, would become one.
+    const isWhole = tokensIn(text, this.level).length === this.size;
+    return { rule: this.rule, start: this.start, tokens: isWhole ? text : [...this.tokens] };
   }
 
   /** @throws FileFormatError for anything that toJSON cannot have written */
   static fromJSON(value: unknown): Vocabulary {
     if (!isObject(value)) throw malformed('vocabulary', value, 'an object with rule, start and tokens');
-    const { rule, start, tokens } = value;
+    const { rule, start } = value;
     if (!isRule(rule)) throw malformed('vocabulary.rule', rule, `one of ${RULES.join(', ')}`);
-    if (!Array.isArray(tokens) || tokens.length < 2) {
-      throw malformed('vocabulary.tokens', tokens, 'a list of at least two strings');
-    }
     const level = levelOf(rule);
+    const tokens = typeof value.tokens === 'string' ? tokensIn(value.tokens, level) : value.tokens;
+    if (!Array.isArray(tokens) || tokens.length < 2) {
+      throw malformed('vocabulary.tokens', tokens, 'a text, or a list of at least two strings');
+    }
     const ids = new Map<string, number>();
     for (let id = 0; id < tokens.length; id++) {
       const token: unknown = tokens[id];
@@ -154,6 +159,9 @@ export class Vocabulary {
     return new Vocabulary(rule, start, ids);
   }
 }
+
+/** `<unk>` and the tokens of a text: words with a space between, or characters. */
+const tokensIn = (text: string, level: Level) => [UNK, ...(level === 'word' ? text.split(' ') : text)];
 
 function isToken(token: string, level: Level): boolean {
   // A code point takes at most two places.

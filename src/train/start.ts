@@ -13,12 +13,12 @@ export type Trained = Pick<Network, 'parameters' | 'operators'>;
  *
  * @throws InputError if the models' sizes differ; nothing is changed then
  */
-export function startFrom(model: Trainable, trained: Trained): void {
+export function startFrom(model: Trainable & Trained, trained: Trained): void {
   complete(startFromInParts(model, trained));
 }
 
 /** The same as work in parts. */
-export function* startFromInParts(model: Trainable, trained: Trained): Work<void> {
+export function* startFromInParts(model: Trainable & Trained, trained: Trained): Work<void> {
   const matrices = new Map(trained.operators());
   const parameters = new Map(trained.parameters());
   /** What the trained model has by this name; it must have the same shape. */
@@ -31,6 +31,10 @@ export function* startFromInParts(model: Trainable, trained: Trained): Work<void
     }
     return found;
   };
+  const own = new Set(model.operators().map(([name]) => name));
+  const lost = trained.operators().find(([name]) => !own.has(name));
+  if (lost)
+    throw new InputError(`from: got '${lost[0]}' in the trained model; expected none, as in this one: is it tied?`);
   // Nothing is changed before all shapes have been compared.
   const fits: Work<void>[] = [];
   const copies: (() => void)[] = [];

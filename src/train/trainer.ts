@@ -82,6 +82,8 @@ export class Trainer {
   private readonly sparse: Sparse[];
   private readonly sums: [string, Sum][];
   private readonly annealing: SparsityAnnealing | undefined;
+  /** Runs what computes with the weights, a pass forward and back: quantisation-aware training rounds them. */
+  around: <T>(act: () => T) => T = (act) => act();
   /** The last pruning: the step that it preceded, and the perplexity before it. */
   private pruned = { step: -1, before: 0 };
 
@@ -172,12 +174,14 @@ export class Trainer {
     const progress = step / this.totalSteps;
     return restoringMasks(this.sums, () => {
       setCoMatrixDropout(this.sums, options.coMatrixDropout, { seed: options.seed, step, batch, progress });
-      return runtime.scoped(() => {
-        const tape = new Tape(runtime, true);
-        const mean = loss(tape);
-        tape.backward();
-        return mean;
-      });
+      return this.around(() =>
+        runtime.scoped(() => {
+          const tape = new Tape(runtime, true);
+          const mean = loss(tape);
+          tape.backward();
+          return mean;
+        }),
+      );
     });
   }
 
@@ -248,7 +252,7 @@ export class Trainer {
 
   /** Runs `evaluate` with no co-matrix masks. */
   unmasked<T>(evaluate: () => T): T {
-    return withoutMasks(this.sums, evaluate);
+    return this.around(() => withoutMasks(this.sums, evaluate));
   }
 
   /** Updates what depends on which weights are left: the sparsity, and the learning rates of the free weights. */

@@ -410,7 +410,7 @@ diskTest('a disk that is read-only', () => {
     `${SMALL} --checkpoint disk`,
     `${SMALL} --checkpoint disk/run`,
     `${SMALL} --records disk/records`,
-    'export good.safetensors --head f32 --out disk/model',
+    'export good.safetensors --bits 8 --out disk/model',
     'demo disk/models',
     'demo disk',
     'experiment grid.json --out disk',

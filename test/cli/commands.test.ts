@@ -1,11 +1,14 @@
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import packageJson from '../../package.json';
 import type { TrainResult } from '../../src/cli/training.js';
+import { FileFormatError as LoadError, load } from '../../src/infer/index.js';
 import { type Inventory, takeInventory } from '../../src/io/inventory.js';
+import { measureFile } from '../../src/io/measure-file.js';
 import { decodeSafetensors } from '../../src/io/safetensors.js';
 import { METHODS, type Method } from '../../src/operators/methods.js';
 import { decodeCheckpoint } from '../../src/tasks/checkpoint.js';
@@ -65,7 +68,7 @@ test('train prints one object of the promised form, and tells on stderr what it 
   assert.equal(typesOf(trained), {
     method: 'string',
     seed: 'number',
-    compression: { parameters: 'number', bytes: 'number' },
+    compression: { parameters: 'number', bytes: 'number', file: 'number' },
     parameters: { lstm: 'number', total: 'number' },
     valid: { perplexity: 'number' },
     test: { perplexity: 'number' },
@@ -138,7 +141,7 @@ test('inspect counts what the file holds, and that comes to the compression repo
   assert.is(got.method, trained.method);
   assert.equal(got.compression, trained.compression);
   for (const tensor of got.tensors) {
-    assert.equal(Object.keys(tensor), ['name', 'kind', 'shape', 'nnz', 'bytes']);
+    assert.equal(Object.keys(tensor), ['name', 'kind', 'role', 'shape', 'nnz', 'bytes']);
     assert.ok(['dense', 'sparse', 'vector'].includes(tensor.kind));
     const parts = ['', '.weight', '.values', '.columns', '.starts'].map((part) => tensor.name + part);
     const arrays = stored(MODEL).filter(([name]) => parts.includes(name));
@@ -165,11 +168,12 @@ for (const method of METHODS) {
     const result = await json<TrainResult>(folder, `${SMALL} ${by(method)} --out ${out}`);
     assert.is(result.method, method);
     assert.is(result.out, out);
-    if (method === 'dense') assert.equal(result.compression, { parameters: 1, bytes: 1 });
+    if (method === 'dense') assert.equal(result.compression, { parameters: 1, bytes: 1, file: 1 });
     else assert.ok(result.compression.parameters! >= 4, `${result.compression.parameters}`);
 
-    const model = decodeLanguageModel(new Runtime(), readFileSync(path(out)));
-    const inventory = takeInventory(model);
+    const bytes = readFileSync(path(out));
+    const model = decodeLanguageModel(new Runtime(), bytes);
+    const inventory = takeInventory(model, measureFile(bytes));
     assert.is(inventory.method, method);
     assert.equal(inventory.compression, result.compression);
     assert.equal(inventory.parameters, result.parameters);
@@ -205,27 +209,110 @@ for (const block of [4, 8, 'gates'] as const) {
   });
 }
 
-test('export --head int8 writes a smaller model, and tells what that does to its perplexity', async () => {
-  const line = `export ${MODEL} --head int8 --data text.txt --split valid --out small.safetensors`;
-  const result = await json<{ perplexity: { before: number; after: number }; change: number }>(folder, line);
-  const { before, after } = result.perplexity;
-  const whole = await json<Evaluated>(folder, `eval ${MODEL} --data text.txt --split valid`);
-  assert.ok(Math.abs(before / whole.perplexity - 1) < 1e-4, `${before}, not ${whole.perplexity}`);
-  assert.is(result.change, after / before - 1);
-  assert.ok(after !== before && Math.abs(result.change) < 0.01);
-  const head = new Map(stored('small.safetensors')).get('head.weight')!;
-  assert.is(head.dtype, 'I8');
-  const [full, small] = [MODEL, 'small.safetensors'].map((name) => readFileSync(path(name)).length);
-  assert.ok(small < full - 2 * head.data.length, `${small} bytes, before ${full}`);
-  const evaluated = await json<Evaluated>(folder, 'eval small.safetensors --data text.txt --split valid');
-  assert.ok(Math.abs(evaluated.perplexity / after - 1) < 1e-3);
-  const { stdout } = await succeed(folder, `inspect small.safetensors`);
-  assert.match(stdout, /head +\| +int8/);
-  const people = await succeed(folder, line);
-  assert.match(
-    people.stdout,
-    /valid: perplexity \d+\.\d+, before \d+\.\d+ \([+-]\d\.\d+ %\), 0\.0 % of the tokens unknown\n/,
+interface Exported {
+  bits: Record<string, number>;
+  roles: { role: string; numbers: number; bits: number; bytes: { before: number; after: number }; loss?: number }[];
+  bytes: { before: number; after: number; dense: number };
+  compression: { parameters: number; bytes: number; file: number };
+  valid: { before: { perplexity: number }; after: { perplexity: number }; loss: number };
+  test: { before: { perplexity: number }; after: { perplexity: number }; loss: number };
+}
+
+test('export writes a smaller model, measures each role and the whole, and what it measures is what eval measures', async () => {
+  const line = `export ${MODEL} --data text.txt --out small.safetensors.gz`;
+  const result = await json<Exported>(folder, `${line} --max-loss 0.02`);
+  for (const split of ['valid', 'test'] as const) {
+    const { before, after, loss } = result[split];
+    assert.is(loss, after.perplexity / before.perplexity - 1);
+    const measured = (name: string) => json<Evaluated>(folder, `eval ${name} --data text.txt --split ${split}`);
+    const whole = await measured(MODEL);
+    const small = await measured('small.safetensors.gz');
+    assert.is(before.perplexity, whole.perplexity);
+    assert.is(after.perplexity, small.perplexity);
+  }
+  assert.ok(result.valid.loss <= 0.02);
+  const size = readFileSync(path('small.safetensors.gz')).length;
+  assert.is(result.bytes.after, size);
+  assert.is(result.bytes.before, readFileSync(path(MODEL)).length);
+  assert.is(result.compression.file, result.bytes.dense / size);
+  assert.equal(
+    result.roles.map(({ role }) => role),
+    ['embedding', 'head', 'factors', 'dopants', 'vectors'],
   );
+  for (const { role, bits, bytes, loss } of result.roles) {
+    assert.is(result.bits[role], bits);
+    assert.ok(bytes.after < bytes.before, role);
+    assert.is(loss === undefined, role === 'vectors');
+  }
+  const inspected = await json<Inspected & { compression: Exported['compression'] }>(
+    folder,
+    'inspect small.safetensors.gz',
+  );
+  assert.equal(inspected.compression, result.compression);
+  const { stdout } = await succeed(folder, 'inspect small.safetensors.gz');
+  assert.match(stdout, /\| embedding \| .*█/);
+  assert.match(stdout, /x in parameters, .*x in bytes of the recurrent matrices, .*x in bytes of the file/);
+  const people = await succeed(folder, `${line} --bits 4`);
+  assert.match(people.stdout, /\| factors +\| +[\d,]+ \| +8 \|[\s\S]*loss on valid: -?\d+\.\d\d %\nloss on test: /);
+  assert.match((await succeed(folder, 'generate small.safetensors.gz --prompt the')).stdout, /^the/);
+});
+
+test('export reaches a target, and says what can be reached', async () => {
+  const out = '--data text.txt --out target.safetensors.gz';
+  const { compression } = await json<Exported>(folder, `export ${MODEL} ${out} --target 3x`);
+  assert.ok(compression.file >= 3);
+  const { code, stderr } = await dopantHere(folder, `export ${MODEL} ${out} --target 1000x`);
+  assert.is(code, 2);
+  assert.match(stderr, /--target: got "1000x"; expected at most [\d.]+x, which 2 bits reach/);
+  const both = await dopantHere(folder, `export ${MODEL} ${out} --target 3x --bits 4`);
+  assert.match(both.stderr, /--bits and --target: got both/);
+});
+
+test('the bits of --bits need no data, and small files of every number of bits are read', async () => {
+  let before = Number.POSITIVE_INFINITY;
+  for (const bits of [8, 4, 3, 2]) {
+    const { bytes, valid } = await json<Exported>(folder, `export ${MODEL} --bits ${bits} --out few.safetensors`);
+    assert.ok(bytes.after < before);
+    assert.is(valid, undefined);
+    before = bytes.after;
+    await succeed(folder, 'eval few.safetensors --data text.txt');
+  }
+});
+
+test('a damaged gzip file is refused by its name, and so is one that is too large', async () => {
+  await succeed(folder, `export ${MODEL} --bits 4 --out whole.safetensors.gz`);
+  const whole = readFileSync(path('whole.safetensors.gz'));
+  writeFileSync(path('cut.gz'), whole.subarray(0, whole.length / 2));
+  writeFileSync(path('bomb.gz'), gzipSync(new Uint8Array(2 ** 26)));
+  for (const name of ['cut.gz', 'bomb.gz']) {
+    for (const command of [`inspect ${name}`, `generate ${name}`, `eval ${name} --data text.txt`]) {
+      const { code, stderr } = await dopantHere(folder, command);
+      assert.is(code, 1);
+      assert.match(stderr, new RegExp(`^dopant: ${name}: got a damaged gzip file; expected that of a model`, 'm'));
+    }
+    let refused: unknown;
+    await load(readFileSync(path(name))).catch((error) => {
+      refused = error;
+    });
+    assert.instance(refused, LoadError);
+  }
+  const model = await load(whole);
+  assert.is(model.task.name, 'lm');
+});
+
+test('--small trains a tied model of 3 bits, and what it says of it is what eval measures', async () => {
+  const line = `${SMALL} --compression 5 --small --epochs 3 --out small.safetensors.gz`;
+  const trained = await json<{ valid: Evaluated; test: Evaluated; compression: { file: number } }>(folder, line);
+  const bytes = readFileSync(path('small.safetensors.gz'));
+  await succeed(folder, line);
+  assert.equal(readFileSync(path('small.safetensors.gz')), bytes, 'the same seed gives other bytes');
+  for (const split of ['valid', 'test'] as const) {
+    const { perplexity } = await json<Evaluated>(folder, `eval small.safetensors.gz --data text.txt --split ${split}`);
+    assert.is(perplexity, trained[split].perplexity);
+  }
+  assert.ok(trained.compression.file > 3);
+  const { tensors } = await json<Inspected>(folder, 'inspect small.safetensors.gz');
+  assert.not.ok(tensors.some(({ name }) => name === 'head'));
 });
 
 test('a model learns in the words of its teacher, whatever text that was trained on', async () => {
@@ -241,8 +328,8 @@ test('a model learns in the words of its teacher, whatever text that was trained
   assert.ok(pupil.tokens.includes('every') && !pupil.tokens.includes('fox'));
 });
 
-test('export without a text to measure on is refused, and writes nothing', async () => {
-  const { code, stderr } = await dopantHere(folder, `export ${MODEL} --head int8 --out nothing.safetensors`);
+test('export without data or bits is refused, and writes nothing', async () => {
+  const { code, stderr } = await dopantHere(folder, `export ${MODEL} --out nothing.safetensors`);
   assert.is(code, 2);
   assert.match(stderr, /--data/);
   assert.not.ok(existsSync(path('nothing.safetensors')));

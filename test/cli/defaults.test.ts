@@ -83,7 +83,7 @@ test('the other commands do by default what they do when told so', async () => {
   };
   await same('generate model.safetensors', '--tokens 100', '--temperature 0.8', '--seed 1');
   await same('eval model.safetensors --data text.txt --json', '--split test');
-  await same('export model.safetensors --data text.txt --out int8 --json', '--split test', '--head int8');
+  await same('export model.safetensors --data text.txt --out small --json', '--max-loss 0.01');
 });
 
 /** How often the command of a line writes a checkpoint over. */

@@ -17,6 +17,7 @@ const SMALL = 'train lm --data text.txt --batch 4 --bptt 8 --compression 5';
 // middle, single weights and blocks that leave their mask, a rate that changes.
 const RUNS = {
   kron: `${SMALL} --hidden 16 --epochs 3 --cmr 0.2 --dropout 0.2 --anneal 0.1,0.8`,
+  small: `${SMALL} --hidden 12 --epochs 3 --small`,
   hmd: `${SMALL} --hidden 9 --epochs 4 --method doped-hmd --optimizer sgd --decay 0,1.2 --cmr 0.1 --cmr-hold --alternate 5 --block 4`,
 };
 const TAUGHT = `${SMALL} --from dense.safetensors --distill 0.5,2 --epochs 3 --dropout 0.2`;

@@ -239,11 +239,6 @@ test('models and checkpoints of the other task are refused by name', async () =>
     /model\.safetensors: got a model for the task "intent"; expected one for 'lm'/,
     'generate model.safetensors',
   );
-  await refuse(
-    1,
-    /model\.safetensors: got a model for the task "intent"; expected one for 'lm'/,
-    'export model.safetensors --head f32 --out x',
-  );
   await refuse(1, /task: got "lm"; expected "intent"/, 'train intent --resume lm');
   await refuse(2, /--embedding: got 4; expected only without --resume/, 'train intent --resume run --embedding 4');
 });

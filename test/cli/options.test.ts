@@ -84,12 +84,12 @@ test('an empty path is refused', async () => {
   for (const option of ['data', 'out', 'records', 'report', 'checkpoint', 'from', 'teacher', 'resume']) {
     await refuse(new RegExp(`^dopant: --${option}: got ""; expected a path`), `train lm --${option}`, '');
   }
-  await refuse(/--out: got ""/, 'export dense --head f32 --out', '');
+  await refuse(/--out: got ""/, 'export dense --bits 8 --out', '');
   await refuse(/--data: got ""/, 'eval dense --data', '');
   await refuse(/--out: got ""/, 'experiment grid.json --out', '');
   await refuse(/--model: got ""/, 'report run --out page --model', '');
   await refuse(/^dopant: \[folder\]: got ""; expected a path/, 'demo', '');
-  for (const command of ['inspect', 'generate', 'export --head f32 --out new', 'eval --data text.txt']) {
+  for (const command of ['inspect', 'generate', 'export --bits 8 --out new', 'eval --data text.txt']) {
     await refuse(/^dopant: <model>: got ""; expected a path/, command, '');
   }
   await refuse(/^dopant: <model>: got ""; expected a path/, 'predict', '', 'a');
@@ -168,7 +168,7 @@ test('options that have no effect beside others are refused', async () => {
   for (const [line, message] of cases.filter(([line]) => line !== '--decay 2,2'))
     await refuse(message, `${LM} ${line}`);
   await refuse(/--hidden: got 8; expected only without --resume/, 'train lm --resume run --hidden 8');
-  await refuse(/--split: got "valid"; expected only with --data/, 'export dense --head f32 --out m --split valid');
+  await refuse(/--data: got nothing; expected the data of its training/, 'export dense --out m --max-loss 0.1');
   // Given as what is so anyway, or as nothing, they contradict nothing.
   for (const line of [
     '--method dense --compression 1',
@@ -241,7 +241,7 @@ test('what is no regular file is refused wherever a file is read, and is not wai
       `generate ${what}`,
       `inspect ${what}`,
       `predict ${what} word`,
-      `export ${what} --head f32 --out m2`,
+      `export ${what} --bits 8 --out m2`,
       `export dense --data ${what} --out m2`,
       `experiment ${what}`,
       'experiment data.json --out new',

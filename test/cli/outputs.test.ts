@@ -75,7 +75,7 @@ test('an output that is an input is refused, whatever its path', async () => {
       await refuse(same(`--${option}`, '--data'), `${TEXT} --${option} ${name}`);
     }
     await refuse(same('--out', '--data'), `${LM} --data ${name} --out text.txt`);
-    await refuse(same('--out', '--data'), `export teacher --head f32 --data text.txt --out ${name}`);
+    await refuse(same('--out', '--data'), `export teacher --bits 8 --data text.txt --out ${name}`);
   }
   for (const name of ['texts/a.txt', 'soft-texts/a.txt', 'hard-b']) {
     await refuse(same('--out', '--data'), `${LM} --data texts --out ${name}`);
@@ -89,7 +89,7 @@ test('an output that is an input is refused, whatever its path', async () => {
     await refuse(same('--out', '--from'), `${TEXT.replace('--hidden 8', '')} --from teacher --out ${name}`);
     await refuse(same('--out', '--teacher'), `${TEXT} --distill 0.5 --teacher teacher --out ${name}`);
     await refuse(same('--report', '--teacher'), `${TEXT} --distill 0.5 --teacher ${name} --report teacher`);
-    await refuse(same('--out', '<model>'), `export teacher --head f32 --out ${name}`);
+    await refuse(same('--out', '<model>'), `export teacher --bits 8 --out ${name}`);
     await refuse(same('--out', '--model'), `report records --model teacher --out ${name}`);
   }
   for (const name of ['records/run.json', 'hard-record']) {
@@ -136,7 +136,7 @@ test('the file that marks a folder as claimed is not an output', async () => {
     await refuse(message, `${TEXT} --checkpoint new --out ${name}`);
     await refuse(message, `${TEXT} --records ${name}`);
     await refuse(message, `train lm --resume run --report ${name}`);
-    await refuse(message, `export teacher --head f32 --out ${name}`);
+    await refuse(message, `export teacher --bits 8 --out ${name}`);
   }
   for (const name of ['.claim', 'claim-link']) rmSync(path(name));
 });
@@ -188,7 +188,7 @@ for (const [name, message] of bad) {
     for (const option of ['--out', '--records', '--report']) {
       await refuse(new RegExp(`^dopant: ${option}: cannot write .*: (?:${message.source})`), `${TEXT} ${option}`, name);
     }
-    await refuse(new RegExp(`^dopant: --out: .*(?:${message.source})`), 'export teacher --head f32 --out', name);
+    await refuse(new RegExp(`^dopant: --out: .*(?:${message.source})`), 'export teacher --bits 8 --out', name);
     await refuse(new RegExp(`^dopant: --out: .*(?:${message.source})`), 'report records --out', name);
     await refuse(new RegExp(`^dopant: --out: .*(?:${message.source})`), 'train lm --resume run --out', name);
   });

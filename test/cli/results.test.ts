@@ -68,7 +68,7 @@ test('and so has an experiment on it, in its records, tables and report', async 
 test('a matrix that is pruned to nothing has no compression in parameters', async () => {
   const line = `train lm --data text.txt --hidden 8 --method pruned --final-sparsity 1 --batch 4 --bptt 8 --epochs 1`;
   const { compression, parameters } = await json<TrainResult>(folder, `${line} --out nothing --records nothing.json`);
-  assert.equal(Object.keys(compression), ['bytes']);
+  assert.equal(Object.keys(compression), ['bytes', 'file']);
   assert.is(parameters.lstm, 0);
   noNull('nothing.json');
   assert.match((await succeed(folder, line)).stdout, /\ncompression \(parameters\): -\n/);

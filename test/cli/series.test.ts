@@ -47,10 +47,16 @@ test('train, eval and predict of labels agree', async () => {
     (await succeed(folder, 'inspect labels.safetensors')).stdout,
     /model of series, 2 numbers a frame, 2 labels/,
   );
+  const small = await json<{ compression: { file: number } }>(
+    folder,
+    'export labels.safetensors --data labels --target 2x --out small.gz',
+  );
+  assert.ok(small.compression.file >= 2);
+  await succeed(folder, 'predict small.gz labels/test.jsonl');
 });
 
 test('numbers for each step are learnt, their error is in their units, and a run resumes to the same bits', async () => {
-  const line = `train series --data numbers ${SMALL} --cell gru --checkpoint run --out numbers.safetensors --report numbers.html`;
+  const line = `train series --data numbers ${SMALL} --cell gru --bits 8 --checkpoint run --out numbers.safetensors --report numbers.html`;
   const result = await json<TrainResult>(folder, line);
   assert.ok(result.test!.mse! < 1, JSON.stringify(result.test));
   assert.is(result.valid.perplexity, undefined);

@@ -182,7 +182,7 @@ test('eval, export and experiment stop too', async () => {
   const before = contents(folder);
   for (const line of [
     'eval model --data ptb',
-    'export model --head f32 --data ptb --out exported',
+    'export model --bits 8 --data ptb --out exported',
     'experiment grid.json',
   ]) {
     signalWhen('SIGHUP', () => process.listenerCount('SIGHUP') > 0);

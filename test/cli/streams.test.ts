@@ -39,7 +39,7 @@ if (existsSync('/dev/full')) {
       ['inspect model.safetensors'],
       ['generate model.safetensors --tokens 1000'],
       ['eval model.safetensors --data text.txt --json'],
-      ['export model.safetensors --head f32 --out exported', 'exported'],
+      ['export model.safetensors --bits 8 --out exported', 'exported'],
       ['experiment grid.json --dry-run'],
       ['experiment grid.json --jobs 1', 'records/.scratch'],
       ['report records --out page.html', 'page.html'],

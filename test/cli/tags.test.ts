@@ -48,10 +48,18 @@ test('train, eval and predict agree', async () => {
   const shown = await succeed(folder, 'predict tags.safetensors', 'from rome to paris');
   assert.is(shown.stdout, 'from: rome\nto: paris\n');
   assert.match((await succeed(folder, 'inspect tags.safetensors')).stdout, /model of 5 tags, 1 bidirectional layer /);
+
+  const small = await json<{ valid: { loss: number } }>(
+    folder,
+    'export tags.safetensors --data data --max-loss 0.05 --out small.gz',
+  );
+  assert.ok(small.valid.loss <= 0.05);
+  const after = await json<{ f1: number }>(folder, 'eval small.gz --data data');
+  assert.ok(after.f1 > 0.9, `${after.f1}`);
 });
 
 test('a run without a test folder evaluates valid, and resumes to the same bits', async () => {
-  const short = SMALL.replace('--data data', '--data untested').replace('--epochs 20', '--epochs 2');
+  const short = SMALL.replace('--data data', '--data untested').replace('--epochs 20', '--epochs 2 --bits 3');
   const result = await json<TrainResult>(folder, `${short} --checkpoint run --out a.safetensors`);
   assert.is(result.test, undefined);
   await succeed(folder, 'train tag --resume run --out b.safetensors');

@@ -13,7 +13,7 @@ import {
   LanguageModel as TextModel,
 } from '../../src/infer/index.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import type { StoredBits } from '../../src/io/storage.js';
+import type { StoredBits } from '../../src/nn/leaves.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { generate } from '../../src/tasks/lm/generate.js';
 import { decodeLanguageModel, type LanguageModel } from '../../src/tasks/lm/model.js';

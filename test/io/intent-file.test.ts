@@ -46,7 +46,7 @@ test('the compression is counted over all matrices of both directions', () => {
   assert.equal(compression, { parameters: 1, bytes: 1 });
   assert.equal(
     tensors.find(({ name }) => name === 'head'),
-    { name: 'head', kind: 'dense', shape: [3, 12], nnz: 36, bytes: 144 },
+    { name: 'head', kind: 'dense', role: 'head', shape: [3, 12], nnz: 36, bytes: 144 },
   );
 });
 

@@ -152,7 +152,7 @@ test('the inventory counts parameters and bytes', () => {
       assert.equal(of('lstm.1.bias_hh'), floats(4 * H));
       assert.equal(
         tensors.find(({ name }) => name === 'head'),
-        { name: 'head', kind: 'dense', shape: [V, H], ...floats(V * H) },
+        { name: 'head', kind: 'dense', role: 'head', shape: [V, H], ...floats(V * H) },
       );
       const sparse = new Map(
         model.matrices().flatMap(([name, operator]) => {

@@ -9,8 +9,10 @@ import { decodeNetwork } from '../../src/io/model-file.js';
 import { readHeader } from '../../src/io/model-header.js';
 import { riceEncode } from '../../src/io/rice.js';
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../../src/io/safetensors.js';
-import { BITS, type Bits, leavesOf, packCodes, quantise, ROLES, storeTensors } from '../../src/io/storage.js';
+import { storeTensors } from '../../src/io/storage.js';
+import { BITS, type Bits, leavesOf, ROLES } from '../../src/nn/leaves.js';
 import { Network } from '../../src/nn/network.js';
+import { packCodes, quantise } from '../../src/nn/quantise.js';
 import { BLOCK_SIZES } from '../../src/operators/csr.js';
 import { METHODS } from '../../src/operators/methods.js';
 import { uniform } from '../../src/random.js';
@@ -155,7 +157,7 @@ test('wrong scales, codes, lengths and gaps are refused by name, in training and
   const shorter = ({ data }: NamedTensor): NamedTensor => ({
     dtype: 'U8',
     shape: [data.length - 1],
-    data: data.slice(1) as Uint8Array,
+    data: data.slice(0, -1) as Uint8Array,
   });
   refuses('embedding', with_(1, 0x7c), /'embedding': got a scale that is not finite/);
   refuses('embedding', shorter, /'embedding': got U8 of shape .*; expected U8/);

@@ -3,9 +3,9 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { quantise, quantisedBytes } from '../../src/io/storage.js';
 import { TensorSource } from '../../src/io/tensor-source.js';
 import { readFloats } from '../../src/io/tensors.js';
+import { quantise, quantisedBytes } from '../../src/nn/quantise.js';
 import * as reference from '../../src/reference.js';
 import { CODE_KERNELS, runtime } from '../support.js';
 

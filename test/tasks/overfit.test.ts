@@ -109,14 +109,15 @@ const trainings = fc.record({
     threshold: fc.constantFrom('global' as const, 'matrix' as const),
     compress: fc.boolean(),
   }),
+  small: fc.constantFrom({}, { tied: true as const }, { bits: 3 as const }, { tied: true as const, bits: 8 as const }),
   seed: fc.constantFrom(0, 1, 2 ** 53 - 1),
   measureEvery: fc.constantFrom(1, 2),
 });
 
 test('a training that goes on from a checkpoint ends with the same bits as one that was never stopped', () => {
   fc.assert(
-    fc.property(trainings, fc.nat(), (options, random) => {
-      const whole = create(options);
+    fc.property(trainings, fc.nat(), ({ small, ...options }, random) => {
+      const whole = create({ ...options, ...small });
       const stopAt = random % (whole.totalSteps + 1);
       const run = { path: 'somewhere', n: random };
       const checkpointAt = () => (whole.trainer.stepsDone === stopAt ? encodeCheckpoint(whole, run) : undefined);
@@ -151,6 +152,7 @@ test('a training that is stopped in any part of a pruning or an evaluation ends 
     { coMatrixDropout: { structure: 0.3, dopants: 0.4, hold: false, until: 1 }, measureEvery: 2 },
     { method: 'pruned', optimizer: 'sgd', measureEvery: 1 },
     { method: 'dense' },
+    { method: 'doped-kron', tied: true, bits: 3 },
   ] as const) {
     const options = tinyOptions({ ...changes, annealing: { ...defaultAnnealing, end: 0.8, every: 1 } });
     const begin = () => LanguageModelTraining.create(new Runtime(), vocabulary, options, texts);

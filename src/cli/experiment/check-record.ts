@@ -71,8 +71,9 @@ const result = object({
   valid: quality,
   test: optional(quality),
   parameters: object({ lstm: number, total: number }),
-  compression: object({ parameters: optional(positive), bytes: positive }),
+  compression: object({ parameters: optional(positive), bytes: positive, file: optional(positive) }),
   fileBytes: number,
+  gzipBytes: optional(number),
   unknown: optional(shares),
   unknownLabels: optional(shares),
 });

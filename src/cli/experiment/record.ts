@@ -18,9 +18,10 @@ export interface RunResult {
   unknownLabels?: UnknownShares['unknownLabels'];
   parameters: { lstm: number; total: number };
   /** Of the LSTM matrices, relative to those of the dense model of the grid. */
-  compression: { parameters?: number; bytes: number };
-  /** Size of the model file. */
+  compression: { parameters?: number; bytes: number; file?: number };
+  /** Size of the model file, and that of it compressed; records of earlier versions have only the first. */
   fileBytes: number;
+  gzipBytes?: number;
 }
 
 /** Sorts the better one first. Shares on small splits are often equal; then perplexity decides. */

@@ -168,15 +168,20 @@ export class Runner {
     const head = { name, cell: label, task, method, compression, settings, tuned: Object.keys(candidates[0]) };
     if (message.kind === 'failed') return { ...head, failed: message.message, curves: [], dopant };
     const { result, records, timing } = message.outcome!;
-    const { parameters, bytes } = result.compression;
+    const { parameters, bytes, file } = result.compression;
     const host = { node: process.version, cpu: cpus()[0]?.model.trim() ?? 'unknown' };
     return {
       ...head,
       result: {
         ...result,
         // A smaller dense model is compressed, too, relative to the one that the grid asks for.
-        compression: { ...(parameters && { parameters: parameters * shrunk }), bytes: bytes * shrunk },
+        compression: {
+          ...(parameters && { parameters: parameters * shrunk }),
+          bytes: bytes * shrunk,
+          ...(file && shrunk === 1 && { file }),
+        },
         fileBytes: message.fileBytes,
+        gzipBytes: message.gzipBytes,
       },
       curves: thinOut(records),
       timing: { ...timing, ...host },

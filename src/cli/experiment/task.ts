@@ -39,7 +39,7 @@ export interface Tested {
 }
 
 export interface Outcome {
-  result: Omit<RunResult, 'fileBytes'>;
+  result: Omit<RunResult, 'fileBytes' | 'gzipBytes'>;
   records: TrainRecord[];
   timing: Pick<Timing, 'seconds' | 'tokensPerSecond' | 'step' | 'sentence' | 'resumed'>;
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { json, option, pathArgument } from '../option.js';
-import { numberFrom, numberThat, oneOf, path, whole } from '../parsers.js';
+import { numberFrom, numberThat, path, whole } from '../parsers.js';
 
 /** --data of the commands that read text. */
 export const data = () =>
@@ -36,23 +36,6 @@ export const commands = (): Command[] => [
     .addOption(json())
     .addHelpText('after', '\nExample:\n  $ dopant generate model.safetensors --prompt "the union of" --tokens 50')
     .action(async (model, options) => (await import('./generate.js')).generateText(model, options)),
-  new Command('export')
-    .description('write a model for deployment, and measure what that changes')
-    .addArgument(pathArgument('<model>', 'model file'))
-    .addOption(
-      option('--head <type>', 'weights of the softmax head: f32 or int8', oneOf(['f32', 'int8'])).default('int8'),
-    )
-    .addOption(option('--out <file>', 'model file to write', path).makeOptionMandatory())
-    .addOption(data())
-    .addOption(
-      option('--split <name>', 'part of --data to measure on: valid or test (default: test)', oneOf(['valid', 'test'])),
-    )
-    .addOption(json())
-    .addHelpText(
-      'after',
-      '\nExample:\n  $ dopant export model.safetensors --head int8 --data sotu --out small.safetensors',
-    )
-    .action(async (model, options) => (await import('./export.js')).exportModel(model, options)),
   new Command('demo')
     .description('train a dense and a doped model side by side, and compare them')
     .addArgument(pathArgument('[folder]', 'folder for the models and the page').default('models'))

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { LanguageModel, load, type Model } from '../../infer/index.js';
 import { makeFolder, writeFileAtomically } from '../../io/files.js';
-import type { Method } from '../../operators/methods.js';
-import { defaultOptions } from '../../tasks/lm/training.js';
+import { defaultOptions, type LanguageModelOptions } from '../../tasks/lm/training.js';
 import { checkOutputs } from '../outputs.js';
 import { describeStep, formatDuration, startBars, timeLeft } from '../progress.js';
 import { renderReport } from '../report/page.js';
@@ -16,19 +15,33 @@ import type { DemoJob, DemoMessage } from './demo-worker.js';
 import { timeSteps } from './timing.js';
 
 const COMPRESSION = 25;
-// Both trainings take a few minutes, side by side on two cores. The experiments chose this dropout for dense models of
+// The trainings take two or three minutes, side by side on two cores. The experiments chose this dropout for dense models of
 // this size.
-const SOURCE = { data: 'sotu', level: 'word', vocab: 4000, maxTokens: 80_000 } as const;
+const SOURCE = { data: 'sotu', level: 'word', vocab: 4000, maxTokens: 60_000 } as const;
 const SETTINGS = { hidden: 128, epochs: 4, dropout: 0.1 } as const;
-const METHODS: readonly Method[] = ['dense', 'doped-kron'];
+const MODELS: readonly DemoModel[] = [
+  { name: 'dense', file: 'dense.safetensors', options: { method: 'dense', compression: 1 } },
+  { name: 'doped-kron', file: 'doped-kron.safetensors', options: { method: 'doped-kron', compression: COMPRESSION } },
+  {
+    name: 'small',
+    file: 'small.safetensors.gz',
+    options: { method: 'doped-kron', compression: COMPRESSION, tied: true, bits: 3 },
+  },
+];
 const PROMPT = 'the people of the united states';
 
+interface DemoModel {
+  name: string;
+  file: string;
+  options: Pick<LanguageModelOptions, 'method' | 'compression' | 'tied' | 'bits'>;
+}
+
 /**
- * Trains a dense and a doped language model side by side and compares them. Writes both models, and a page with their
- * training curves, into the folder.
+ * Trains a dense, a doped and a small doped language model side by side and compares them. Writes the models, and a page with
+ * their training curves, into the folder.
  */
 export async function demo(folder: string): Promise<void> {
-  const files = METHODS.map((method) => join(folder, `${method}.safetensors`));
+  const files = MODELS.map(({ file }) => join(folder, file));
   const page = join(folder, 'training.html');
   await makeFolder(folder);
   await checkOutputs(
@@ -36,8 +49,12 @@ export async function demo(folder: string): Promise<void> {
     [],
   );
   const start = performance.now();
-  const checkpoints = METHODS.map((method) => join(folder, `${method}.checkpoint`));
-  const outcomes = await trainAll(folder, files, checkpoints);
+  const checkpoints = MODELS.map(({ name }) => join(folder, `${name}.checkpoint`));
+  const trained = await trainAll(folder, files, checkpoints);
+  const outcomes = trained.map(({ result, records }, i) => ({
+    result: { ...result, method: MODELS[i].name },
+    records,
+  }));
 
   const models = await Promise.all(outcomes.map(({ result }) => load(result.out)));
   const times = timeSteps(models);
@@ -46,10 +63,10 @@ export async function demo(folder: string): Promise<void> {
   table.columns.push('bytes in file', 'recurrent step, us', 'whole token, us');
   for (const [i, row] of table.rows.entries()) row.push(bytes[i], times[i].lstm.toFixed(1), times[i].token.toFixed(1));
   const texts = await Promise.all(models.map(sample));
-  const samples = texts.map((text, i) => ({ name: METHODS[i], text }));
+  const samples = texts.map((text, i) => ({ name: MODELS[i].name, text }));
 
   const duration = formatDuration(Math.round((performance.now() - start) / 1000));
-  const title = 'dopant: a dense and a doped LSTM side by side';
+  const title = 'dopant: a dense, a doped and a small doped LSTM side by side';
   const subtitle = `Word-level language models, ${SETTINGS.hidden} units, two layers, ${SOURCE.maxTokens} words of the State of the Union addresses, ${SETTINGS.epochs} epochs; ${duration}.`;
   const runs = outcomes.map(({ result, records }) => ({ name: result.method, records }));
   await writeFileAtomically(page, renderReport({ title, subtitle, table, samples, runs }));
@@ -64,15 +81,15 @@ export async function demo(folder: string): Promise<void> {
 async function trainAll(folder: string, files: readonly string[], checkpoints: readonly string[]) {
   const signals = new StopSignals();
   process.stderr.write(
-    `Training a dense and a ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
+    `Training a dense, a ${COMPRESSION}x doped and a small ${COMPRESSION}x doped language model on ${SOURCE.maxTokens} words of the State of the Union addresses, side by side.\n`,
   );
   const show = progressBars();
   let release = async () => {};
   try {
     release = await claimFolder('[folder]', folder);
     for (const checkpoint of checkpoints) await makeFolder(checkpoint);
-    const ends = METHODS.map(async (method, i) => {
-      const options = { ...defaultOptions('word'), ...SETTINGS, method, compression: COMPRESSION };
+    const ends = MODELS.map(async ({ options: own }, i) => {
+      const options = { ...defaultOptions('word'), ...SETTINGS, ...own };
       const places = { checkpoint: checkpoints[i], checkpointEvery: 60, out: files[i] };
       try {
         return await runJob({ source: SOURCE, options, places, stop: signals.flag }, (report) =>
@@ -109,7 +126,7 @@ function runJob(job: DemoJob, onStep: (report: StepReport) => void) {
   });
 }
 
-/** One bar per training on a terminal; elsewhere, one line for both every ten seconds. */
+/** One bar per training on a terminal; elsewhere, one line for all every ten seconds. */
 function progressBars(): { update(job: number, report: StepReport): void; stop(): void } {
   const clocks: ((done: number) => string)[] = [];
   const describe = (report: StepReport, job: number) => {
@@ -118,7 +135,7 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
   };
   if (process.stderr.isTTY) {
     const { bars, stop } = startBars('{name} {bar} {percentage}% | {text} | {left} left');
-    const lines = METHODS.map((name) => bars.create(1, 0, { name: name.padEnd(10), text: '', left: '?' }));
+    const lines = MODELS.map(({ name }) => bars.create(1, 0, { name: name.padEnd(10), text: '', left: '?' }));
     return {
       update(job, report) {
         lines[job].setTotal(report.total);
@@ -131,7 +148,7 @@ function progressBars(): { update(job: number, report: StepReport): void; stop()
   const timer = setInterval(() => {
     const parts = latest.map((report, i) => {
       const { text, left } = describe(report, i);
-      return `${METHODS[i]} ${Math.floor((100 * report.done) / report.total)}% | ${text} | ${left} left`;
+      return `${MODELS[i].name} ${Math.floor((100 * report.done) / report.total)}% | ${text} | ${left} left`;
     });
     process.stderr.write(`${parts.join('; ')}\n`);
   }, 10_000);

@@ -1,10 +1,10 @@
 import { invalid } from '../../errors.js';
-import { readFileBytes } from '../../io/files.js';
 import { generate } from '../../tasks/lm/generate.js';
 import { decodeLanguageModel } from '../../tasks/lm/model.js';
 import type { SamplingOptions } from '../../tasks/lm/sampling.js';
 import { Runtime } from '../../wasm/runtime.js';
 import { naming } from '../model.js';
+import { readModelBytes } from '../model-bytes.js';
 import { flagOf } from '../parsers.js';
 
 interface GenerateArguments extends SamplingOptions {
@@ -22,7 +22,7 @@ export async function generateText(
   if (sampling.temperature === 0 && useless) {
     throw invalid(flagOf(useless), sampling[useless], 'only with a --temperature > 0');
   }
-  const bytes = await readFileBytes(path);
+  const { bytes } = await readModelBytes(path);
   const model = naming(path, () => decodeLanguageModel(new Runtime(), bytes));
   const { vocabulary } = model;
   const start = vocabulary.encode(prompt);

@@ -28,6 +28,8 @@ interface LanguageModelArguments extends TrainArguments {
   rule?: Rule;
   bptt?: number;
   maxTokens?: number;
+  tie?: boolean;
+  small?: boolean;
 }
 
 const WANTED = "a text file, a folder, or 'sotu'";
@@ -49,6 +51,8 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
       'most frequent tokens kept (default: 10000 words; 256 characters, or more where over 1 % would be unknown)',
       whole(SMALLEST_VOCABULARY),
     ),
+    option('--small', 'the recipe for a small file: --tie --bits 3'),
+    option('--tie', 'use the embedding as the softmax head, too: half as many numbers'),
     option('--bptt <n>', 'steps of backpropagation through time (default: 20 words, 32 characters)', whole(1)),
     option('--max-tokens <n>', 'train on about this many tokens, sampled from the whole corpus', whole(1)),
   ],
@@ -71,7 +75,7 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
     'dopant train lm --resume run1',
   ],
   start(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
-    const { level = 'word', rule, vocab, maxTokens, bptt } = given;
+    const { level = 'word', rule, vocab, maxTokens, bptt, small, tie = small, bits = small ? '3' : undefined } = given;
     if (rule && level === 'char') throw invalid('--rule', rule, 'only with --level word: characters need no rule');
     const defaults = defaultOptions(level, optimizerOf(given));
     return {
@@ -82,7 +86,11 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
         ...(vocab && { vocab }),
         ...(maxTokens && { maxTokens }),
       },
-      options: { ...trainingOptions(given, defaults, 1), bptt: bptt ?? defaults.bptt },
+      options: {
+        ...trainingOptions({ ...given, ...(bits && { bits }) }, defaults, 1),
+        bptt: bptt ?? defaults.bptt,
+        ...(tie && { tied: true as const }),
+      },
     };
   },
   isSource: ({ level, rule, vocab, maxTokens }) => {

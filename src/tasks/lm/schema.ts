@@ -12,7 +12,10 @@ export const TASK = 'lm';
 export function languageModelSpec(config: ModelConfig, V: number): NetworkSpec {
   return {
     input: { tokens: V, width: config.hidden },
-    layers: [...recurrentLayers(config, 1), { name: 'head', kind: 'linear', outputs: V }],
+    layers: [
+      ...recurrentLayers(config, 1),
+      { name: 'head', kind: 'linear', outputs: V, ...(config.tied && { tied: true as const }) },
+    ],
   };
 }
 
