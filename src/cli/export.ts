@@ -197,9 +197,7 @@ class SmallFiles {
   private moments: InputMoments | undefined;
   private readonly rounded = new Map<string, Map<string, Uint8Array>>();
 
-  constructor(readonly model: Model) {
-    foldBiases(model);
-  }
+  constructor(readonly model: Model) {}
 
   /** Measures the model, and looks at what its matrices are multiplied with. */
   *watching(measurement: Measurement): Work<Measured> {
@@ -227,18 +225,3 @@ class SmallFiles {
     return encodeNetwork(network, taskData(this.model), bits, rounded);
   }
 }
-
-/** An LSTM adds its two biases: one of them holds both, and the other's zeros compress well. */
-function foldBiases({ network }: Model): void {
-  for (const [name, { data }] of network.plainParameters()) {
-    const end = '.bias_hh';
-    const layer = name.slice(0, -end.length);
-    if (!name.endsWith(end) || !isLstm(network.spec.layers, layer)) continue;
-    const sum = network.vector(`${layer}.bias_ih`).data;
-    for (let i = 0; i < data.length; i++) sum[i] += data[i];
-    data.fill(0);
-  }
-}
-
-const isLstm = (layers: Model['spec']['layers'], name: string) =>
-  layers.some((layer) => layer.kind === 'lstm' && (layer.name === name || name.startsWith(`${layer.name}.`)));

@@ -1,4 +1,5 @@
 import { invalid } from '../errors.js';
+import { directionsOf } from '../network/spec.js';
 import { Dense } from '../operators/dense.js';
 import { walk } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
@@ -30,10 +31,10 @@ export function checkFewBits(bits: unknown): void {
 }
 
 /** Codes of so few bits suit all numbers; factors, few numbers that each stand in many places, get at least this many. */
-const FEWEST_OF_FACTORS = 8;
+const FEWEST_OF_FACTORS = 4;
 
 /**
- * The bits of all roles where a model shall have so many: factors have at least 8, biases are f16.
+ * The bits of all roles where a model shall have so many: factors have at least 4, biases are f16.
  *
  * @throws InputError for other numbers than 8, 4, 3 and 2
  * @example encodeModel(model, bitsOfAll(4))
@@ -52,6 +53,10 @@ export interface Leaf {
   parameter: Parameter;
   /** Of the numbers in memory, those that are stored, in order; all where it is left out. */
   places?: Uint32Array;
+  /** What is added to them: an LSTM adds its two biases, and a small file has them in one. */
+  plus?: Parameter;
+  /** Whether they were added to others, and zeros take their place. */
+  added?: true;
   /** Consecutive numbers that share a scale where they are quantised. */
   group: number;
 }
@@ -62,10 +67,15 @@ const GROUP = 64;
 /** All numbers of a network that are stored, by the names of their tensors. */
 export function leavesOf(network: Pick<Network, 'spec' | 'plainParameters' | 'operators'>): Leaf[] {
   const last = network.spec.layers[network.spec.layers.length - 1];
-  const leaves: Leaf[] = network.plainParameters().map(([name, parameter]) => {
-    const isTable = parameter.shape.length === 2;
-    const group = isTable ? parameter.shape[1] : GROUP;
-    return { name, role: isTable ? 'embedding' : 'vectors', parameter, group };
+  const plain = new Map(network.plainParameters());
+  const lstms = network.spec.layers.flatMap((layer) => (layer.kind === 'lstm' ? directionsOf(layer) : []));
+  const pairs = new Map(lstms.map(({ name }) => [`${name}.bias_ih`, `${name}.bias_hh`]));
+  const added = new Set(pairs.values());
+  const leaves: Leaf[] = [...plain].map(([name, parameter]) => {
+    if (parameter.shape.length === 2) return { name, role: 'embedding', parameter, group: parameter.shape[1] };
+    const vector: Leaf = { name, role: 'vectors', parameter, group: GROUP };
+    if (pairs.has(name)) return { ...vector, plus: plain.get(pairs.get(name)!)! };
+    return added.has(name) ? { ...vector, added: true } : vector;
   });
   for (const [name, operator] of network.operators()) {
     for (const [path, leaf] of walk(operator, name)) {

@@ -7,8 +7,13 @@ import type { Bits, Leaf } from './leaves.js';
 const LARGEST_STORED = 65000;
 
 /** The numbers of a leaf in order. */
-export function valuesOf({ parameter, places }: Leaf): Float32Array {
+export function valuesOf({ parameter, places, plus, added }: Leaf): Float32Array {
   const { data } = parameter;
+  if (added) return new Float32Array(data.length);
+  if (plus) {
+    const others = plus.data;
+    return data.map((value, i) => value + others[i]);
+  }
   return places ? Float32Array.from(places, (place) => data[place]) : data.slice();
 }
 

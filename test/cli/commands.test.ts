@@ -252,8 +252,8 @@ test('export writes a smaller model, measures each role and the whole, and what 
   const { stdout } = await succeed(folder, 'inspect small.safetensors.gz');
   assert.match(stdout, /\| embedding \| .*█/);
   assert.match(stdout, /x in parameters, .*x in bytes of the recurrent matrices, .*x in bytes of the file/);
-  const people = await succeed(folder, `${line} --bits 4`);
-  assert.match(people.stdout, /\| factors +\| +[\d,]+ \| +8 \|[\s\S]*loss on valid: -?\d+\.\d\d %\nloss on test: /);
+  const people = await succeed(folder, `${line} --bits 3`);
+  assert.match(people.stdout, /\| factors +\| +[\d,]+ \| +4 \|[\s\S]*loss on valid: -?\d+\.\d\d %\nloss on test: /);
   assert.match((await succeed(folder, 'generate small.safetensors.gz --prompt the')).stdout, /^the/);
 });
 
