@@ -31,6 +31,12 @@ function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
   return a * max + Mathf.log(total);
 }
 
+/** x[n] += add - log(sum(e^x)): logits of which e^x add up to e^add. */
+export function f32_share(add: f32, x: usize, n: i32): void {
+  const shift = add - logSumExp(x, n);
+  for (const end = x + ((<usize>n) << 2); x < end; x += 4) store<f32>(x, load<f32>(x) + shift);
+}
+
 /** y = x - log(sum(e^x)) for each row. y may be x. */
 export function f32_log_softmax(x: usize, y: usize, R: i32, V: i32): void {
   const row = (<usize>V) << 2;

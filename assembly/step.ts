@@ -24,6 +24,7 @@ import { f32_gru_gates, f32_lstm_gates, sigmoids, tanhs } from './gates';
 import { f32_panel_mv } from './packed-dense';
 import { int8_panel_mv } from './packed-int8';
 import { f32_panel8_tmm, f32_transpose } from './packed-kron';
+import { f32_share } from './softmax';
 import { f32_block4_mv, f32_block8_mv, f32_sell_lanes, f32_sell_mv } from './packed-sparse';
 
 function place(word: u32, x: usize, y: usize, scratch: usize): usize {
@@ -179,6 +180,26 @@ export function gru_run(
     f32_gru_gates(products, inner, h, H);
     memory.copy(out, h, bytes);
   }
+}
+
+/**
+ * A cluster of an adaptive softmax, but the first: out[n] are the logits of its outputs, of which e^x add up to e^own. `down`
+ * and `weight` are programs; the first projects x to `projected`, which the second reads, into `out`. `own`, an f32, is the
+ * cluster's row among those of the first cluster, and may be overwritten.
+ */
+export function adaptive_step(
+  down: usize,
+  weight: usize,
+  x: usize,
+  projected: usize,
+  own: usize,
+  out: usize,
+  n: i32,
+): void {
+  const logit = load<f32>(own);
+  run(down, x);
+  run(weight, projected);
+  f32_share(logit, out, n);
 }
 
 /** x[n] = activation(x), in place, as training computes it; `kind` is an Activation of src/infer/instruction.ts. */

@@ -466,6 +466,14 @@ function logSumExp(x: In, from: number, V: number): number {
   return max + Math.log(sum);
 }
 
+export function f32_share(add: number, x: Out, n: number): void {
+  let largest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < n; i++) largest = Math.max(largest, x[i]);
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += Math.exp(x[i] - largest);
+  for (let i = 0; i < n; i++) x[i] += add - (largest + Math.log(sum));
+}
+
 export function f32_log_softmax(x: In, y: Out, R: number, V: number): void {
   for (let r = 0; r < R; r++) {
     const lse = logSumExp(x, r * V, V);

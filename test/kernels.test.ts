@@ -412,6 +412,17 @@ function* logSoftmax(): Generator<Case> {
   }
 }
 
+function* shares(): Generator<Case> {
+  for (const { R, V, x } of logits()) {
+    if (R > 1) continue;
+    const lse = rowwiseLse(x, 1, V)[0];
+    yield {
+      args: [0.75, new Written(x), V],
+      bound: (i, _, [exact]) => lseBound(lse, V) + 2 * U * (1 + Math.abs(lse) + Math.abs(exact[i])),
+    };
+  }
+}
+
 const rowwiseLse = (x: Float32Array, R: number, V: number) =>
   runTwin('f32_cross_entropy', [x, new Int32Array(R), written(R), written(R), R, V]).outputs[0];
 
@@ -643,6 +654,7 @@ const cases: Record<KernelName, Cases> = {
   f32_sigmoid_grad: vector((n) => ({ args: [values(n), values(n), updated(n), n], bound: () => 12 * U })),
   f32_add: vector((n) => ({ args: [values(n), updated(n), n], roundings: 1 })),
   f32_scale: vector((n) => ({ args: [-0.3, values(n), written(n), n], roundings: 1 })),
+  f32_share: shares,
   f32_exp: vector((n) => ({ args: [values(n, 100), written(n), n], bound: (i, _, [y]) => 4 * U * y[i] })),
   f32_sigmoid: vector((n) => ({ args: [values(n, 10), written(n), n], bound: () => GATE })),
   f32_tanh: vector((n) => ({ args: [values(n, 5), written(n), n], bound: () => GATE })),

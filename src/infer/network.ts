@@ -1,6 +1,15 @@
 import { blamingTheFile, type Header } from '../io/model-header.js';
 import { checkSums } from '../io/sums.js';
-import { directionsOf, GATES, inputWidth, isTied, type LayerSpec, resolveLayers, tiedScale } from '../network/spec.js';
+import {
+  clustersOf,
+  directionsOf,
+  GATES,
+  inputWidth,
+  isTied,
+  type LayerSpec,
+  resolveLayers,
+  tiedScale,
+} from '../network/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import type { Engine } from './engine.js';
 import {
@@ -30,6 +39,19 @@ export interface Carried {
   multiplied: boolean;
 }
 
+/** A cluster of an adaptive softmax, see clustersOf(): its programs leave its logits in `out` of the layer. */
+export interface Cluster {
+  /** The program of the projection, into `projected`; 0 of the first cluster, which reads the inputs. */
+  down: Pointer;
+  projected: Pointer;
+  weight: Pointer;
+  /** Its place among the outputs, and their number; the first cluster has more rows behind them. */
+  first: number;
+  outputs: number;
+  rows: number;
+  width: number;
+}
+
 /** A layer, packed. Whatever a matrix is multiplied with is padded with zeros to whole vectors. */
 export interface Layer {
   spec: LayerSpec;
@@ -43,6 +65,8 @@ export interface Layer {
   weight: Pointer;
   /** Where what it reads is gathered at a step: [inputs], or the window of a convolution, [width, inputs]; 0 where it lies together. */
   gathered: Pointer;
+  /** Of an adaptive softmax, its clusters. */
+  clusters?: readonly Cluster[];
   /** Frames in it; 1 but for a convolution. */
   window: number;
   /** What a forward layer carries from step to step, in order. */
@@ -126,7 +150,7 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
     scratch = Math.max(scratch, scratchForMany(engine, program));
     return program;
   };
-  const matrix = (name: string, M: number, N: number, to: Pointer, add: true | Pointer): Pointer =>
+  const matrix = (name: string, M: number, N: number, to: Pointer, add: boolean | Pointer): Pointer =>
     noted(packMatrix(engine, spec(name, M, N), name, source, to, add));
   const places = new Map([['input', 0]]);
   const layers = resolved.map(({ spec: layer, from, inputs, outputs }, l): Layer => {
@@ -155,6 +179,10 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
         out = hidden;
         break;
       }
+      case 'adaptive':
+        // The first cluster's program writes the rows for the others over outputs that they write after it.
+        out = engine.alloc(4 * (outputs + layer.cutoffs.length));
+        break;
       case 'linear':
       case 'conv': {
         if (kind === 'conv') window = layer.width;
@@ -169,9 +197,38 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
         break;
       }
     }
+    const clusters =
+      kind === 'adaptive'
+        ? clustersOf(layer, inputs).map(({ name, first, outputs, rows, width, down }, i): Cluster => {
+            const projected = down ? engine.alloc(4 * width) : 0;
+            const bias = vector(rows, `${name}.bias`);
+            return {
+              down: down ? matrix(down, width, inputs, projected, false) : 0,
+              projected,
+              // The rows for the clusters lie apart.
+              weight: matrix(name, rows, width, i ? out + 4 * first : out, bias),
+              first,
+              outputs,
+              rows,
+              width,
+            };
+          })
+        : undefined;
     if (from.length > 1 && !gathered) gathered = engine.alloc(4 * inputs);
     const read = from.map((one) => places.get(one)!);
-    return { spec: layer, from: read, inputs, outputs, cells, weight, gathered, window, carried, out };
+    return {
+      spec: layer,
+      from: read,
+      inputs,
+      outputs,
+      cells,
+      weight,
+      gathered,
+      ...(clusters && { clusters }),
+      window,
+      carried,
+      out,
+    };
   });
   finish();
   return { input, stride, codes, layers, gates, inner, scratch, limit: checkSums(network, spec, source) };

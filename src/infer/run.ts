@@ -96,12 +96,13 @@ function runLayer(
   engine: Engine,
   room: Room,
   { inner }: Network,
-  { spec, cells, weight, inputs, outputs }: Layer,
+  layer: Layer,
   many: Pointer,
   { at: x, T }: Steps,
   out: Pointer,
   steps: number,
 ): void {
+  const { spec, cells, weight, inputs, outputs } = layer;
   const { kernels } = engine;
   const row = 4 * outputs;
   switch (spec.kind) {
@@ -131,6 +132,13 @@ function runLayer(
     case 'linear':
       kernels.run_many(weight, x, 4 * inputs, T, out, row, many);
       break;
+    case 'adaptive':
+      for (let t = 0; t < T; t++) {
+        adapt(engine, layer, x + 4 * t * inputs);
+        const memory = engine.floats(0, engine.kernels.memory.buffer.byteLength / 4);
+        memory.copyWithin((out + t * row) / 4, layer.out / 4, layer.out / 4 + outputs);
+      }
+      break;
     case 'pool':
       pool(engine.floats(x, T * inputs), engine.floats(out, outputs), spec.over, T);
   }
@@ -155,11 +163,26 @@ export function stepLayer(engine: Engine, { gates, inner }: Network, layer: Laye
     case 'conv':
       kernels.run(weight, x);
       break;
+    case 'adaptive':
+      adapt(engine, layer, x);
+      return out;
     case 'pool':
       return x; // the last step
   }
   activate(engine, spec, out, outputs);
   return out;
+}
+
+/** The logits of an adaptive softmax for one x, into `out`: those of a cluster share what its row in the first one has. */
+function adapt(engine: Engine, { clusters = [], out }: Layer, x: Pointer): void {
+  const { kernels } = engine;
+  const { weight, outputs } = clusters[0];
+  kernels.run(weight, x);
+  // The rows for the clusters lie where the outputs of the second one begin: it comes last, when they have been read.
+  for (let i = clusters.length - 1; i > 0; i--) {
+    const { down, projected, weight, first, outputs: n } = clusters[i];
+    kernels.adaptive_step(down, weight, x, projected, out + 4 * (outputs + i - 1), out + 4 * first, n);
+  }
 }
 
 function activate(engine: Engine, spec: LayerSpec, at: Pointer, n: number): void {

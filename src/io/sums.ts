@@ -1,5 +1,13 @@
 import { FileFormatError } from '../errors.js';
-import { directionsOf, GATES, isTied, type NetworkSpec, resolveLayers, tiedScale } from '../network/spec.js';
+import {
+  clustersOf,
+  directionsOf,
+  GATES,
+  isTied,
+  type NetworkSpec,
+  resolveLayers,
+  tiedScale,
+} from '../network/spec.js';
 import type { OperatorSpec } from '../operators/spec.js';
 import type { Header } from './model-header.js';
 import type { TensorSource } from './tensor-source.js';
@@ -53,6 +61,13 @@ export function checkSums(network: NetworkSpec, spec: Header['spec'], source: Te
         check(name, { A: ih * x.A + hh, B: ih * x.B + hh + bias });
       }
       y = { A: layer.kind === 'gru' ? 1 : 0, B: 1 };
+    } else if (layer.kind === 'adaptive') {
+      for (const { name, rows, width, down } of clustersOf(layer, inputs)) {
+        const before = down ? gain(down, width, inputs) : 1;
+        if (down) check(down, { A: before * x.A, B: before * x.B });
+        const weight = gain(name, rows, width) * Math.max(1, before);
+        check(name, { A: weight * x.A, B: 4 * (weight * x.B + source.largest(`${name}.bias`)) });
+      }
     } else if (layer.kind === 'linear' || layer.kind === 'conv') {
       const { name, activation, outputs } = layer;
       const weight = isTied(layer)

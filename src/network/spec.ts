@@ -22,8 +22,8 @@ export interface FrameInput {
   frames: number;
 }
 
-/** A layer: recurrent, linear, a convolution over time, or a pool over time. */
-export type LayerSpec = RecurrentSpec | LinearSpec | ConvSpec | PoolSpec;
+/** A layer: recurrent, linear, an adaptive softmax, a convolution over time, or a pool over time. */
+export type LayerSpec = RecurrentSpec | LinearSpec | AdaptiveSpec | ConvSpec | PoolSpec;
 
 interface Placed {
   /** Unique; part of the names of the layer's tensors. */
@@ -55,6 +55,19 @@ export interface LinearSpec extends Placed {
    * the embedding is wide, and what the network reads of a token is its row times tiedScale().
    */
   tied?: true;
+}
+
+/**
+ * An adaptive softmax (Grave et al., 2017), the last layer: frequent outputs, those below the first cutoff, are computed with
+ * all inputs, rarer ones with few. An output of a later cluster is as likely as its cluster times its share of that. The clusters
+ * end at the cutoffs, the last at `outputs`; cluster i reads a projection of inputs / 4^i numbers, at least 1, as in PyTorch's
+ * AdaptiveLogSoftmaxWithLoss. The outputs are logits.
+ */
+export interface AdaptiveSpec extends Placed {
+  kind: 'adaptive';
+  outputs: number;
+  /** Ascending, above 0 and below `outputs`. */
+  cutoffs: readonly number[];
 }
 
 /**
@@ -95,6 +108,7 @@ export const LARGEST_WIDTH = 2 ** 16;
 export const MOST_TOKENS = 2 ** 24;
 export const MOST_LAYERS = 128;
 const MOST_STEPS = 2 ** 12; // of a convolution's window
+export const MOST_CUTOFFS = 8;
 
 const NAME = /^[\w-]+(\.[\w-]+)*$/;
 const DIRECTIONS: readonly unknown[] = ['forward', 'backward', 'both'];
@@ -104,6 +118,7 @@ const FIELDS: Record<LayerSpec['kind'], readonly string[]> = {
   lstm: ['units', 'direction'],
   gru: ['units', 'direction'],
   linear: ['outputs', 'activation', 'tied'],
+  adaptive: ['outputs', 'cutoffs'],
   conv: ['outputs', 'width', 'stride', 'padding', 'activation'],
   pool: ['over'],
 };
@@ -135,6 +150,7 @@ function outputsOf(layer: LayerSpec, inputs: number): number {
     case 'gru':
       return layer.direction === 'both' ? 2 * layer.units : layer.units;
     case 'linear':
+    case 'adaptive':
     case 'conv':
       return layer.outputs;
     case 'pool':
@@ -149,6 +165,33 @@ export function directionsOf({ name, direction = 'forward' }: RecurrentSpec): { 
     { name: `${name}.forward`, backward: false },
     { name: `${name}.backward`, backward: true },
   ];
+}
+
+/** A cluster of an adaptive softmax. */
+export interface ClusterShape {
+  /** Of its matrix, [rows, width], and, with `.bias`, of its bias. */
+  name: string;
+  /** Its outputs are those from `first` on. The first cluster has a row more for each of the others. */
+  first: number;
+  outputs: number;
+  rows: number;
+  /** What it reads: the inputs, or their projection by the matrix `down`, [width, inputs]. */
+  width: number;
+  down?: string;
+}
+
+/** The clusters of an adaptive softmax: the first, NAME.0, and those behind the cutoffs, NAME.1, ... */
+export function clustersOf({ name, outputs, cutoffs }: AdaptiveSpec, inputs: number): ClusterShape[] {
+  const ends = [...cutoffs, outputs];
+  let width = inputs;
+  return ends.map((end, i) => {
+    const first = i ? ends[i - 1] : 0;
+    if (i) width = Math.max(1, Math.floor(width / 4));
+    const cluster = { name: `${name}.${i}`, first, outputs: end - first, width };
+    return i
+      ? { ...cluster, rows: end - first, down: `${name}.${i}.down` }
+      : { ...cluster, rows: end + cutoffs.length };
+  });
 }
 
 /** Whether a layer's matrix is the embedding. */
@@ -185,6 +228,8 @@ export interface TensorShape {
  * - lstm, gru: `NAME.ih`, [gates units, inputs]; `NAME.hh`, [gates units, units]; `NAME.bias_ih` and `NAME.bias_hh`, [gates
  *   units]; with both directions, NAME is followed by `.forward` or `.backward`
  * - linear: `NAME`, [outputs, inputs], unless it is tied; `NAME.bias`, [outputs]
+ * - adaptive: for each cluster, see clustersOf(), `NAME.0`, [cutoff + clusters, inputs], `NAME.1`, [outputs, width], ..., with
+ *   `NAME.1.down`, [width, inputs], and so on; `NAME.0.bias`, ...
  * - conv: `NAME`, [outputs, width inputs], the inputs of a step together, the first step first; `NAME.bias`, [outputs]
  */
 export function tensorsOf(spec: NetworkSpec): TensorShape[] {
@@ -217,6 +262,13 @@ export function tensorsOf(spec: NetworkSpec): TensorShape[] {
         }
         vector(`${layer.name}.bias`, outputs);
         break;
+      case 'adaptive':
+        for (const { name, rows, width, down } of clustersOf(layer, inputs)) {
+          if (down) matrix(down, width, inputs, 'matrix');
+          matrix(name, rows, width, 'matrix');
+          vector(`${name}.bias`, rows);
+        }
+        break;
       case 'pool':
         break;
     }
@@ -246,6 +298,7 @@ export function whyNotCausal(spec: NetworkSpec): string | undefined {
         if (layer.over !== 'last') return `layer '${layer.name}' pools over the ${layer.over} of the sequence`;
         break;
       case 'linear':
+      case 'adaptive':
         break;
     }
   }
@@ -324,6 +377,10 @@ function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): Lay
         ...activation(),
         ...optional('tied', (field) => oneOf<true>(field, [true])),
       };
+    case 'adaptive': {
+      const outputs = number('outputs', MOST_TOKENS);
+      return { ...placed, kind: 'adaptive', outputs, cutoffs: checkCutoffs(value.cutoffs, outputs, `${at}.cutoffs`) };
+    }
     case 'conv': {
       const outputs = number('outputs');
       const width = number('width', MOST_STEPS);
@@ -334,6 +391,17 @@ function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): Lay
     case 'pool':
       return { ...placed, kind: 'pool', over: oneOf<PoolSpec['over']>('over', POOLS) };
   }
+}
+
+/** Throws FileFormatError unless they ascend between 0 and the number of outputs. */
+export function checkCutoffs(value: unknown, outputs: number, at: string): number[] {
+  const good =
+    Array.isArray(value) &&
+    value.length >= 1 &&
+    value.length <= MOST_CUTOFFS &&
+    value.every((one, i) => Number.isInteger(one) && one > (i ? value[i - 1] : 0) && one < outputs);
+  if (good) return value;
+  throw malformed(at, value, `1 to ${MOST_CUTOFFS} ascending whole numbers between 0 and ${outputs}`);
 }
 
 function checkFrom(value: unknown, at: string, known: ReadonlySet<string>): string[] {
@@ -379,10 +447,14 @@ function checkFlow(spec: NetworkSpec): void {
         );
       }
     }
-    if (length === 'one' && layer.kind !== 'linear') {
+    if (length === 'one' && layer.kind !== 'linear' && layer.kind !== 'adaptive') {
       throw malformed(at, layer.kind, 'a linear layer, since what it reads is pooled');
     }
-    const widest = layer.kind === 'linear' ? inputs : Math.max(inputs, outputs);
+    if (layer.kind === 'adaptive' && layer !== spec.layers[spec.layers.length - 1]) {
+      throw malformed(at, 'a layer before others', 'an adaptive softmax as the last layer');
+    }
+    const manyOutputs = layer.kind === 'linear' || layer.kind === 'adaptive';
+    const widest = manyOutputs ? inputs : Math.max(inputs, outputs);
     if (widest > LARGEST_WIDTH) throw malformed(at, widest, `at most ${LARGEST_WIDTH} inputs and outputs`);
     if (layer.kind === 'pool' && layer.over === 'ends' && inputs % 2 !== 0) {
       throw malformed(at, inputs, 'an even number of inputs, half of them read backward');

@@ -1,6 +1,6 @@
 import { checkWhole } from '../checks.js';
 import { invalid, malformed } from '../errors.js';
-import { LARGEST_WIDTH, MOST_LAYERS } from '../network/spec.js';
+import { checkCutoffs, LARGEST_WIDTH, MOST_LAYERS, MOST_TOKENS } from '../network/spec.js';
 import { BLOCK_SIZES, type BlockSize } from '../operators/csr.js';
 import { type KronShape, METHODS, type Method, MOST_FACTORS } from '../operators/methods.js';
 import { isObject } from '../values.js';
@@ -32,6 +32,8 @@ export interface ModelConfig {
   block?: BlockSize;
   /** Of a language model: its head is its embedding. */
   tied?: true;
+  /** Of a language model: its head is an adaptive softmax with these cutoffs. */
+  cutoffs?: readonly number[];
 }
 
 /** The settings of a model that reads words. */
@@ -42,7 +44,7 @@ export interface TextModelConfig extends ModelConfig {
 
 /** The settings of the model among others. */
 export function modelConfig(config: ModelConfig): ModelConfig {
-  const { hidden, layers, cell, directions, method, compression, matrices, kron, block, tied } = config;
+  const { hidden, layers, cell, directions, method, compression, matrices, kron, block, tied, cutoffs } = config;
   return {
     hidden,
     layers,
@@ -54,6 +56,7 @@ export function modelConfig(config: ModelConfig): ModelConfig {
     ...(kron && { kron }),
     ...(block && { block }),
     ...(tied && { tied }),
+    ...(cutoffs && { cutoffs }),
   };
 }
 
@@ -76,7 +79,8 @@ const MOST_RECURRENT = MOST_LAYERS / 2;
 
 /** The settings of a model as read from JSON, without whatever else is there. Throws FileFormatError. */
 export function checkConfig(value: unknown): ModelConfig {
-  const { hidden, layers, cell, directions, method, compression, matrices, kron, block, tied } = fieldsOf(value);
+  const { hidden, layers, cell, directions, method, compression, matrices, kron, block, tied, cutoffs } =
+    fieldsOf(value);
   const known = METHODS.find((name) => name === method);
   if (!known) throw malformed('config.method', method, `one of ${METHODS.join(', ')}`);
   if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
@@ -105,6 +109,7 @@ export function checkConfig(value: unknown): ModelConfig {
     ...(isFactors && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_WIDTH)) }),
     ...(size && { block: size }),
     ...(tied === true && { tied }),
+    ...(cutoffs !== undefined && { cutoffs: checkCutoffs(cutoffs, MOST_TOKENS, 'config.cutoffs') }),
   };
 }
 

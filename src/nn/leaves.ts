@@ -1,5 +1,5 @@
 import { invalid } from '../errors.js';
-import { directionsOf } from '../network/spec.js';
+import { directionsOf, type LayerSpec } from '../network/spec.js';
 import { Dense } from '../operators/dense.js';
 import { walk } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
@@ -64,6 +64,10 @@ export interface Leaf {
 /** Numbers that share a scale where rows are not used one by one: 0.25 bits more for each. */
 const GROUP = 64;
 
+/** Whether a matrix is that of the last layer, or one of its clusters. */
+const isHead = (name: string, { kind, name: last }: LayerSpec) =>
+  (kind === 'linear' && name === last) || (kind === 'adaptive' && name.startsWith(`${last}.`));
+
 /** All numbers of a network that are stored, by the names of their tensors. */
 export function leavesOf(network: Pick<Network, 'spec' | 'plainParameters' | 'operators'>): Leaf[] {
   const last = network.spec.layers[network.spec.layers.length - 1];
@@ -84,7 +88,7 @@ export function leavesOf(network: Pick<Network, 'spec' | 'plainParameters' | 'op
         leaves.push({ name: `${path}.values`, role: 'dopants', parameter: leaf.weight, places, group: GROUP });
       } else if (leaf instanceof Dense) {
         const whole = leaf === operator;
-        const role = !whole ? 'factors' : name === last.name && last.kind === 'linear' ? 'head' : 'dense';
+        const role = !whole ? 'factors' : isHead(name, last) ? 'head' : 'dense';
         leaves.push({ name: `${path}.weight`, role, parameter: leaf.weight, group: whole ? leaf.N : GROUP });
       }
     }

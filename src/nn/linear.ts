@@ -27,3 +27,20 @@ export function linear(tape: Tape, weight: Operator, bias: Parameter, x: Tensor)
   });
   return y;
 }
+
+/** y[R,M] = x[R,N] W^T. Throws InputError as linear() does. */
+export function project(tape: Tape, weight: Operator, x: Tensor): Tensor {
+  const runtime = runtimeOf(tape);
+  checkOperator(runtime, 'weight', weight);
+  tape.check('x', x, { cols: weight.N });
+  const R = x.rows;
+  const y = tape.tensor(R, weight.M);
+  weight.matmul(x.value, y.value, R, false);
+  if (tape.recording) tape.gradient(x);
+  tape.record(() => {
+    const dy = tape.gradient(y);
+    weight.tMatmul(dy, x.grad, R, true);
+    weight.gradParams(dy, x.value, R);
+  });
+  return y;
+}

@@ -48,6 +48,7 @@ const BLOCK_BYTES = 2 ** 21;
  * It ends the tape, so the gradients begin here: logits, their gradient and that of x are computed block by block, and the
  * logits, the largest tensor, are stored once.
  *
+ * @param divisor what the gradient of the sum is divided by, where that is not the number of rows that count
  * @throws InputError for a target that is not below V, for shapes that do not fit together, and for arguments of another
  * runtime than the tape's
  */
@@ -57,6 +58,7 @@ export function softmaxLoss(
   x: Tensor,
   targets: Pointer,
   softTargets?: SoftTargets,
+  divisor?: number,
 ): { sum: number; count: number } {
   const runtime = runtimeOf(tape);
   const { recording } = tape;
@@ -105,7 +107,7 @@ export function softmaxLoss(
         V,
         N,
         block,
-        count ? 1 / count : 0,
+        count ? 1 / (divisor ?? count) : 0,
         scratch[i],
         back.scratch[i],
         softTargets ? softTargets.logits + at * V : 0,

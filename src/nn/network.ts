@@ -2,7 +2,9 @@ import type { Tape, Tensor } from '../autograd/tape.js';
 import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import {
+  type AdaptiveSpec,
   checkNetwork,
+  clustersOf,
   directionsOf,
   isTied,
   type NetworkSpec,
@@ -25,11 +27,12 @@ import { Stream, seedWords } from '../random.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { activate } from './activation.js';
+import { adaptiveLogits, adaptiveLoss, type Cluster } from './adaptive.js';
 import { dropout, type StepDropout } from './dropout.js';
 import { embed } from './embedding.js';
 import { GruLayer, gru } from './gru.js';
 import { linear } from './linear.js';
-import type { SoftmaxHead } from './loss.js';
+import { type SoftmaxHead, type SoftTargets, softmaxLoss } from './loss.js';
 import { LstmLayer, lstm } from './lstm.js';
 import { largestOverTime, meanOverTime } from './pool.js';
 import { joinColumns, scaled, selectRows } from './rows.js';
@@ -366,6 +369,40 @@ export class Network {
     return result;
   }
 
+  /**
+   * The loss of the targets, i32[T B], under the last layer, which is linear, see softmaxLoss(), or an adaptive softmax, see
+   * adaptiveLoss(). The state changes at the very end: not if anything throws.
+   *
+   * @throws InputError where the last layer is another, and for soft targets of an adaptive softmax
+   */
+  softmaxLoss(
+    tape: Tape,
+    batch: Batch,
+    options: ForwardOptions,
+    targets: Pointer,
+    softTargets?: SoftTargets,
+  ): { sum: number; count: number } {
+    const last = this.layers[this.layers.length - 1];
+    if (last.spec.kind !== 'adaptive') {
+      return this.throughHead(tape, batch, options, (head, x) => softmaxLoss(tape, head, x, targets, softTargets));
+    }
+    if (softTargets)
+      throw invalid('distillation', 'an adaptive softmax', 'a softmax over all outputs, to learn from a teacher');
+    const { x, keep } = this.run(tape, batch, options, this.layers.length - 1);
+    const result = adaptiveLoss(tape, this.clusters(last), x, targets, this.onInput);
+    keep();
+    return result;
+  }
+
+  private clusters({ spec, inputs }: ResolvedLayer): Cluster[] {
+    return clustersOf(spec as AdaptiveSpec, inputs).map((shape) => ({
+      ...shape,
+      weight: this.weights.get(shape.name)!,
+      bias: this.vectors.get(`${shape.name}.bias`)!,
+      ...(shape.down && { projection: this.weights.get(shape.down)! }),
+    }));
+  }
+
   private linearOf(name: string): SoftmaxHead {
     return { weight: this.weights.get(name) ?? this.tied!, bias: this.vectors.get(`${name}.bias`)! };
   }
@@ -413,13 +450,14 @@ export class Network {
 
   private layer(
     tape: Tape,
-    { spec }: ResolvedLayer,
+    layer: ResolvedLayer,
     { x, lengths }: Sequence,
     B: number,
     places: Places,
     state: NetworkState | undefined,
     after: (() => void)[],
   ): Sequence {
+    const { spec } = layer;
     switch (spec.kind) {
       case 'lstm':
       case 'gru':
@@ -429,6 +467,10 @@ export class Network {
         const y = linear(tape, weight, bias, x);
         return { x: spec.activation ? activate(tape, spec.activation, y) : y, lengths };
       }
+      case 'adaptive':
+        if (tape.recording)
+          throw invalid(`layer '${spec.name}'`, 'a pass to be trained', 'softmaxLoss(), which trains it');
+        return { x: adaptiveLogits(tape, this.clusters(layer), x), lengths };
       case 'conv': {
         const { weight, bias } = this.linearOf(spec.name);
         const T = x.rows / B;

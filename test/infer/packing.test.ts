@@ -15,7 +15,18 @@ initSync({ simd: 'plain' });
 const engine = new Engine();
 
 /** Those that programs and layers are run with; see kernels.test.ts. */
-const ELSEWHERE = ['memory', 'heapBase', 'run', 'run_many', 'lstm_step', 'lstm_run', 'gru_step', 'gru_run', 'activate'];
+const ELSEWHERE = [
+  'memory',
+  'heapBase',
+  'run',
+  'run_many',
+  'lstm_step',
+  'lstm_run',
+  'gru_step',
+  'gru_run',
+  'activate',
+  'adaptive_step',
+];
 
 type Numbers = Float32Array | Uint32Array | Uint16Array | Uint8Array;
 

@@ -90,6 +90,30 @@ test('a layer tied to the embedding, in every number of bits', () => {
   }
 });
 
+test('an adaptive softmax, in every number of bits, whole and step by step', () => {
+  for (const width of [7, 16]) {
+    const layers = [
+      { name: 'lstm', kind: 'lstm', units: width },
+      { name: 'head', kind: 'adaptive', outputs: 30, cutoffs: [4, 6, 17] },
+    ] as const;
+    const network = Network.create(new Runtime(), { input: { tokens: 30, width }, layers }, 3);
+    for (const [name, { data }] of network.parameters()) {
+      if (name.endsWith('bias')) for (let i = 0; i < data.length; i++) data[i] = uniform(3, 1, i) - 0.5;
+    }
+    for (const bits of BITS) {
+      const bytes = encodeModel(network, { name: 'adaptive' }, all(bits));
+      assertNear(bytes, bits > 8 ? 1e-5 : 2e-3, `${bits} bits, ${width} wide`);
+      const model = loadSync(bytes);
+      const tokens = [3, 29, 0, 5];
+      const session = model.session();
+      for (const [t, outputs] of model.run(tokens).entries()) {
+        const stepped = session.step(tokens[t]);
+        assert.ok(outputs.every((value, i) => Math.abs(value - stepped[i]) < 1e-4));
+      }
+    }
+  }
+});
+
 test('the places of 4 % of the entries take at most 0.1 bits more than their entropy', () => {
   for (const density of [0.01, 0.04, 0.1, 0.3]) {
     const [M, N] = [512, 256];

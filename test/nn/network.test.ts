@@ -388,4 +388,91 @@ test('a convolution with stride and padding agrees with PyTorch, forward and eve
   agree(spec, { conv: 'weight', 'conv.bias': 'bias' }, { weight, bias }, { x, y, dy }, gradients);
 });
 
+test('an adaptive softmax agrees with PyTorch: loss, log-probabilities and every gradient', () => {
+  const { sizes, parameters, gradients, x, targets, loss, log_probabilities } = fixture('adaptive');
+  const { size, classes, cutoffs } = sizes;
+  const runtime = new Runtime();
+  const spec: NetworkSpec = {
+    input: { frames: 4 },
+    layers: [
+      { name: 'below', kind: 'linear', outputs: size },
+      { name: 'head', kind: 'adaptive', outputs: classes, cutoffs },
+    ],
+  };
+  const network = Network.create(runtime, checkNetwork(spec), 1);
+  const names: Record<string, string> = {
+    below: 'below.weight',
+    'below.bias': 'below.bias',
+    'head.0': 'softmax.head.weight',
+    'head.0.bias': 'softmax.head.bias',
+    'head.1.down': 'softmax.tail.0.0.weight',
+    'head.1': 'softmax.tail.0.1.weight',
+    'head.2.down': 'softmax.tail.1.0.weight',
+    'head.2': 'softmax.tail.1.1.weight',
+  };
+  for (const [name, theirs] of Object.entries(names)) network.setTensor(name, parameters[theirs].data);
+  for (const [, parameter] of network.parameters()) parameter.prepareGradient();
+  const R = x.shape[0];
+  const [input, wanted] = [runtime.alloc(4 * x.data.length), runtime.alloc(4 * R)];
+  runtime.floats(input, x.data.length).set(x.data);
+  runtime.ints(wanted, R).set(targets.data ?? targets);
+  const batch = { T: R, B: 1, input };
+  const tape = new Tape(runtime, true);
+  const { sum, count } = network.softmaxLoss(tape, batch, {}, wanted);
+  tape.backward();
+  assert.is(count, R);
+  assert.ok(Math.abs(sum / count - loss) < 1e-5, `${sum / count}, not ${loss}`);
+  const found = new Map(network.parameters());
+  for (const [name, theirs] of Object.entries(names)) near(found.get(name)!.gradient, gradients[theirs], name);
+  const y = network.forward(new Tape(runtime, false), batch);
+  const logits = runtime.floats(y.value, R * classes);
+  for (let r = 0; r < R; r++) {
+    const row = logits.subarray(r * classes, (r + 1) * classes);
+    const lse = Math.log(row.reduce((total, logit) => total + Math.exp(logit), 0));
+    for (const [j, logit] of row.entries()) {
+      const exact = log_probabilities.data[r * classes + j];
+      // Rounding follows the size of the logits, up to 100 here.
+      assert.ok(
+        Math.abs(logit - lse - exact) < 1e-5 * Math.max(1, Math.abs(exact)),
+        `row ${r}, output ${j}: ${logit - lse}, not ${exact}`,
+      );
+    }
+  }
+});
+
+test('rows without a target, and clusters without a row, count for nothing', () => {
+  const runtime = new Runtime();
+  const spec: NetworkSpec = {
+    input: { frames: 3 },
+    layers: [{ name: 'head', kind: 'adaptive', outputs: 12, cutoffs: [4, 8] }],
+  };
+  const network = Network.create(runtime, spec, 1);
+  for (const [, parameter] of network.parameters()) parameter.prepareGradient();
+  const batch = network.batch([[0.1, 0.2, 0.3, 1, 2, 3, -1, 0, 1]]);
+  const lossOf = (targets: number[]) => {
+    const at = runtime.alloc(12);
+    runtime.ints(at, 3).set(targets);
+    const tape = new Tape(runtime, true);
+    const result = network.softmaxLoss(tape, batch, {}, at);
+    tape.backward();
+    return result;
+  };
+  const whole = lossOf([1, 9, 2]);
+  const part = lossOf([1, -1, 2]);
+  assert.is(part.count, 2);
+  assert.ok(part.sum < whole.sum);
+  assert.ok(
+    network
+      .parameters()
+      .find(([name]) => name === 'head.1')![1]
+      .gradient.every((value) => value === 0),
+  );
+  assert.equal(lossOf([-1, -1, -1]), { sum: 0, count: 0 });
+  assert.throws(() => lossOf([1, 12, 2]), /targets\[1\]: got 12/);
+  const cut = (cutoffs: unknown) => ({ ...spec, layers: [{ ...spec.layers[0], cutoffs }] });
+  for (const cutoffs of [[], [0], [4, 4], [8, 4], [12], [1.5], 'x', undefined, [1, 2, 3, 4, 5, 6, 7, 8, 9]]) {
+    assert.throws(() => checkNetwork(cut(cutoffs)), /network\.layers\.0\.cutoffs: got /);
+  }
+});
+
 test.run();

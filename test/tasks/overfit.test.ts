@@ -109,7 +109,13 @@ const trainings = fc.record({
     threshold: fc.constantFrom('global' as const, 'matrix' as const),
     compress: fc.boolean(),
   }),
-  small: fc.constantFrom({}, { tied: true as const }, { bits: 3 as const }, { tied: true as const, bits: 8 as const }),
+  small: fc.constantFrom(
+    {},
+    { tied: true as const },
+    { bits: 3 as const },
+    { tied: true as const, bits: 8 as const },
+    { cutoffs: [2, 4] },
+  ),
   seed: fc.constantFrom(0, 1, 2 ** 53 - 1),
   measureEvery: fc.constantFrom(1, 2),
 });

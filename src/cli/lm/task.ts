@@ -1,5 +1,6 @@
 import { invalid } from '../../errors.js';
 import { exp } from '../../math.js';
+import { MOST_CUTOFFS } from '../../network/spec.js';
 import { Evaluation } from '../../tasks/lm/evaluation.js';
 import { decodeLanguageModel, type LanguageModel } from '../../tasks/lm/model.js';
 import {
@@ -30,6 +31,17 @@ interface LanguageModelArguments extends TrainArguments {
   maxTokens?: number;
   tie?: boolean;
   small?: boolean;
+  adaptive?: string;
+}
+
+/** Above it, a softmax over all words takes most of the time. */
+const LARGE_VOCABULARY = 10_000;
+
+function cutoffsOf(text: string): number[] {
+  const cutoffs = text.split(/, */).map((one) => (/^\d+$/.test(one) ? Number(one) : Number.NaN));
+  const ascend = cutoffs.every((one, i) => one > (i ? cutoffs[i - 1] : 0));
+  if (ascend && cutoffs.length <= MOST_CUTOFFS) return cutoffs;
+  throw invalid('--adaptive', text, `1 to ${MOST_CUTOFFS} ascending whole numbers, such as 2000,10000`);
 }
 
 const WANTED = "a text file, a folder, or 'sotu'";
@@ -51,7 +63,14 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
       'most frequent tokens kept (default: 10000 words; 256 characters, or more where over 1 % would be unknown)',
       whole(SMALLEST_VOCABULARY),
     ),
-    option('--small', 'the recipe for a small file: --tie --bits 3'),
+    option(
+      '--small',
+      'the recipe for a small file: --bits 3 with --tie or, for a vocabulary over 10000, --adaptive 2000,10000',
+    ),
+    option(
+      '--adaptive <cutoffs>',
+      'adaptive softmax: the 2000 most frequent words, those up to the 10000th and the rest in clusters, for --adaptive 2000,10000',
+    ),
     option('--tie', 'use the embedding as the softmax head, too: half as many numbers'),
     option('--bptt <n>', 'steps of backpropagation through time (default: 20 words, 32 characters)', whole(1)),
     option('--max-tokens <n>', 'train on about this many tokens, sampled from the whole corpus', whole(1)),
@@ -75,7 +94,11 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
     'dopant train lm --resume run1',
   ],
   start(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
-    const { level = 'word', rule, vocab, maxTokens, bptt, small, tie = small, bits = small ? '3' : undefined } = given;
+    const { level = 'word', rule, vocab, maxTokens, bptt, small } = given;
+    const large = (vocab ?? 0) > LARGE_VOCABULARY;
+    const { tie = small && !large, bits = small ? '3' : undefined } = given;
+    const { adaptive = small && large ? '2000,10000' : undefined } = given;
+    if (given.tie && given.adaptive) throw invalid('--adaptive', given.adaptive, 'only without --tie');
     if (rule && level === 'char') throw invalid('--rule', rule, 'only with --level word: characters need no rule');
     const defaults = defaultOptions(level, optimizerOf(given));
     return {
@@ -90,6 +113,7 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
         ...trainingOptions({ ...given, ...(bits && { bits }) }, defaults, 1),
         bptt: bptt ?? defaults.bptt,
         ...(tie && { tied: true as const }),
+        ...(adaptive && { cutoffs: cutoffsOf(adaptive) }),
       },
     };
   },

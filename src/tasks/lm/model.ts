@@ -5,7 +5,7 @@ import { decodeNetwork } from '../../io/model-file.js';
 import { readHeader } from '../../io/model-header.js';
 import { checkModelSize, type ModelConfig } from '../../nn/config.js';
 import type { StepDropout } from '../../nn/dropout.js';
-import { type SoftTargets, softmaxLoss } from '../../nn/loss.js';
+import type { SoftTargets } from '../../nn/loss.js';
 import { checkVocabulary, Model, recipeOf } from '../../nn/model.js';
 import { type CreateOptions, Network, type NetworkState } from '../../nn/network.js';
 import type { Vocabulary } from '../../text/vocabulary.js';
@@ -54,6 +54,9 @@ export class LanguageModel extends Model {
       throw invalid('directions', 2, '1: a language model predicts what comes next from what came before');
     }
     checkVocabulary(vocabulary);
+    if (config.tied && config.cutoffs) {
+      throw invalid('tie', true, 'a head without cutoffs: an adaptive softmax has weights of its own');
+    }
     const spec = languageModelSpec(config, vocabulary.size);
     const network = Network.create(runtime, spec, seed, { ...options, recipe: recipeOf(config) });
     return new LanguageModel(network, config, vocabulary);
@@ -87,9 +90,8 @@ export class LanguageModel extends Model {
     [ids, T, B, state, drop]: Tokens,
     softTargets?: SoftTargets,
   ): { sum: number; count: number } {
-    return this.network.throughHead(tape, { T, B, input: ids }, { state: state ?? [], dropout: drop }, (head, x) =>
-      softmaxLoss(tape, head, x, targets, softTargets),
-    );
+    const batch = { T, B, input: ids };
+    return this.network.softmaxLoss(tape, batch, { state: state ?? [], dropout: drop }, targets, softTargets);
   }
 }
 

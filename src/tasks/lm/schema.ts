@@ -1,6 +1,6 @@
 // What a file of a language model says of it, read without any code of training.
 
-import type { NetworkSpec } from '../../network/spec.js';
+import type { LayerSpec, NetworkSpec } from '../../network/spec.js';
 import { checkConfig, type ModelConfig } from '../../nn/config.js';
 import { recurrentLayers } from '../../nn/recurrent-layers.js';
 import { Vocabulary } from '../../text/vocabulary.js';
@@ -8,15 +8,13 @@ import { type Described, expectNetwork, expectTask } from '../schema.js';
 
 export const TASK = 'lm';
 
-/** Embedding, recurrent layers that read forward, and softmax head, as wide everywhere as a layer. */
+/** Embedding, recurrent layers that read forward, and softmax head, whole or adaptive, as wide everywhere as a layer. */
 export function languageModelSpec(config: ModelConfig, V: number): NetworkSpec {
-  return {
-    input: { tokens: V, width: config.hidden },
-    layers: [
-      ...recurrentLayers(config, 1),
-      { name: 'head', kind: 'linear', outputs: V, ...(config.tied && { tied: true as const }) },
-    ],
-  };
+  const { hidden, tied, cutoffs } = config;
+  const head: LayerSpec = cutoffs
+    ? { name: 'head', kind: 'adaptive', outputs: V, cutoffs }
+    : { name: 'head', kind: 'linear', outputs: V, ...(tied && { tied }) };
+  return { input: { tokens: V, width: hidden }, layers: [...recurrentLayers(config, 1), head] };
 }
 
 /** The settings and the vocabulary of a language model. */
