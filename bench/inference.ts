@@ -18,6 +18,7 @@ import { TensorSource } from '../src/io/tensor-source.js';
 import { operatorTensors } from '../src/io/tensors.js';
 import type { NetworkSpec } from '../src/network/spec.js';
 import type { ModelConfig } from '../src/nn/config.js';
+import { bitsOfAll } from '../src/nn/leaves.js';
 import { Network, planNetwork, type Recipe } from '../src/nn/network.js';
 import { buildOperator, planMatrix } from '../src/operators/budget.js';
 import { type Operator, walk } from '../src/operators/operator.js';
@@ -41,9 +42,9 @@ const T = 35;
 const noise = (n: number, scale: number, seed: number) =>
   Float32Array.from({ length: n }, (_, i) => (2 * uniform(seed, 0, i) - 1) * scale);
 
-function modelOf(config: Omit<ModelConfig, 'hidden'>, words: number): LanguageModel {
+function modelOf(config: Omit<ModelConfig, 'hidden'>, words: number, hidden = H): LanguageModel {
   const vocabulary = vocabularyOf(words);
-  const full = { hidden: H, ...config };
+  const full = { hidden, ...config };
   const model = LanguageModel.create(new Runtime(), full, vocabulary, 1);
   const { nonzeros } = matrixPlan(full);
   for (const [name, matrix] of model.matrices()) {
@@ -163,12 +164,16 @@ function tokenContenders(): Contender[] {
   const dense = modelOf({ layers: 2, ...CONFIGS.dense }, V - 2);
   const doped = modelOf({ layers: 2, ...CONFIGS.csr }, V - 2);
   const blocks = modelOf({ layers: 2, ...CONFIGS.b4 }, V - 2);
+  const tied = modelOf({ layers: 2, ...CONFIGS.b8, tied: true }, V - 2);
+  const adaptive = modelOf({ layers: 2, ...CONFIGS.b8, cutoffs: [2000] }, V - 2);
   initSync({ simd: CHOSEN });
   const files = {
     dense: encodeModel(dense),
     doped: encodeModel(doped),
     'doped int8': encodeModel(doped, { head: 8 }),
     'blocks int8': encodeModel(blocks, { head: 8 }),
+    'small tied': encodeModel(tied, bitsOfAll(3)),
+    small: encodeModel(adaptive, bitsOfAll(3)),
   };
   return Object.entries(files).map(([name, file]) => {
     const session = loadSync(file).session();
@@ -300,9 +305,23 @@ async function peerContenders(peers: readonly Peer[]): Promise<Contender[]> {
       }
     }
     if (!peer.model) continue;
-    const whole = await peer.model(weights);
-    const word = wordsInTurn();
-    contenders.push({ name: `${peer.name} token`, repeats: 1, run: async () => (await whole.run(word()))[0] });
+    // A model of 8 bits answers within a few hundredths of what the other does.
+    const answers: Float32Array[] = [];
+    for (const [name, make] of [
+      ['token', peer.model],
+      ['token int8', peer.int8Model],
+    ] as const) {
+      try {
+        const whole = await make!.call(peer, weights);
+        answers.push((await whole.run(7)).slice());
+        const apart = answers[0].reduce((most, value, i) => Math.max(most, Math.abs(value - answers.at(-1)![i])), 0);
+        if (!(apart < 0.1)) throw new Error(`its answers are ${apart} apart`);
+        const word = wordsInTurn();
+        contenders.push({ name: `${peer.name} ${name}`, repeats: 1, run: async () => (await whole.run(word()))[0] });
+      } catch (error) {
+        process.stderr.write(`skipped ${name} of ${peer.name}: ${(error as Error).message.split('\n')[0]}\n`);
+      }
+    }
   }
   return contenders;
 }
@@ -321,7 +340,24 @@ async function bundleSize(): Promise<number> {
   return gzipSync(outputFiles[0].contents, { level: 9 }).length / 1000;
 }
 
-/** From import to the first answer, each time in a process of its own, in turns; milliseconds. All models take about 1 MB. */
+/** A small model of about 300 kB: two layers of 128 units, 4,400 words, tied, 3 bits. */
+const smallFile = () =>
+  encodeModel(modelOf({ layers: 2, method: 'doped-kron', compression: 25, tied: true }, 4_400, 128), bitsOfAll(3));
+
+/** Milliseconds to decode and pack it, in a warm process. */
+function loadTimes(): number[] {
+  const file = smallFile();
+  return Array.from({ length: 15 }, () => {
+    const start = performance.now();
+    loadSync(file);
+    return performance.now() - start;
+  });
+}
+
+/**
+ * From import to the first answer, each time in a process of its own, in turns; milliseconds. All models take about 1 MB, but
+ * for the small one.
+ */
 async function coldStarts(peers: readonly Peer[]): Promise<Map<string, number[]>> {
   const folder = mkdtempSync(join(tmpdir(), 'dopant-'));
   const scripts = new Map<string, string>();
@@ -342,6 +378,11 @@ process.exit();`,
   add(
     'dopant',
     encodeModel(modelOf({ layers: 1, ...CONFIGS.b4 }, 80)),
+    (path) => `const { load } = await import(${library}); return (await load(${path})).session().step(1);`,
+  );
+  add(
+    'dopant, small',
+    smallFile(),
     (path) => `const { load } = await import(${library}); return (await load(${path})).session().step(1);`,
   );
   for (const { name, cold } of peers) if (cold) add(name, cold.model, cold.program);
@@ -420,9 +461,13 @@ export async function benchInference(): Promise<Report> {
   );
   const token = rounds.get('onnxruntime-node token');
   if (token) figures['token.vs_ort_node'] = ratio(token, of('token doped int8'));
+  compare('token.small.vs_ort_node', 'onnxruntime-node token', 'token small');
+  compare('token.small.vs_ort_node_int8', 'onnxruntime-node token int8', 'token small');
   figures['infer.bundle_kb'] = { value: await bundleSize(), unit: 'kB', spread: 0 };
   const cold = await coldStarts(peers);
-  figures['infer.cold_ms'] = figure(cold.get('dopant')!, 'ms');
+  figures['infer.cold_ms'] = figure(cold.get('dopant, small')!, 'ms');
+  figures['infer.cold_1mb_ms'] = figure(cold.get('dopant')!, 'ms');
+  figures['infer.load_ms'] = figure(loadTimes(), 'ms');
 
   const against = (name: string, own: readonly number[]) => {
     const time = rounds.get(name);

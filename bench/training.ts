@@ -14,6 +14,7 @@ import { alternate, type Contender, type Figure, figure, median, ratio } from '.
 import { peakContender } from './peak.js';
 import { jaxMatmul } from './peers/jax.js';
 import { tfjsTraining } from './peers/tfjs-training.js';
+import { torchTraining } from './peers/torch.js';
 import type { Report } from './report.js';
 import { vocabularyOf } from './words.js';
 
@@ -34,6 +35,7 @@ interface Setting {
   sparsity?: number | 'final';
   vocabulary?: number;
   bptt?: number;
+  cutoffs?: readonly number[];
 }
 
 const random = (n: number, seed: number) => Float32Array.from({ length: n }, (_, i) => 2 * uniform(seed, 0, i) - 1);
@@ -41,7 +43,7 @@ const words = (n: number, vocabulary: number) =>
   Int32Array.from({ length: n }, (_, i) => Math.floor(uniform(3, 0, i) * vocabulary));
 
 /** Training pruned to where it is to be measured, warmed by a step. */
-async function trainingOf({ hidden, threads, sparsity, vocabulary = V, bptt = BPTT }: Setting) {
+async function trainingOf({ hidden, threads, sparsity, vocabulary = V, bptt = BPTT, cutoffs }: Setting) {
   const options = {
     ...defaultOptions('word', 'sgd'),
     hidden,
@@ -51,6 +53,7 @@ async function trainingOf({ hidden, threads, sparsity, vocabulary = V, bptt = BP
     batch: BATCH,
     bptt,
     epochs: 1,
+    ...(cutoffs && { cutoffs }),
     // The schedule must not prune what is measured.
     annealing: { start: 0.9, end: 0.9, every: 1, threshold: 'matrix' as const },
   };
@@ -73,7 +76,7 @@ async function trainingOf({ hidden, threads, sparsity, vocabulary = V, bptt = BP
   return training;
 }
 
-const nameOf = ({ hidden, threads, sparsity, vocabulary }: Setting) =>
+const nameOf = ({ hidden, threads, sparsity, vocabulary, cutoffs }: Setting) =>
   [
     `2 x ${hidden}`,
     sparsity === undefined
@@ -81,7 +84,8 @@ const nameOf = ({ hidden, threads, sparsity, vocabulary }: Setting) =>
       : sparsity === 'final'
         ? `doped ${COMPRESSION}x`
         : `doped, M_sp ${100 * sparsity} %`,
-    ...(vocabulary ? ['LSTM alone'] : []),
+    ...(vocabulary && vocabulary < V ? ['LSTM alone'] : []),
+    ...(cutoffs ? ['adaptive softmax'] : []),
     ...(threads > 1 ? [`${threads} threads`] : []),
   ].join(', ');
 
@@ -250,6 +254,38 @@ async function benchPeer(figures: Record<string, Figure>, skipped: string[], ver
   }
 }
 
+/** WikiText-2's vocabulary, with a softmax over all words and with an adaptive one. */
+async function benchAdaptive(figures: Record<string, Figure>): Promise<string> {
+  const full = { hidden: 256, threads: 1, vocabulary: 33_278 };
+  const contenders = [await stepContender(full), await stepContender({ ...full, cutoffs: [2_000, 10_000] })];
+  const rounds = await alternate(contenders, { ...STEPS, rounds: 5 });
+  const [slow, fast] = contenders.map(({ name }) => rounds.get(name)!);
+  figures['adaptive.speed'] = ratio(slow, fast);
+  const rows = contenders.map(({ name }) => [name, ((1e6 * BATCH * BPTT) / median(rounds.get(name)!)).toFixed(0)]);
+  return formatTable({ columns: ['', 'tokens a second'], rows });
+}
+
+/** Doped at its final sparsity beside a dense LSTM of PyTorch, both with an adaptive softmax. */
+async function benchTorch(figures: Record<string, Figure>, skipped: string[], versions: Record<string, string>) {
+  const cutoffs = [2_000];
+  try {
+    const shape = { hidden: 650, layers: LAYERS, vocabulary: V, cutoffs, batch: BATCH, bptt: BPTT };
+    const { version, step, close } = await torchTraining(shape);
+    versions.torch = version;
+    await step();
+    const own = await stepContender({ hidden: 650, threads: 1, sparsity: 'final', cutoffs });
+    const name = 'PyTorch, dense, adaptive softmax';
+    const rounds = await alternate([own, { name, repeats: 1, run: async () => await step() }], { ...STEPS, rounds: 5 });
+    close();
+    figures['train.doped_vs_torch'] = ratio(rounds.get(name)!, rounds.get(own.name)!);
+    const rows = [own.name, name].map((who) => [who, ((1e6 * BATCH * BPTT) / median(rounds.get(who)!)).toFixed(0)]);
+    return `### Beside PyTorch, one thread, 2 x 650, ${V} words\n\n${formatTable({ columns: ['', 'tokens a second'], rows })}`;
+  } catch (error) {
+    skipped.push(`train.doped_vs_torch: ${reason(error)}`);
+    return '';
+  }
+}
+
 export async function benchTraining(): Promise<Report> {
   const figures: Record<string, Figure> = {};
   const versions: Record<string, string> = {};
@@ -291,6 +327,9 @@ export async function benchTraining(): Promise<Report> {
   figures['train.doped_vs_dense'] = ratio(dense, doped);
   const lstmRows = parts.map(({ name }) => [name, (median(rounds.get(name)!) / 1000).toFixed(1)]);
 
+  const adaptive = await benchAdaptive(figures);
+  const torch = await benchTorch(figures, skipped, versions);
+
   for (const line of skipped) process.stderr.write(`skipped ${line}\n`);
   const text = `### gemm ${M} x ${N} x ${K}, B packed before
 
@@ -305,6 +344,12 @@ ${tables.join('\n\n')}
 ### The LSTM alone, forward, backward and update
 
 ${formatTable({ columns: ['', 'ms a step'], rows: lstmRows })}
+
+### Dense, 2 x 256, 33278 words: softmax over all, and adaptive with cutoffs 2000 and 10000
+
+${adaptive}
+
+${torch}
 ${skipped.length > 0 ? `\nSkipped: ${skipped.join('; ')}.\n` : ''}`;
   return { text, figures, versions };
 }

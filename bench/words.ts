@@ -6,5 +6,5 @@ const wordOf = (i: number): string =>
 
 /** A vocabulary of so many words, besides `<unk>` and `<eos>`. */
 export function vocabularyOf(words: number): Vocabulary {
-  return buildVocabulary([Array.from({ length: words }, (_, i) => wordOf(i)).join(' ')], 'word');
+  return buildVocabulary([Array.from({ length: words }, (_, i) => wordOf(i)).join(' ')], 'word', words + 2);
 }

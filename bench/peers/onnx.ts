@@ -150,22 +150,31 @@ export function layerModel(weights: LayerWeights, T: number, int8 = false): Uint
   return encode(graph);
 }
 
-/** From token [1, 1] to logits [1, V]. */
-export function tokenModel({ vocabulary, hidden, embedding, layers, head, headBias }: ModelWeights): Uint8Array {
+/** From token [1, 1] to logits [1, V]. With `int8`, the weights of the layers and of the head are quantised. */
+export function tokenModel(
+  { vocabulary, hidden, embedding, layers, head, headBias }: ModelWeights,
+  int8 = false,
+): Uint8Array {
   const graph: Graph = {
     nodes: [node('Gather', ['embedding', 'token'], ['embedded'])],
-    initializers: [
-      tensor('embedding', [vocabulary, hidden], embedding),
-      tensor('head', [vocabulary, hidden], head),
-      tensor('head_bias', [vocabulary], headBias),
-    ],
+    initializers: [tensor('embedding', [vocabulary, hidden], embedding), tensor('head_bias', [vocabulary], headBias)],
     inputs: [valueInfo('token', [1, 1], INT32)],
     outputs: [valueInfo('logits', [1, vocabulary])],
   };
-  for (const [n, layer] of layers.entries()) addLayer(graph, n, n ? `h${n - 1}_next` : 'embedded', layer, false);
-  graph.nodes.push(
-    node('Flatten', [`h${layers.length - 1}_next`], ['last'], { axis: 2 }),
-    node('Gemm', ['last', 'head', 'head_bias'], ['logits'], { transB: 1 }),
-  );
+  for (const [n, layer] of layers.entries()) addLayer(graph, n, n ? `h${n - 1}_next` : 'embedded', layer, int8);
+  graph.nodes.push(node('Flatten', [`h${layers.length - 1}_next`], ['last'], { axis: 2 }));
+  if (int8) {
+    const { values, scale } = quantised(transposed(head, vocabulary, hidden));
+    graph.initializers.push(
+      tensor('head', [hidden, vocabulary], values),
+      tensor('head_scale', [1], Float32Array.of(scale)),
+      tensor('head_zero', [1], Int8Array.of(0)),
+    );
+    const inputs = ['last', 'head', 'head_scale', 'head_zero', 'head_bias'];
+    graph.nodes.push(node('DynamicQuantizeMatMul', inputs, ['logits'], {}, MICROSOFT));
+  } else {
+    graph.initializers.push(tensor('head', [vocabulary, hidden], head));
+    graph.nodes.push(node('Gemm', ['last', 'head', 'head_bias'], ['logits'], { transB: 1 }));
+  }
   return encode(graph);
 }

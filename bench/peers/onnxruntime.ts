@@ -1,6 +1,6 @@
 import { PLACE } from './install.js';
 import { layerModel, tokenModel } from './onnx.js';
-import type { LayerWeights, Peer, Runner } from './peer.js';
+import type { LayerWeights, ModelWeights, Peer, Runner } from './peer.js';
 
 interface Tensor {
   readonly data: Float32Array | Int32Array;
@@ -60,6 +60,19 @@ export function onnxRuntimePeer(name: string, version: string, ort: OnnxRuntime,
     };
   }
 
+  async function model(weights: ModelWeights, int8: boolean): Promise<Runner<number>> {
+    const data = new Int32Array(1);
+    const token = new ort.Tensor('int32', data, [1, 1]);
+    const { run, dispose } = await start(tokenModel(weights, int8), ['token', token], weights.layers, 'logits');
+    return {
+      run(token) {
+        data[0] = token;
+        return run();
+      },
+      dispose,
+    };
+  }
+
   return {
     name,
     version,
@@ -69,18 +82,8 @@ export function onnxRuntimePeer(name: string, version: string, ort: OnnxRuntime,
     gru: (weights, T) => layer(weights, T, false),
     int8: (weights, T) => layer(weights, T, true),
 
-    async model(weights): Promise<Runner<number>> {
-      const data = new Int32Array(1);
-      const token = new ort.Tensor('int32', data, [1, 1]);
-      const { run, dispose } = await start(tokenModel(weights), ['token', token], weights.layers, 'logits');
-      return {
-        run(token) {
-          data[0] = token;
-          return run();
-        },
-        dispose,
-      };
-    },
+    model: (weights) => model(weights, false),
+    int8Model: (weights) => model(weights, true),
   };
 }
 

@@ -36,6 +36,8 @@ export interface Peer {
   int8?(weights: LayerWeights, T: number): Promise<Runner<Float32Array>>;
   /** One token of a language model, to the logits [V]. */
   model?(weights: ModelWeights): Promise<Runner<number>>;
+  /** The same with the weights of layers and head in int8. */
+  int8Model?(weights: ModelWeights): Promise<Runner<number>>;
   /** A model of about 1 MB, and the body of a function that imports the package and answers from the model at a path. */
   readonly cold?: { model: Uint8Array; program(path: string): string };
 }
