@@ -49,6 +49,42 @@ const cmrGain = (none: string, variants: string[]) => (find: Find) => {
   return lead('cma', best.label, none)(find);
 };
 
+/** Mean and standard deviation of a number of each run. */
+function spreadOf(values: readonly number[]): Spread {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) * (value - mean), 0);
+  return { mean, deviation: Math.sqrt(squares / Math.max(1, values.length - 1)), count: values.length };
+}
+
+/** Bytes of the dense f32 file over those of a small one, compressed with gzip. */
+const file = (grid: string, label: string, dense: string) => (find: Find) => {
+  const [small, whole] = [find(grid, label), find(dense, 'dense')];
+  if (!small || !whole) return undefined;
+  const bytes = whole.runs[0].result!.fileBytes;
+  return spreadOf(small.runs.map(({ result }) => bytes / (result!.gzipBytes ?? result!.fileBytes)));
+};
+
+/** Perplexity over that of a cell of another grid, less 1. */
+const lossTo =
+  (grid: string, label: string, ...other: [grid: string, label: string]) =>
+  (find: Find) => {
+    const [a, b] = [find(grid, label), find(...other)];
+    return a && b && ratioLess1(qualityOf(a), qualityOf(b));
+  };
+
+/** The lead of the best doped cell with a share of the bytes over the best of all others, each the best on validation. */
+const equalBytes = (share: number) => (find: Find) => {
+  const best = (names: string[]) => {
+    const cells = names.flatMap((name) => find('equal', `${name} ${share}`) ?? []);
+    return cells.length ? cells.reduce((a, b) => (b.valid.mean < a.valid.mean ? b : a)) : undefined;
+  };
+  const bits = (name: string) => [name, `${name} 3 bits`, `${name} 8 bits`];
+  const doped = best(bits('doped-kron'));
+  const other = best([...bits('pruned'), 'kron', 'lmf', ...bits('dense'), ...bits('small-dense')]);
+  const ratio = doped && other && ratioLess1(qualityOf(doped), qualityOf(other));
+  return ratio && { ...ratio, mean: -ratio.mean };
+};
+
 /** The loss of blocks to dense, less that of single dopants. */
 const extraLoss = (label: string, single: string) => (find: Find) => {
   const [a, b, dense] = [label, single, 'dense'].map((name) => find('blocks', name));
@@ -220,6 +256,53 @@ export const FIGURES: Record<string, Figure> = {
   'snips.f1_gap10': {
     what: 'the same, dense less doped-kron at 10x',
     of: gap('tag', 'snips doped', 'snips dense'),
+  },
+  'small.word.file': {
+    what: 'words: bytes of the dense f32 file over those of the small one: doped-kron 25x, tied, 2 bits, gzip',
+    of: file('small-word', 'small 2 bits', 'word'),
+  },
+  'small.word.loss': {
+    what: 'its perplexity loss to dense f32, not tied',
+    of: lossTo('small-word', 'small 2 bits', 'word', 'dense'),
+  },
+  'small.word.loss_tied': {
+    what: 'the same to dense f32, tied',
+    of: lossTo('small-word', 'small 2 bits', 'small-word', 'dense tied'),
+  },
+  'small.word.file3': { what: 'the file with 3 bits (--small)', of: file('small-word', 'small', 'word') },
+  'small.word.loss3': {
+    what: 'its perplexity loss to dense f32, not tied',
+    of: lossTo('small-word', 'small', 'word', 'dense'),
+  },
+  'small.char.file': {
+    what: 'characters: bytes of the dense f32 file over those of the small one: doped-kron 25x, 8 bits, gzip',
+    of: file('small-char', 'small', 'char'),
+  },
+  'small.char.loss': {
+    what: 'its perplexity loss to doped-kron 25x in f32',
+    of: lossTo('small-char', 'small', 'char', 'doped-kron 25x'),
+  },
+  'small.char.file4': { what: 'the file with 4 bits', of: file('small-char', 'small 4 bits', 'char') },
+  'small.char.loss4': {
+    what: 'its perplexity loss to doped-kron 25x in f32',
+    of: lossTo('small-char', 'small 4 bits', 'char', 'doped-kron 25x'),
+  },
+  'small.lstm.bytes': {
+    what: 'words: compression in bytes of the recurrent matrices, doped-kron 25x, 3 bits',
+    of: (find) => {
+      const cell = find('small-word', 'small');
+      return cell && spreadOf(cell.runs.map(({ result }) => result!.compression.bytes));
+    },
+  },
+  'equal.bytes.lead10': {
+    what: 'characters, files of 1/10 of dense f32: lead of doped-kron over the best of pruned, kron, lmf, dense and small dense, all tied and in few bits',
+    of: equalBytes(10),
+  },
+  'equal.bytes.lead20': { what: 'the same at 1/20', of: equalBytes(20) },
+  'equal.bytes.lead40': { what: 'the same at 1/40', of: equalBytes(40) },
+  'adaptive.loss': {
+    what: '400,000 words of WikiText-2, vocabulary 17,000, 2 x 256: perplexity loss of adaptive to full softmax',
+    of: loss('adaptive', 'adaptive', 'full'),
   },
   'vowels.lstm': { what: 'Japanese vowels, accuracy of a dense LSTM', of: quality('series', 'lstm dense') },
   'vowels.lstm_gap10': {

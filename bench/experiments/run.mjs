@@ -18,6 +18,10 @@ for (const grid of [
   'cma',
   'long',
   'char128',
+  'small-word',
+  'small-char',
+  'equal',
+  'adaptive',
 ]) {
   run('dist/cli/main.js', 'experiment', `bench/experiments/${grid}.json`, ...process.argv.slice(2));
 }

@@ -24,6 +24,10 @@ const GRIDS: Record<string, string> = {
   intent: 'Intents: ATIS and Snips',
   tag: 'Slots: ATIS and Snips',
   series: 'Series: Japanese vowels, LSTM and GRU',
+  'small-word': 'Small files: words, tied, in few bits',
+  'small-char': 'Small files: characters, in few bits',
+  equal: 'Characters at equal bytes: 1/10, 1/20 and 1/40 of the dense f32 file',
+  adaptive: 'Adaptive softmax: WikiText-2',
   char128: 'Character level, twice as many units: bound by the training, not by the capacity',
 };
 

@@ -85,7 +85,7 @@ export function createProgram(): Command {
     .addOption(
       option(
         '--bits <n>',
-        'these bits for all numbers, but at least 4 for factors and 16 for biases: 8, 4, 3 or 2',
+        'these bits for all numbers, but 8 for factors and 16 for biases: 8, 4, 3 or 2',
         bits,
       ),
     )

@@ -226,7 +226,7 @@ export function addTrainingOptions(command: Command, defaults: DefaultTexts): Co
     .addOption(
       option(
         '--bits <n>',
-        'write a small file: numbers in 8, 4, 3 or 2 bits, factors in at least 4; the last third of the training rounds to them (default: f32)',
+        'write a small file: numbers in 8, 4, 3 or 2 bits, factors in 8; the last third of the training rounds to them (default: f32)',
         oneOf(['8', '4', '3', '2']),
       ),
     )

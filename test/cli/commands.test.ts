@@ -253,7 +253,7 @@ test('export writes a smaller model, measures each role and the whole, and what 
   assert.match(stdout, /\| embedding \| .*█/);
   assert.match(stdout, /x in parameters, .*x in bytes of the recurrent matrices, .*x in bytes of the file/);
   const people = await succeed(folder, `${line} --bits 3`);
-  assert.match(people.stdout, /\| factors +\| +[\d,]+ \| +4 \|[\s\S]*loss on valid: -?\d+\.\d\d %\nloss on test: /);
+  assert.match(people.stdout, /\| factors +\| +[\d,]+ \| +8 \|[\s\S]*loss on valid: -?\d+\.\d\d %\nloss on test: /);
   assert.match((await succeed(folder, 'generate small.safetensors.gz --prompt the')).stdout, /^the/);
 });
 
