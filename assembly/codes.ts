@@ -2,7 +2,7 @@
 //
 // Quantised numbers lie in groups of `group` consecutive ones, the last maybe shorter: f16[ceil(n/group)] scales, then n codes
 // of `bits` bits, 1 to 8, the first in the lowest bits. A code c stands for scale (c - 2^(bits-1)). Numbers of 16 bits are f16
-// by themselves. No alignment required; a byte past the end may be read.
+// by themselves. No alignment required; bytes past the end may be read.
 
 /** The value of an f16 that is finite. */
 export function f32_from_half(half: u32): f32 {
@@ -29,7 +29,7 @@ function codeAt(codes: usize, i: u32, bits: u32): i32 {
 
 /** to[n], f32, of numbers quantised as above. Returns whether all scales are finite. */
 export function f32_dequantise(from: usize, to: usize, n: u32, bits: u32, group: u32): bool {
-  const codes = from + ((<usize>((n + group - 1) / group)) << 1);
+  const codes = from + (<usize>((n + group - 1) / group) << 1);
   let finite: bool = true;
   for (let i: u32 = 0; i < n; from += 2) {
     const half = <u32>load<u16>(from);
@@ -40,9 +40,15 @@ export function f32_dequantise(from: usize, to: usize, n: u32, bits: u32, group:
   return finite;
 }
 
-/** to[n], i8, of codes[n]. */
+/** to[n], i8, of codes[n]. Up to 8 bytes past the end of both may be read or written. */
 export function i8_from_codes(codes: usize, to: usize, n: u32, bits: u32): void {
-  for (let i: u32 = 0; i < n; ++i) store<i8>(to + i, <i8>codeAt(codes, i, bits));
+  const mask: u64 = (1 << bits) - 1;
+  const middle = <u64>1 << (bits - 1);
+  // Eight codes are so many whole bytes as one has bits.
+  for (const end = to + n; to < end; to += 8, codes += bits) {
+    let word = load<u64>(codes);
+    for (let k: usize = 0; k < 8; ++k, word >>= bits) store<i8>(to + k, <i8>((word & mask) - middle));
+  }
 }
 
 /**

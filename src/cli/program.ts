@@ -83,11 +83,7 @@ export function createProgram(): Command {
       option('--target <n>x', 'as many times smaller than the file of dense f32, whatever is lost, such as 20x', times),
     )
     .addOption(
-      option(
-        '--bits <n>',
-        'these bits for all numbers, but 8 for factors and 16 for biases: 8, 4, 3 or 2',
-        bits,
-      ),
+      option('--bits <n>', 'these bits for all numbers, but 8 for factors and 16 for biases: 8, 4, 3 or 2', bits),
     )
     .addOption(json())
     .addHelpText(

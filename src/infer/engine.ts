@@ -97,7 +97,7 @@ export class Engine {
 
   /** Copies the bytes of a view to an address, which may lie past all that is handed out. May move every view. */
   put(at: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
-    this.use(at + byteLength + 1); // a code may be read with the byte after it
+    this.use(at + byteLength + 8); // codes may be read with the bytes after them
     new Uint8Array(this.kernels.memory.buffer).set(new Uint8Array(buffer, byteOffset, byteLength), at);
   }
 

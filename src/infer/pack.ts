@@ -75,7 +75,7 @@ export function packInt8(
   const blocks = Math.ceil(N / 8);
   const scales = scalesFor(engine, M, blocks);
   const { at, raw } = panels(engine, M, N, 8);
-  const from = engine.past(raw + n);
+  const from = engine.past(raw + n + 8);
   engine.put(from, data);
   if (!kernels.f32_from_halves(from, scales, M)) rejectScale(name, numbers);
   kernels.i8_from_codes(from + 2 * M, raw, n, bits);

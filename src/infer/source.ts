@@ -50,7 +50,15 @@ export async function readSource(source: ModelSource | PromiseLike<ModelSource>)
 /** No model's file is more times smaller compressed. */
 const MOST_TIMES = 64;
 
+/** Node's module for gzip, which starts sooner than its streams. */
+interface Zlib {
+  gunzipSync(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
+}
+
 async function decompressed(bytes: Uint8Array): Promise<Uint8Array> {
+  const most = 2 ** 20 + MOST_TIMES * bytes.length;
+  const zlib = builtin<Zlib>('node:zlib');
+  if (zlib) return zlib.gunzipSync(bytes, { maxOutputLength: most });
   const reader = new Blob([bytes as BlobPart]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -59,7 +67,7 @@ async function decompressed(bytes: Uint8Array): Promise<Uint8Array> {
     if (done) break;
     parts.push(value);
     size += value.length;
-    if (size > 2 ** 20 + MOST_TIMES * bytes.length) throw new Error('too large');
+    if (size > most) throw new Error('too large');
   }
   const all = new Uint8Array(size);
   size = 0;
@@ -136,23 +144,29 @@ async function readFile(path: string, isUrl: boolean, files: FileReader): Promis
 }
 
 /**
- * Node's module for files; undefined on other hosts. It is requested by name at run time, so that no bundler looks for it, and
- * only to read a file: in the edge runtime of Next.js, the mere access throws.
+ * A module of Node; undefined on other hosts. It is requested by name at run time, so that no bundler looks for it, and only
+ * where it is used: in the edge runtime of Next.js, the mere access throws.
  */
-function fileSystem(path: string): FileReader | undefined {
+function builtin<T>(name: string, found: (node: string | undefined) => void = () => {}): T | undefined {
   interface Process {
     versions?: { node?: string };
-    getBuiltinModule?(name: string): FileReader | undefined;
+    getBuiltinModule?(name: string): T | undefined;
   }
-  let node: string | undefined;
   try {
     const { process } = globalThis as { process?: Process };
-    if (process?.getBuiltinModule) return process.getBuiltinModule('node:fs');
-    node = process?.versions?.node;
-  } catch {
-    return undefined;
-  }
-  if (!node) return undefined;
+    if (process?.getBuiltinModule) return process.getBuiltinModule(name);
+    found(process?.versions?.node);
+  } catch {}
+  return undefined;
+}
+
+/** Node's module for files; undefined on other hosts. */
+function fileSystem(path: string): FileReader | undefined {
+  let node: string | undefined;
+  const files = builtin<FileReader>('node:fs', (version) => {
+    node = version;
+  });
+  if (!node) return files;
   throw new InputError(`cannot load ${path}: got Node ${node}; expected 20.16 or later, or the file's bytes`);
 }
 

@@ -78,7 +78,7 @@ export function normalise(text: string): string {
   return text
     .replace(/[\u00ad\ufeff]/g, '')
     .replace(/\x85/g, '\n')
-    .replace(/\p{M}{30}(?=\p{M})/gu, '$&\u034f')
+    .replace(regex(String.raw`\p{M}{30}(?=\p{M})`), '$&\u034f')
     .normalize('NFC');
 }
 
@@ -116,11 +116,16 @@ export const UNSPACED = /* @__PURE__ */ (() => String.raw`[${UNSPACED_SCRIPTS}](
 /** Whether a word is of a script without spaces, so that none belongs beside it. */
 export const isUnspaced = (word: string) => word.search(regex(`^${UNSPACED}`)) === 0;
 
-// Compiled when first needed: that takes a millisecond, which loading a model should not spend.
 const compiled: Record<string, RegExp> = {};
-function regex(source: string): RegExp {
-  compiled[source] ??= new RegExp(source, 'gu');
-  return compiled[source];
+
+/**
+ * The pattern of a source, compiled when it is first needed. Classes of Unicode take milliseconds, which importing the library
+ * and loading a model should not spend: even a literal is compiled when its file is parsed.
+ */
+export function regex(source: string, flags = 'gu'): RegExp {
+  const key = flags + source;
+  compiled[key] ??= new RegExp(source, flags);
+  return compiled[key];
 }
 
 function matchProse(text: string): Iterable<RegExpMatchArray> {
@@ -128,11 +133,11 @@ function matchProse(text: string): Iterable<RegExpMatchArray> {
   let plain = text.replace(/(?<!\S)N(?!\S)/g, '0').toLowerCase();
   if (BEYOND_ASCII.test(plain)) {
     plain = plain
-      .replace(/[\p{Bidi_C}\u2060\u055b\u055c\u055e]/gu, '') // marks of direction, and Armenian accents of a sentence
+      .replace(regex(String.raw`[\p{Bidi_C}\u2060\u055b\u055c\u055e]`), '') // marks of direction, and Armenian accents of a sentence
       .replace(/[\u2019\u02bc\uff07]/g, "'")
       .replace(/[\u2010\u2011]/g, '-')
-      .replace(/;(?<=\p{sc=Grek}\p{M}{0,9};{1,9})/gu, '?') // NFC makes the Greek question mark a semicolon
-      .replace(/"(?<=\p{sc=Hebr}\p{M}{0,9}")(?=\p{L}(?![\p{L}\p{M}]))/gu, '\u05f4') // typed for gershayim
+      .replace(regex(String.raw`;(?<=\p{sc=Grek}\p{M}{0,9};{1,9})`), '?') // NFC makes the Greek question mark a semicolon
+      .replace(regex(String.raw`"(?<=\p{sc=Hebr}\p{M}{0,9}")(?=\p{L}(?![\p{L}\p{M}]))`), '\u05f4') // typed for gershayim
       .replace(regex(String.raw`${UNSPACED}\p{M}{0,99}`), ' $& ')
       .normalize('NFC'); // again: some letters are composed in lower case alone
   }

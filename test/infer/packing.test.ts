@@ -125,7 +125,12 @@ const cases: Partial<Record<Name, fc.IProperty<unknown> | fc.IProperty<[unknown]
     same('f32_dequantise', stored, new Float32Array(n), n, bits, group);
   }),
   i8_from_codes: fc.property(quantised, ({ n, bits, stored }) => {
-    same('i8_from_codes', stored, new Uint8Array(n), n, bits);
+    const expected = new Int8Array(n);
+    reference.i8_from_codes(stored, expected, n, bits);
+    const [from, to] = [engine.alloc(stored.length + 8), engine.alloc(n + 8)];
+    engine.put(from, stored);
+    engine.kernels.i8_from_codes(from, to, n, bits);
+    assert.equal(new Int8Array(engine.kernels.memory.buffer, to, n).slice(), expected);
   }),
   int8_panel_row: fc.property(side, side, seeds, (M, blocks, seed) => {
     const w = bytes(32 * blocks * Math.ceil(M / 4), seed);
