@@ -29,7 +29,7 @@ function codeAt(codes: usize, i: u32, bits: u32): i32 {
 
 /** to[n], f32, of numbers quantised as above. Returns whether all scales are finite. */
 export function f32_dequantise(from: usize, to: usize, n: u32, bits: u32, group: u32): bool {
-  const codes = from + (<usize>((n + group - 1) / group) << 1);
+  const codes = from + ((<usize>((n + group - 1) / group)) << 1);
   let finite: bool = true;
   for (let i: u32 = 0; i < n; from += 2) {
     const half = <u32>load<u16>(from);
@@ -43,7 +43,7 @@ export function f32_dequantise(from: usize, to: usize, n: u32, bits: u32, group:
 /** to[n], i8, of codes[n]. Up to 8 bytes past the end of both may be read or written. */
 export function i8_from_codes(codes: usize, to: usize, n: u32, bits: u32): void {
   const mask: u64 = (1 << bits) - 1;
-  const middle = <u64>1 << (bits - 1);
+  const middle = (<u64>1) << (bits - 1);
   // Eight codes are so many whole bytes as one has bits.
   for (const end = to + n; to < end; to += 8, codes += bits) {
     let word = load<u64>(codes);

@@ -4,8 +4,8 @@ import { run_program } from './program';
 import { Constant, constant, exp4, flushPositive, loadPart, put, storePart, sum4 } from './simd';
 import { f32_add, f32_set_rows } from './vector';
 
-/** log(sum(e^(a x))) of one row, a > 0. The largest x is subtracted first, so that nothing overflows. */
-function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
+/** The largest of x[V]. */
+function largestOf(x: usize, V: i32): f32 {
   const whole = (<usize>V >> 2) << 4;
   const rest = V & 3;
   let top = v128.load32_splat(x);
@@ -15,6 +15,13 @@ function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
     Mathf.max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
   );
   for (let j = 0; j < rest; ++j) max = Mathf.max(max, load<f32>(x + whole + ((<usize>j) << 2)));
+  return max;
+}
+
+/** sum(e^(a (x - max))) of x[V], a > 0. */
+function sumExp(x: usize, V: i32, max: f32, a: f32): f32 {
+  const whole = (<usize>V >> 2) << 4;
+  const rest = V & 3;
   const shift = f32x4.splat(max);
   const factor = f32x4.splat(a);
   let sum = i32x4.splat(0);
@@ -28,12 +35,29 @@ function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
     if (rest > 1) total += f32x4.extract_lane(e, 1);
     if (rest > 2) total += f32x4.extract_lane(e, 2);
   }
-  return a * max + Mathf.log(total);
+  return total;
+}
+
+/** log(sum(e^(a x))) of one row, a > 0. The largest x is subtracted first, so that nothing overflows. */
+function logSumExp(x: usize, V: i32, a: f32 = 1): f32 {
+  const max = largestOf(x, V);
+  return a * max + Mathf.log(sumExp(x, V, max, a));
+}
+
+/** log(x), x >= 1, by Halley's iteration from the exponent of x on: shorter than the standard library's, which has tables. */
+function logarithm(x: f32): f32 {
+  let y = <f32>(reinterpret<i32>(x) - 0x3f800000) * 8.262958294867817e-8; // ln 2 / 2^23
+  for (let i = 0; i < 2; ++i) {
+    const e = f32x4.extract_lane(exp4(f32x4.splat(y)), 0);
+    y += (2 * (x - e)) / (x + e);
+  }
+  return y;
 }
 
 /** x[n] += add - log(sum(e^x)): logits of which e^x add up to e^add. */
 export function f32_share(add: f32, x: usize, n: i32): void {
-  const shift = add - logSumExp(x, n);
+  const max = largestOf(x, n);
+  const shift = add - max - logarithm(sumExp(x, n, max, 1));
   for (const end = x + ((<usize>n) << 2); x < end; x += 4) store<f32>(x, load<f32>(x) + shift);
 }
 

@@ -24,8 +24,8 @@ import { f32_gru_gates, f32_lstm_gates, sigmoids, tanhs } from './gates';
 import { f32_panel_mv } from './packed-dense';
 import { int8_panel_mv } from './packed-int8';
 import { f32_panel8_tmm, f32_transpose } from './packed-kron';
-import { f32_share } from './softmax';
 import { f32_block4_mv, f32_block8_mv, f32_sell_lanes, f32_sell_mv } from './packed-sparse';
+import { f32_share } from './softmax';
 
 function place(word: u32, x: usize, y: usize, scratch: usize): usize {
   const base = word & 3;

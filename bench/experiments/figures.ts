@@ -1,4 +1,4 @@
-import { type CellSummary, qualityOf, ratioLess1, type Spread } from '../../src/cli/experiment/summary.js';
+import { type CellSummary, qualityOf, ratioLess1, type Spread, spreadOf } from '../../src/cli/experiment/summary.js';
 
 // What is quoted of the experiments: every figure by its name, with its definition. Shares, so 0.014 is 1.4 %; all on
 // the test split (Snips has none: validation), from means over the seeds.
@@ -49,13 +49,6 @@ const cmrGain = (none: string, variants: string[]) => (find: Find) => {
   return lead('cma', best.label, none)(find);
 };
 
-/** Mean and standard deviation of a number of each run. */
-function spreadOf(values: readonly number[]): Spread {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) * (value - mean), 0);
-  return { mean, deviation: Math.sqrt(squares / Math.max(1, values.length - 1)), count: values.length };
-}
-
 /** Bytes of the dense f32 file over those of a small one, compressed with gzip. */
 const file = (grid: string, label: string, dense: string) => (find: Find) => {
   const [small, whole] = [find(grid, label), find(dense, 'dense')];
@@ -72,18 +65,23 @@ const lossTo =
     return a && b && ratioLess1(qualityOf(a), qualityOf(b));
   };
 
-/** The lead of the best doped cell with a share of the bytes over the best of all others, each the best on validation. */
-const equalBytes = (share: number) => (find: Find) => {
-  const best = (names: string[]) => {
-    const cells = names.flatMap((name) => find('equal', `${name} ${share}`) ?? []);
-    return cells.length ? cells.reduce((a, b) => (b.valid.mean < a.valid.mean ? b : a)) : undefined;
+/**
+ * The lead of the best doped cell with a share of the bytes over the best of all others, each the best on validation; `bits` is
+ * what some have besides the 4 of all.
+ */
+const equalBytes =
+  (share: number, bits: number, ...more: string[]) =>
+  (find: Find) => {
+    const best = (names: string[]) => {
+      const cells = names.flatMap((name) => find('equal', `${name} ${share}`) ?? []);
+      return cells.length ? cells.reduce((a, b) => (b.valid.mean < a.valid.mean ? b : a)) : undefined;
+    };
+    const both = (name: string) => [name, `${name} ${bits} bits`];
+    const doped = best(both('doped-kron'));
+    const other = best([...both('pruned'), 'kron', 'lmf', ...both('small-dense'), ...more]);
+    const ratio = doped && other && ratioLess1(qualityOf(doped), qualityOf(other));
+    return ratio && { ...ratio, mean: -ratio.mean };
   };
-  const bits = (name: string) => [name, `${name} 3 bits`, `${name} 8 bits`];
-  const doped = best(bits('doped-kron'));
-  const other = best([...bits('pruned'), 'kron', 'lmf', ...bits('dense'), ...bits('small-dense')]);
-  const ratio = doped && other && ratioLess1(qualityOf(doped), qualityOf(other));
-  return ratio && { ...ratio, mean: -ratio.mean };
-};
 
 /** The loss of blocks to dense, less that of single dopants. */
 const extraLoss = (label: string, single: string) => (find: Find) => {
@@ -296,10 +294,10 @@ export const FIGURES: Record<string, Figure> = {
   },
   'equal.bytes.lead10': {
     what: 'characters, files of 1/10 of dense f32: lead of doped-kron over the best of pruned, kron, lmf, dense and small dense, all tied and in few bits',
-    of: equalBytes(10),
+    of: equalBytes(10, 8, 'dense 3 bits'),
   },
-  'equal.bytes.lead20': { what: 'the same at 1/20', of: equalBytes(20) },
-  'equal.bytes.lead40': { what: 'the same at 1/40', of: equalBytes(40) },
+  'equal.bytes.lead20': { what: 'the same at 1/20', of: equalBytes(20, 8) },
+  'equal.bytes.lead40': { what: 'the same at 1/40', of: equalBytes(40, 3) },
   'adaptive.loss': {
     what: '400,000 words of WikiText-2, vocabulary 17,000, 2 x 256: perplexity loss of adaptive to full softmax',
     of: loss('adaptive', 'adaptive', 'full'),

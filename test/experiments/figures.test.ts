@@ -6,7 +6,22 @@ import { readGrid } from '../../src/cli/experiment/grid-file.js';
 import { type CellSummary, spreadOf, summarise } from '../../src/cli/experiment/summary.js';
 import { record } from '../cli/records.js';
 
-const GRIDS = ['word', 'char', 'anneal', 'long', 'blocks', 'cma', 'recipe', 'intent', 'tag', 'series'];
+const GRIDS = [
+  'word',
+  'char',
+  'anneal',
+  'long',
+  'blocks',
+  'cma',
+  'recipe',
+  'intent',
+  'tag',
+  'series',
+  'small-word',
+  'small-char',
+  'equal',
+  'adaptive',
+];
 
 /** A cell whose seeds came to these on the test split; validation is a tenth better. */
 function cell(label: string, values: number[], measure: 'perplexity' | 'accuracy' = 'perplexity', compression = 1) {

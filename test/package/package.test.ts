@@ -169,9 +169,9 @@ test('bundles stay small', () => {
     load: bundled("export { load } from 'dopant/infer'"),
     inference: bundled("export * from 'dopant/infer'"),
   };
-  assert.ok(sizes.training < 53_000, JSON.stringify(sizes));
-  assert.ok(sizes.load < 21_700, JSON.stringify(sizes));
-  assert.ok(sizes.inference < 28_200, JSON.stringify(sizes));
+  assert.ok(sizes.training < 54_600, JSON.stringify(sizes));
+  assert.ok(sizes.load < 23_000, JSON.stringify(sizes));
+  assert.ok(sizes.inference < 29_700, JSON.stringify(sizes));
 });
 
 test.run();
