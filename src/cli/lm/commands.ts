@@ -37,7 +37,7 @@ export const commands = (): Command[] => [
     .addHelpText('after', '\nExample:\n  $ dopant generate model.safetensors --prompt "the union of" --tokens 50')
     .action(async (model, options) => (await import('./generate.js')).generateText(model, options)),
   new Command('demo')
-    .description('train a dense and a doped model side by side, and compare them')
+    .description('train a dense, a doped and a small model side by side, and compare them')
     .addArgument(pathArgument('[folder]', 'folder for the models and the page').default('models'))
     .action(async (folder) => (await import('./demo.js')).demo(folder)),
 ];
