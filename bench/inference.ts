@@ -260,7 +260,8 @@ const weightsOf = (network: Network): LayerWeights[] =>
 /** Layers of peers: their methods, units, and how far an answer may be from ours, of floats and of eight bits. */
 const THEIRS = {
   dense: { method: 'layer', units: H, near: 1e-4 },
-  int8: { method: 'int8', units: H, near: 0.05 },
+  // Without VNNI, products of pairs of bytes saturate at 16 bits: 0.07 apart.
+  int8: { method: 'int8', units: H, near: 0.1 },
   gru: { method: 'gru', units: H, near: 1e-4 },
   gru656: { method: 'gru', units: 656, near: 1e-4 },
 } as const;
@@ -311,11 +312,12 @@ async function peerContenders(peers: readonly Peer[]): Promise<Contender[]> {
       ['token', peer.model],
       ['token int8', peer.int8Model],
     ] as const) {
+      if (!make) continue;
       try {
-        const whole = await make!.call(peer, weights);
+        const whole = await make.call(peer, weights);
         answers.push((await whole.run(7)).slice());
         const apart = answers[0].reduce((most, value, i) => Math.max(most, Math.abs(value - answers.at(-1)![i])), 0);
-        if (!(apart < 0.1)) throw new Error(`its answers are ${apart} apart`);
+        if (!(apart < 0.2)) throw new Error(`its answers are ${apart} apart`);
         const word = wordsInTurn();
         contenders.push({ name: `${peer.name} ${name}`, repeats: 1, run: async () => (await whole.run(word()))[0] });
       } catch (error) {

@@ -80,6 +80,21 @@ test('numbers are decimal, and nothing else is read as one', async () => {
   }
 });
 
+test('what a small model cannot be is refused by its option', async () => {
+  const line = `${LM} --method dense`;
+  await refuse(/^dopant: --adaptive: got "4,2"; expected 1 to 8 ascending whole numbers/, line, '--adaptive', '4,2');
+  await refuse(
+    /^dopant: --adaptive: got 5000; expected cutoffs below \d+, the size of the vocabulary/,
+    line,
+    '--adaptive',
+    '5000',
+  );
+  await refuse(/^dopant: --adaptive: got "2"; expected only without --tie/, line, '--tie', '--adaptive', '2');
+  await refuse(/^dopant: --bits: got "5"; expected one of 8, 4, 3, 2/, line, '--bits', '5');
+  await refuse(/^dopant: --bits: got "16"; expected one of 8, 4, 3, 2/, 'export dense --out m --bits', '16');
+  await refuse(/^dopant: --target: got "0.5"; expected a number >= 1/, 'export dense --out m --target', '0.5');
+});
+
 test('an empty path is refused', async () => {
   for (const option of ['data', 'out', 'records', 'report', 'checkpoint', 'from', 'teacher', 'resume']) {
     await refuse(new RegExp(`^dopant: --${option}: got ""; expected a path`), `train lm --${option}`, '');

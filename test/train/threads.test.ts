@@ -71,6 +71,8 @@ const settings: Partial<LanguageModelOptions>[] = [
   { method: 'doped-kron', kron: [4, 2, 4, 3, 3, 2], batch: 5 },
   { method: 'doped-hmd', block: 4, batch: 1 },
   { method: 'doped-lmf', coMatrixDropout: { ...cmr, hold: false }, batch: 16 },
+  { method: 'doped-kron', tied: true, bits: 3 },
+  { method: 'doped-kron', cutoffs: [3, 6], bits: 8 },
   // Matrices that lose all their weights.
   { method: 'doped-kron', hidden: 32, block: 8, compression: 60, epochs: 1 },
   ...(['matrix', 'global'] as const).flatMap((threshold) =>

@@ -57,6 +57,10 @@ export class LanguageModel extends Model {
     if (config.tied && config.cutoffs) {
       throw invalid('tie', true, 'a head without cutoffs: an adaptive softmax has weights of its own');
     }
+    const last = config.cutoffs?.at(-1) ?? 0;
+    if (last >= vocabulary.size) {
+      throw invalid('adaptive', last, `cutoffs below ${vocabulary.size}, the size of the vocabulary`);
+    }
     const spec = languageModelSpec(config, vocabulary.size);
     const network = Network.create(runtime, spec, seed, { ...options, recipe: recipeOf(config) });
     return new LanguageModel(network, config, vocabulary);
