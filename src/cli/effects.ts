@@ -16,6 +16,7 @@ export function checkEffects(given: TrainArguments, method: Method): void {
   const instead = `not ${method}`;
   needs(method !== 'dense' || given.compression === 1, 'a --method other than dense', 'compression');
   needs(method !== 'dense' || given.matrices !== 'all', 'a --method other than dense', 'matrices');
+  needs(given.matrices === 'all', 'only with --matrices all', 'linearCompression');
   needs(method.endsWith('kron'), `only with --method kron or doped-kron, ${instead}`, 'kron');
   needs(
     prunes,

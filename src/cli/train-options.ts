@@ -13,7 +13,7 @@ import type { OptimizerName } from '../train/optimizers.js';
 import type { Schedule } from '../train/schedule.js';
 import { checkEffects, cmrRates } from './effects.js';
 import { json, option } from './option.js';
-import { number, numberFrom, numbers, oneOf, path, whole } from './parsers.js';
+import { number, numberFrom, numbers, numberThat, oneOf, path, whole } from './parsers.js';
 import type { RunSource } from './task.js';
 
 // The options of `dopant train`, and the source and the settings of a run that they ask for.
@@ -28,6 +28,7 @@ export interface TrainArguments {
   method?: string;
   compression?: number;
   matrices?: string;
+  linearCompression?: number;
   cmr?: number;
   optimizer?: string;
   lr?: number;
@@ -138,6 +139,7 @@ export function trainingOptions<Options extends TrainingOptions>(
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
     ...(given.distill !== undefined && { distillation: distillationOf(given.distill) }),
     ...(given.matrices === 'all' && { matrices: 'all' as const }),
+    ...(given.linearCompression !== undefined && { linearCompression: given.linearCompression }),
     ...(given.bits !== undefined && { bits: Number(given.bits) as FewBits }),
     ...(given.kron !== undefined && { kron: kronShape(given.kron) }),
     ...(given.block !== undefined && { block: BLOCK_SIZES.find((block) => String(block) === given.block)! }),
@@ -214,6 +216,13 @@ export function addTrainingOptions(command: Command, defaults: DefaultTexts): Co
         '--matrices <which>',
         'which matrices --method compresses: recurrent, or all, those of linear layers such as the head, too (default: recurrent)',
         oneOf(['recurrent', 'all']),
+      ),
+    )
+    .addOption(
+      option(
+        '--linear-compression <factor>',
+        'for --matrices all: the compression of the matrices of linear layers (default: that of --compression)',
+        numberThat((n) => n >= 1, 'a number >= 1'),
       ),
     )
     .addOption(

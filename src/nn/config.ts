@@ -28,6 +28,10 @@ export interface ModelConfig {
   kron?: KronShape;
   /** Which matrices are compressed: those of recurrent layers, the default, or those of linear and conv layers, too. */
   matrices?: 'all';
+  /** The compression of those of linear and conv layers; that of the recurrent ones unless given. */
+  linearCompression?: number;
+  /** Width of the embedding of a language model; as many as units unless given. */
+  embedding?: number;
   /** How many rows of the sparse matrices are pruned together; default 1. */
   block?: BlockSize;
   /** Of a language model: its head is its embedding. */
@@ -44,7 +48,9 @@ export interface TextModelConfig extends ModelConfig {
 
 /** The settings of the model among others. */
 export function modelConfig(config: ModelConfig): ModelConfig {
-  const { hidden, layers, cell, directions, method, compression, matrices, kron, block, tied, cutoffs } = config;
+  const { hidden, layers, embedding, cell, directions, method, compression, matrices, kron, block, tied, cutoffs } =
+    config;
+  const { linearCompression } = config;
   return {
     hidden,
     layers,
@@ -53,6 +59,8 @@ export function modelConfig(config: ModelConfig): ModelConfig {
     method,
     compression,
     ...(matrices && { matrices }),
+    ...(linearCompression && { linearCompression }),
+    ...(embedding && { embedding }),
     ...(kron && { kron }),
     ...(block && { block }),
     ...(tied && { tied }),
@@ -61,7 +69,7 @@ export function modelConfig(config: ModelConfig): ModelConfig {
 }
 
 /** Throws InputError for a size, a cell, directions or blocks that no model may have. */
-export function checkModelSize(config: ModelConfig & { embedding?: number }): void {
+export function checkModelSize(config: ModelConfig): void {
   const { hidden, layers, embedding = hidden, cell = 'lstm', directions = 1, block, matrices } = config;
   if (block === 'gates' && (cell !== 'lstm' || matrices === 'all')) {
     const what = cell === 'lstm' ? 'matrices of linear layers, which have no gates' : 'a GRU, which has three gates';
@@ -83,9 +91,7 @@ export function checkConfig(value: unknown): ModelConfig {
     fieldsOf(value);
   const known = METHODS.find((name) => name === method);
   if (!known) throw malformed('config.method', method, `one of ${METHODS.join(', ')}`);
-  if (typeof compression !== 'number' || !(compression >= 1 && Number.isFinite(compression))) {
-    throw malformed('config.compression', compression, 'a number >= 1');
-  }
+  const { linearCompression, embedding } = fieldsOf(value);
   if (matrices !== undefined && matrices !== 'all') throw malformed('config.matrices', matrices, "'all', or nothing");
   const isFactors = Array.isArray(kron) && kron.length > 3 && kron.length % 2 === 0 && kron.length <= 2 * MOST_FACTORS;
   if (kron !== undefined && !isFactors)
@@ -104,8 +110,10 @@ export function checkConfig(value: unknown): ModelConfig {
     ...(kind && { cell: kind }),
     ...(directions && { directions }),
     method: known,
-    compression,
+    compression: ratio('compression', compression),
     ...(matrices === 'all' && { matrices }),
+    ...(linearCompression !== undefined && { linearCompression: ratio('linearCompression', linearCompression) }),
+    ...(embedding !== undefined && { embedding: wholeNumber('embedding', embedding, LARGEST_WIDTH) }),
     ...(isFactors && { kron: kron.map((side) => wholeNumber('kron', side, 4 * LARGEST_WIDTH)) }),
     ...(size && { block: size }),
     ...(tied === true && { tied }),
@@ -122,6 +130,11 @@ function fieldsOf(value: unknown): Record<string, unknown> {
 export function checkTextConfig(value: unknown): TextModelConfig {
   const { embedding } = fieldsOf(value);
   return { ...checkConfig(value), embedding: wholeNumber('embedding', embedding, LARGEST_WIDTH) };
+}
+
+function ratio(name: string, x: unknown): number {
+  if (typeof x === 'number' && x >= 1 && Number.isFinite(x)) return x;
+  throw malformed(`config.${name}`, x, 'a number >= 1');
 }
 
 function wholeNumber(name: string, n: unknown, most: number): number {

@@ -60,6 +60,8 @@ export function checkVocabulary(vocabulary: Vocabulary): void {
 }
 
 /** The matrices that the settings ask for as they ask, all others dense. */
-export function recipeOf({ method, compression, matrices, kron, block }: ModelConfig): Recipe {
-  return ({ role }) => (role === 'recurrent' || matrices === 'all' ? { method, compression, kron, block } : undefined);
+export function recipeOf({ method, compression, matrices, linearCompression, kron, block }: ModelConfig): Recipe {
+  const recurrent = { method, compression, kron, block };
+  const others = matrices && { ...recurrent, compression: linearCompression ?? compression };
+  return ({ role }) => (role === 'recurrent' ? recurrent : others);
 }

@@ -315,6 +315,19 @@ test('--small trains a tied model of 3 bits, and what it says of it is what eval
   assert.not.ok(tensors.some(({ name }) => name === 'head'));
 });
 
+test('embedding and head have sizes of their own', async () => {
+  const line = `${SMALL} --method lmf --compression 2 --matrices all --linear-compression 4 --embedding 3 --out narrow.gz`;
+  const trained = await json<{ valid: Evaluated }>(folder, line);
+  const { tensors } = await json<Inspected>(folder, 'inspect narrow.gz');
+  const of = (name: string) => tensors.find((tensor) => tensor.name === name)!;
+  const V = vocabulary.size;
+  assert.equal(of('embedding').shape, [V, 3]);
+  const numbers = of('head.U').nnz + of('head.V').nnz;
+  assert.ok(numbers <= (V * HIDDEN) / 4 && numbers > (V * HIDDEN) / 8, `${numbers} of ${V * HIDDEN}`);
+  const { perplexity } = await json<Evaluated>(folder, 'eval narrow.gz --data text.txt --split valid');
+  assert.ok(Math.abs(perplexity / trained.valid.perplexity - 1) < 1e-5);
+});
+
 test('a model learns in the words of its teacher, whatever text that was trained on', async () => {
   const words = text.replaceAll('fox', 'cat').replaceAll('the ', 'every ');
   writeFileSync(path('other.txt'), words);

@@ -90,6 +90,13 @@ test('what a small model cannot be is refused by its option', async () => {
     '5000',
   );
   await refuse(/^dopant: --adaptive: got "2"; expected only without --tie/, line, '--tie', '--adaptive', '2');
+  await refuse(/^dopant: --embedding: got 5; expected 8, the units/, line, '--tie', '--embedding', '5');
+  await refuse(
+    /^dopant: --linear-compression: got 4; expected only with --matrices all/,
+    line,
+    '--linear-compression',
+    '4',
+  );
   await refuse(/^dopant: --bits: got "5"; expected one of 8, 4, 3, 2/, line, '--bits', '5');
   await refuse(/^dopant: --bits: got "16"; expected one of 8, 4, 3, 2/, 'export dense --out m --bits', '16');
   await refuse(/^dopant: --target: got "0.5"; expected a number >= 1/, 'export dense --out m --target', '0.5');

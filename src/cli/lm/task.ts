@@ -32,6 +32,7 @@ interface LanguageModelArguments extends TrainArguments {
   tie?: boolean;
   small?: boolean;
   adaptive?: string;
+  embedding?: number;
 }
 
 /** Above it, a softmax over all words takes most of the time. */
@@ -71,6 +72,7 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
       '--adaptive <cutoffs>',
       'adaptive softmax: the 2000 most frequent words, those up to the 10000th and the rest in clusters, for --adaptive 2000,10000',
     ),
+    option('--embedding <n>', 'width of the embedding (default: that of a layer)', whole(1)),
     option('--tie', 'use the embedding as the softmax head, too: half as many numbers'),
     option('--bptt <n>', 'steps of backpropagation through time (default: 20 words, 32 characters)', whole(1)),
     option('--max-tokens <n>', 'train on about this many tokens, sampled from the whole corpus', whole(1)),
@@ -113,6 +115,7 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
         ...trainingOptions({ ...given, ...(bits && { bits }) }, defaults, 1),
         bptt: bptt ?? defaults.bptt,
         ...(tie && { tied: true as const }),
+        ...(given.embedding && { embedding: given.embedding }),
         ...(adaptive && { cutoffs: cutoffsOf(adaptive) }),
       },
     };

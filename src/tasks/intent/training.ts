@@ -25,7 +25,9 @@ import { IntentModel } from './model.js';
 import { TASK } from './schema.js';
 
 /** Options of a training, with the width of the embedding. */
-export interface IntentOptions extends TrainingOptions, TextModelConfig {}
+export interface IntentOptions extends TrainingOptions, TextModelConfig {
+  embedding: number;
+}
 
 /** Default options, tuned on ATIS and Snips. */
 export function defaultIntentOptions(optimizer: OptimizerName = 'adam'): IntentOptions {

@@ -57,6 +57,10 @@ export class LanguageModel extends Model {
     if (config.tied && config.cutoffs) {
       throw invalid('tie', true, 'a head without cutoffs: an adaptive softmax has weights of its own');
     }
+    const { embedding = config.hidden } = config;
+    if (config.tied && embedding !== config.hidden) {
+      throw invalid('embedding', embedding, `${config.hidden}, the units, where the head is tied to it`);
+    }
     const last = config.cutoffs?.at(-1) ?? 0;
     if (last >= vocabulary.size) {
       throw invalid('adaptive', last, `cutoffs below ${vocabulary.size}, the size of the vocabulary`);

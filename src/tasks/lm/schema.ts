@@ -8,13 +8,13 @@ import { type Described, expectNetwork, expectTask } from '../schema.js';
 
 export const TASK = 'lm';
 
-/** Embedding, recurrent layers that read forward, and softmax head, whole or adaptive, as wide everywhere as a layer. */
+/** Embedding, recurrent layers that read forward, and softmax head, whole or adaptive. */
 export function languageModelSpec(config: ModelConfig, V: number): NetworkSpec {
-  const { hidden, tied, cutoffs } = config;
+  const { hidden, embedding = hidden, tied, cutoffs } = config;
   const head: LayerSpec = cutoffs
     ? { name: 'head', kind: 'adaptive', outputs: V, cutoffs }
     : { name: 'head', kind: 'linear', outputs: V, ...(tied && { tied }) };
-  return { input: { tokens: V, width: hidden }, layers: [...recurrentLayers(config, 1), head] };
+  return { input: { tokens: V, width: embedding }, layers: [...recurrentLayers(config, 1), head] };
 }
 
 /** The settings and the vocabulary of a language model. */

@@ -27,7 +27,9 @@ import { TagModel } from './model.js';
 import { TASK } from './schema.js';
 
 /** Options of a training, with the width of the embedding. */
-export interface TagOptions extends TrainingOptions, TextModelConfig {}
+export interface TagOptions extends TrainingOptions, TextModelConfig {
+  embedding: number;
+}
 
 /** Default options, tuned on ATIS and Snips. */
 export function defaultTagOptions(optimizer: OptimizerName = 'adam'): TagOptions {
