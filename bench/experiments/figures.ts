@@ -299,7 +299,7 @@ export const FIGURES: Record<string, Figure> = {
   'equal.bytes.lead20': { what: 'the same at 1/20', of: equalBytes(20, 8) },
   'equal.bytes.lead40': { what: 'the same at 1/40', of: equalBytes(40, 3) },
   'adaptive.loss': {
-    what: '400,000 words of WikiText-2, vocabulary 17,000, 2 x 256: perplexity loss of adaptive to full softmax',
+    what: '200,000 words of WikiText-2, vocabulary 12,000, 2 x 256: perplexity loss of adaptive to full softmax (one seed of full)',
     of: loss('adaptive', 'adaptive', 'full'),
   },
   'vowels.lstm': { what: 'Japanese vowels, accuracy of a dense LSTM', of: quality('series', 'lstm dense') },
