@@ -64,27 +64,27 @@ export function createProgram(): Command {
 
   program
     .command('export')
-    .description('write a small file of a model: fewer bits for its numbers, chosen by what they cost')
+    .description('write a small file of a model: choose fewer bits for its numbers by the loss they cause')
     .addArgument(pathArgument('<model>', 'model file'))
+    .addOption(option('--data <path>', 'the data that it was trained on, as for train; optional with --bits', path))
     .addOption(
-      option('--data <path>', 'the data that it was trained on, as --data of train; only --bits does without', path),
-    )
-    .addOption(
-      option('--out <file>', 'model file to write; compressed, where its name ends in .gz', path).makeOptionMandatory(),
+      option('--out <file>', 'model file to write; a gzip file if its name ends in .gz', path).makeOptionMandatory(),
     )
     .addOption(
       option(
         '--max-loss <x>',
-        'what may be lost on the validation split: a share of the perplexity or squared error, or of all answers (default: 0.01)',
+        'largest loss on the validation split: relative growth of perplexity or squared error, or fall of accuracy or F1 (default: 0.01)',
         numberFrom(0),
       ),
     )
     .addOption(
-      option('--target <n>x', 'as many times smaller than the file of dense f32, whatever is lost, such as 20x', times),
+      option(
+        '--target <n>x',
+        'how many times smaller than the dense f32 file it must be, whatever the loss, such as 20x',
+        times,
+      ),
     )
-    .addOption(
-      option('--bits <n>', 'these bits for all numbers, but 8 for factors and 16 for biases: 8, 4, 3 or 2', bits),
-    )
+    .addOption(option('--bits <n>', 'use 8, 4, 3 or 2 bits for all numbers except factors (8) and biases (16)', bits))
     .addOption(json())
     .addHelpText(
       'after',
