@@ -6,7 +6,7 @@ export function formatBytes(bytes: number): string {
   return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(2)} MB`;
 }
 
-/** The three compressions of a model, which are always told together. */
+/** The three compressions of a model, always reported together. */
 export function describeCompression({ parameters, bytes, file }: Inventory['compression']): string {
   const parts = [
     parameters && `${parameters.toFixed(2)}x in parameters`,

@@ -1,7 +1,7 @@
 import { InputError, invalid } from '../errors.js';
 import { takeInventory } from '../io/inventory.js';
 import { measureFile } from '../io/measure-file.js';
-import { denseBytes, encodeNetwork } from '../io/model-file.js';
+import { encodeNetwork } from '../io/model-file.js';
 import { bitsOfAll, type FewBits, leavesOf, ROLES, type StoredBits } from '../nn/leaves.js';
 import type { Model } from '../nn/model.js';
 import { taskData } from '../tasks/model-file.js';
@@ -56,7 +56,8 @@ export async function exportModel(path: string, given: ExportArguments): Promise
   const task = taskNamed(model.task);
   const inputs = data === undefined ? [] : task.inputs(data);
   await checkOutputs([{ option: '--out', path: out }], [{ option: '<model>', path }, ...inputs]);
-  const dense = denseBytes(model.spec, taskData(model));
+  const fileBefore = measureFile(before, size);
+  const { dense } = fileBefore;
   const small = new SmallFiles(model);
   const found: Found =
     data === undefined ? { bits: bitsOfAll(bits!) } : await measured(small, task, data, given, dense);
@@ -65,7 +66,7 @@ export async function exportModel(path: string, given: ExportArguments): Promise
   const stored = decodeModel(new Runtime(), bytes);
   const after = await writeModelBytes(out, bytes);
   const { compression, tensors } = takeInventory(stored, measureFile(bytes, after));
-  const { tensors: tensorsBefore } = takeInventory(model, measureFile(before, size));
+  const { tensors: tensorsBefore } = takeInventory(model, fileBefore);
   const test = found.corpus === undefined ? undefined : await testBoth(task, model, stored, found.corpus);
   const roles = ROLES.flatMap((role) => {
     const sum = (list: typeof tensors, key: 'nnz' | 'bytes') =>
@@ -156,9 +157,10 @@ async function measured(
     qualities.set(bits, quality);
     return { bits, bytes: compressedFor(given.out, bytes).length, loss: lossOf(before, quality) };
   };
+  const sizeOf = (bits: StoredBits) => compressedFor(given.out, small.encode(bits)).length;
   const roles = rolesOf(leavesOf(model.network));
   const costs = await showing('measuring roles', valid.size, measureRoles(roles, REST, measure));
-  const { bits, loss } = await choose(given, costs, dense, measure, valid.size);
+  const { bits, loss } = await choose(given, costs, dense, measure, sizeOf, valid.size);
   const test = task.measurement(model, corpus, 'test');
   for (const line of test ? warningsOf('test', test.unknown) : []) process.stderr.write(`${line}\n`);
   const unknown = sharesOf({ valid: valid.unknown, ...(test && { test: test.unknown }) });
@@ -171,15 +173,16 @@ async function choose(
   costs: readonly RoleCosts[],
   dense: number,
   measure: (bits: StoredBits) => Work<Candidate>,
+  sizeOf: (bits: StoredBits) => number,
   text: string,
 ): Promise<Candidate> {
   if (bits !== undefined) return await showing('measuring', text, measure(bitsOfAll(bits)));
-  const goal: Goal = target === undefined ? { loss: maxLoss } : { bytes: dense / target };
+  const goal: Goal = target === undefined ? { loss: maxLoss } : { bytes: dense / target, sizeOf };
   const chosen = await showing('choosing', text, chooseBits(costs, REST, goal, measure));
   if (chosen) return chosen;
   if (target === undefined) throw invalid('--max-loss', maxLoss, 'a larger one: 8 bits lose more');
   const fewest = Object.fromEntries(costs.map(({ role }) => [role, 2 as const]));
-  const { bytes } = await showing('measuring', text, measure({ ...REST, ...fewest }));
+  const bytes = sizeOf({ ...REST, ...fewest });
   throw invalid('--target', `${target}x`, `at most ${(dense / bytes).toFixed(1)}x, which 2 bits reach with this model`);
 }
 

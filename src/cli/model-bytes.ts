@@ -1,9 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { FileFormatError } from '../errors.js';
 import { readFileBytes, writeFileAtomically } from '../io/files.js';
-
-/** No file that dopant writes is this many times smaller compressed. */
-const MOST_TIMES = 64;
+import { decompressedFor } from '../io/memory.js';
 
 /** The bytes of a model file, decompressed where it is a gzip file, and its size on the disk. */
 export async function readModelBytes(path: string): Promise<{ bytes: Uint8Array; size: number }> {
@@ -11,7 +9,7 @@ export async function readModelBytes(path: string): Promise<{ bytes: Uint8Array;
   const size = bytes.length;
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return { bytes, size };
   try {
-    return { bytes: gunzipSync(bytes, { maxOutputLength: 2 ** 20 + MOST_TIMES * size }), size };
+    return { bytes: gunzipSync(bytes, { maxOutputLength: decompressedFor(size) }), size };
   } catch (cause) {
     throw new FileFormatError(`${path}: got a damaged gzip file; expected that of a model`, { cause });
   }

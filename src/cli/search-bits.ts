@@ -1,6 +1,7 @@
 import { type Bits, ROLES, type Role, type StoredBits } from '../nn/leaves.js';
 import type { Quality } from '../tasks/training.js';
 import type { Work } from '../work.js';
+import { measureOf } from './experiment/summary.js';
 
 /** A way to store a model, with what it costs. */
 export interface Candidate {
@@ -20,19 +21,18 @@ export interface RoleCosts {
 /** Stores a model so and measures it. */
 export type Measure = (bits: StoredBits) => Work<Candidate>;
 
-/** Where the search ends: the file may have at most `bytes`, or lose at most `loss`. */
-export type Goal = { bytes: number } | { loss: number };
+/** The limit of the search: the most bytes of the file, which sizeOf() gives without a measurement, or the largest loss. */
+export type Goal = { bytes: number; sizeOf(bits: StoredBits): number } | { loss: number };
 
 /** From the most bits to the fewest. */
 const TRIED: readonly Bits[] = [8, 4, 3, 2];
 
 /** Relative growth of perplexity or squared error, or the fall of accuracy or F1: what a change costs; negative for a gain. */
 export function lossOf(before: Quality, after: Quality): number {
-  const share = ({ f1, accuracy }: Quality) => f1 ?? accuracy;
-  const error = ({ mse, perplexity }: Quality) => mse ?? perplexity ?? Number.NaN;
-  const [was, is] = [share(before), share(after)];
-  if (was !== undefined && is !== undefined) return was - is;
-  return error(before) > 0 ? error(after) / error(before) - 1 : error(after) - error(before);
+  const measure = measureOf(before);
+  const [was, is] = [before, after].map((quality) => quality[measure] ?? Number.NaN);
+  if (measure === 'f1' || measure === 'accuracy') return was - is;
+  return was > 0 ? is / was - 1 : is - was;
 }
 
 /** Measures every role of a model by itself in 8, 4, 3 and 2 bits. */
@@ -61,9 +61,9 @@ function* part<T>(work: Work<T>, done: number, total: number): Work<T> {
 }
 
 /**
- * From 8 bits everywhere, takes bits from one role at a time, where a byte saved costs least by the losses of the roles
- * alone, until the goal is reached; then measures the whole, and goes back a step while it loses too much, or on while it is
- * too large. Returns what fits; undefined where nothing does.
+ * Starts with 8 bits for every role and reduces the bits of one role at a time, in the order of the loss per byte saved, as
+ * measured for the roles alone. Stops at the first file that is small enough; or measures the smallest that should not lose too
+ * much, and goes back a step while it does. Returns undefined where nothing fits.
  */
 export function* chooseBits(
   roles: readonly RoleCosts[],
@@ -80,8 +80,7 @@ export function* chooseBits(
   };
   if ('bytes' in goal) {
     for (let n = 0; n <= path.length; n++) {
-      const candidate = yield* part(measure(bitsAt(n)), n, path.length + 1);
-      if (candidate.bytes <= goal.bytes) return candidate;
+      if (goal.sizeOf(bitsAt(n)) <= goal.bytes) return yield* measure(bitsAt(n));
     }
     return undefined;
   }

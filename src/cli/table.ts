@@ -1,4 +1,5 @@
 import type { Quality } from '../tasks/training.js';
+import { measureOf, unitOf } from './experiment/summary.js';
 import type { TrainResult } from './training.js';
 
 export interface Table {
@@ -8,15 +9,7 @@ export interface Table {
 
 /** Results of one task side by side, for the page and for the terminal. */
 export function resultTable(results: readonly TrainResult[]): Table {
-  const { valid } = results[0];
-  const measure =
-    valid.f1 !== undefined
-      ? 'F1, %'
-      : valid.accuracy !== undefined
-        ? 'accuracy, %'
-        : valid.mse !== undefined
-          ? 'mean squared error'
-          : 'perplexity';
+  const measure = unitOf(measureOf(results[0].valid));
   const show = ({ perplexity, accuracy, f1, mse }: Quality) => {
     const share = f1 ?? accuracy;
     return share === undefined ? (mse?.toPrecision(5) ?? perplexity!.toFixed(2)) : (100 * share).toFixed(2);

@@ -1,5 +1,6 @@
 import { FileFormatError, InputError, invalid } from '../errors.js';
 import { type ByteSource, bytesOf } from '../io/bytes.js';
+import { decompressedFor } from '../io/memory.js';
 
 /**
  * Where a model comes from: its bytes, the URL of its file, in Node the path of its file, or a Blob, File, Request or Response.
@@ -47,16 +48,13 @@ export async function readSource(source: ModelSource | PromiseLike<ModelSource>)
   }
 }
 
-/** No model's file is more times smaller compressed. */
-const MOST_TIMES = 64;
-
 /** Node's module for gzip, which starts sooner than its streams. */
 interface Zlib {
   gunzipSync(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
 }
 
 async function decompressed(bytes: Uint8Array): Promise<Uint8Array> {
-  const most = 2 ** 20 + MOST_TIMES * bytes.length;
+  const most = decompressedFor(bytes.length);
   const zlib = builtin<Zlib>('node:zlib');
   if (zlib) return zlib.gunzipSync(bytes, { maxOutputLength: most });
   const reader = new Blob([bytes as BlobPart]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();

@@ -6,3 +6,8 @@
 export function memoryFor(n: number): number {
   return 2 ** 25 + 48 * n;
 }
+
+/** The most bytes that a gzip file of `n` bytes may be decompressed to: no file that dopant writes is so much smaller compressed. */
+export function decompressedFor(n: number): number {
+  return 2 ** 20 + 64 * n;
+}

@@ -49,6 +49,10 @@ export const measureOf = (quality: Quality): Group['measure'] =>
         ? 'mse'
         : 'perplexity';
 
+/** A measure and its unit, in words. */
+export const unitOf = (measure: Group['measure']) =>
+  ({ f1: 'F1, %', accuracy: 'accuracy, %', perplexity: 'perplexity', mse: 'mean squared error' })[measure];
+
 /** Summarises a cell; undefined if it has no final run with a result. */
 export function summarise(records: readonly RunRecord[]): CellSummary | undefined {
   const finals = records

@@ -1,6 +1,6 @@
 import { type Table, transpose } from '../table.js';
 import type { Timing } from './record.js';
-import { type CellSummary, denseOf, type Group, lossTo, type Spread } from './summary.js';
+import { type CellSummary, denseOf, type Group, lossTo, type Spread, unitOf } from './summary.js';
 
 /** Whether a measure is a share, from 0 to 1, which is shown in percent. */
 export const isShare = (measure: Group['measure']) => measure === 'accuracy' || measure === 'f1';
@@ -8,9 +8,6 @@ export const isShare = (measure: Group['measure']) => measure === 'accuracy' || 
 /** Formats a value with digits that suit it, or the value that it stands beside. */
 const digits = (measure: Group['measure'], value: number, beside = value) =>
   isShare(measure) ? (100 * value).toFixed(2) : value.toFixed(beside < 20 ? 3 : 2);
-
-export const unitOf = (measure: Group['measure']) =>
-  ({ f1: 'F1, %', accuracy: 'accuracy, %', perplexity: 'perplexity', mse: 'mean squared error' })[measure];
 
 const show = (measure: Group['measure'], { mean, deviation, count }: Spread) =>
   `${digits(measure, mean)}${count > 1 ? ` ± ${digits(measure, deviation, mean)}` : ''}`;

@@ -1,5 +1,5 @@
-import { type CellSummary, denseOf, type Group, qualityOf } from '../experiment/summary.js';
-import { commonSettings, isShare, resultsTable, tuningTable, unitOf } from '../experiment/tables.js';
+import { type CellSummary, denseOf, type Group, qualityOf, unitOf } from '../experiment/summary.js';
+import { commonSettings, isShare, resultsTable, tuningTable } from '../experiment/tables.js';
 import type { Comparison } from './comparison-chart.js';
 import type { Section } from './page.js';
 import type { ReportRun } from './runs.js';
