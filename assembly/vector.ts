@@ -31,6 +31,19 @@ export function f32_tanh(x: usize, y: usize, n: i32): void {
   if (n) storePart(y, tanh4(loadPart(x, n)), n);
 }
 
+/** x = sign(x) max(abs(x) - a, 0), a >= 0: the proximal step of L1 */
+export function f32_shrink(x: usize, n: i32, a: f32): void {
+  const least = f32x4.splat(a);
+  for (; n >= 4; n -= 4, x += 16) v128.store(x, inline.always(shrink(v128.load(x), least)));
+  if (n) storePart(x, shrink(loadPart(x, n), least), n);
+}
+
+function shrink(v: v128, least: v128): v128 {
+  // What remains of the magnitude, with the sign of v.
+  const rest = f32x4.max(f32x4.sub(f32x4.abs(v), least), f32x4.splat(0));
+  return v128.or(rest, v128.and(v, f32x4.splat(-0.0)));
+}
+
 /** sum of x y */
 export function f32_dot(x: usize, y: usize, n: i32): f64 {
   let s = f64x2.splat(0);

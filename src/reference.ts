@@ -612,6 +612,10 @@ export function f32_mask(mask: In, x: Out, n: number): void {
   for (let i = 0; i < n; i++) if (!mask[i]) x[i] = 0;
 }
 
+export function f32_shrink(x: Out, n: number, a: number): void {
+  for (let i = 0; i < n; i++) x[i] = Math.sign(x[i]) * Math.max(Math.abs(x[i]) - a, 0);
+}
+
 export function f32_copy_columns(
   x: In,
   ldx: number,

@@ -680,6 +680,7 @@ const cases: Record<KernelName, Cases> = {
     for (const [R, N] of someRows()) yield { args: [values(R * N), updated(N), R, N], roundings: R };
   },
   f32_mask: vector((n) => ({ args: [anyMask(n), updated(n), n] })),
+  f32_shrink: vector((n) => ({ args: [updated(n), n, 0.3] })),
   f32_copy_columns: copyColumns,
   u32_random: random,
   f32_uniform: uniforms,

@@ -25,6 +25,8 @@ export function checkEffects(given: TrainArguments, method: Method): void {
     'anneal',
     'pruneEvery',
     'threshold',
+    'saliency',
+    'l1',
     'finalSparsity',
   );
   needs(
@@ -38,6 +40,12 @@ export function checkEffects(given: TrainArguments, method: Method): void {
   needs(doped || !hasCmr, `only with a --method doped-..., ${instead}`, 'cmr', 'cmrRates');
   needs(doped || !given.alternate, `only with a --method doped-..., ${instead}`, 'alternate');
   needs(hasCmr, 'only with a rate > 0 in --cmr or --cmr-rates', 'cmrHold', 'cmrUntil');
+  needs(given.optimizer !== 'sgd', 'only with --optimizer adam', 'beta1');
+  needs(
+    given.optimizer !== 'sgd' || given.saliency !== 'moment',
+    'magnitude: only adam has second moments',
+    'saliency',
+  );
   needs(given.cmrUntil !== 0, 'a share > 0 of the training', 'cmrUntil');
 }
 

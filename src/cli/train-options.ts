@@ -51,6 +51,11 @@ export interface TrainArguments {
   threshold?: string;
   finalSparsity?: number;
   freeRate?: string;
+  headRate?: number;
+  beta1?: number;
+  l1?: number;
+  warmup?: number;
+  saliency?: string;
   structureShare?: number;
   cmrRates?: string;
   cmrHold?: boolean;
@@ -104,6 +109,7 @@ export function trainingOptions<Options extends TrainingOptions>(
     end,
     every: given.pruneEvery ?? defaults.annealing.every,
     threshold: (given.threshold ?? defaults.annealing.threshold) as AnnealingOptions['threshold'],
+    ...(given.saliency !== undefined && { saliency: given.saliency as 'magnitude' | 'moment' }),
     ...(given.finalSparsity !== undefined && { finalSparsity: given.finalSparsity }),
   };
   const cmr = given.cmr ?? 0;
@@ -135,6 +141,9 @@ export function trainingOptions<Options extends TrainingOptions>(
     schedule: scheduleOf(given, defaults.schedule),
     annealing,
     freeRate: { scale, power },
+    headRate: given.headRate ?? defaults.headRate,
+    beta1: given.beta1 ?? defaults.beta1,
+    l1: given.l1 ?? defaults.l1,
     structureShare: given.structureShare ?? defaults.structureShare,
     coMatrixDropout: { structure, dopants, hold: given.cmrHold ?? false, until: given.cmrUntil ?? 1 },
     ...(given.distill !== undefined && { distillation: distillationOf(given.distill) }),
@@ -146,11 +155,14 @@ export function trainingOptions<Options extends TrainingOptions>(
   };
 }
 
-function scheduleOf({ schedule, decay }: TrainArguments, standard: Schedule): Schedule {
+function scheduleOf({ schedule, decay, warmup }: TrainArguments, standard: Schedule): Schedule {
   const kind = (schedule ?? (decay === undefined ? standard.kind : 'decay')) as Schedule['kind'];
+  if (warmup !== undefined && kind !== 'linear')
+    throw invalid('--warmup', warmup, `only with --schedule linear, not ${kind}`);
   if (kind !== 'decay') {
     if (decay !== undefined) throw invalid('--decay', decay, `only with --schedule decay, not ${kind}`);
-    return { kind };
+    if (kind !== 'linear') return { kind };
+    return { kind, warmup: warmup ?? (standard.kind === 'linear' ? standard.warmup : 0) };
   }
   if (decay !== undefined) {
     const [after, by] = numbers(decay, '--decay', ['epochs', 'divisor']);
@@ -291,8 +303,15 @@ export function addTrainingOptions(command: Command, defaults: DefaultTexts): Co
     .addOption(
       option(
         '--schedule <name>',
-        'learning rate over time: constant, cosine or decay (default: cosine with adam, decay with sgd)',
-        oneOf(['constant', 'cosine', 'decay']),
+        'learning rate over time: constant, cosine, linear or decay (default: cosine with adam, decay with sgd)',
+        oneOf(['constant', 'cosine', 'linear', 'decay']),
+      ),
+    )
+    .addOption(
+      option(
+        '--warmup <share>',
+        'for --schedule linear: share of the training in which the rate rises (default: 0)',
+        number,
       ),
     )
     .addOption(
@@ -323,6 +342,26 @@ export function addTrainingOptions(command: Command, defaults: DefaultTexts): Co
       option(
         '--free-rate <scale,power>',
         `free weights learn at min(1, scale * density^-power) times the learning rate (default: ${defaults.freeRate})`,
+      ),
+    )
+    .addOption(
+      option('--head-rate <x>', 'the last layer learns at this many times the learning rate (default: 1)', number),
+    )
+    .addOption(
+      option(
+        '--beta1 <x>',
+        'for --optimizer adam: what it keeps of its first moment at each step (default: 0.9)',
+        number,
+      ),
+    )
+    .addOption(
+      option('--l1 <x>', 'L1 regularisation of the dopants, in units of their learning rate (default: 0)', number),
+    )
+    .addOption(
+      option(
+        '--saliency <name>',
+        "what is pruned first: the least magnitude, or the least magnitude times the fourth root of Adam's second moment (default: magnitude)",
+        oneOf(['magnitude', 'moment']),
       ),
     )
     .addOption(

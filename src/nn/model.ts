@@ -48,6 +48,11 @@ export abstract class Model {
     return this.network.operators();
   }
 
+  /** The parameters of the last layer, which may learn at a rate of their own. */
+  headParameters(): Parameter[] {
+    return this.network.headParameters();
+  }
+
   /** Every parameter by a name of its own. */
   parameters(): [string, Parameter][] {
     return this.network.parameters();

@@ -19,7 +19,7 @@ import { buildOperator, type Plan, planMatrix, sparseName } from '../operators/b
 import type { BlockSize } from '../operators/csr.js';
 import { Dense } from '../operators/dense.js';
 import type { KronShape, Method } from '../operators/methods.js';
-import { type Noise, type Operator, walk } from '../operators/operator.js';
+import { type Noise, type Operator, parametersOf, walk } from '../operators/operator.js';
 import { Parameter } from '../operators/parameter.js';
 import type { Pattern } from '../operators/sparse.js';
 import { Sum } from '../operators/sum.js';
@@ -190,6 +190,20 @@ export class Network {
     const counts = ({ name, role }: TensorShape) =>
       role === 'recurrent' || (role === 'matrix' && !(this.weights.get(name) instanceof Dense));
     return this.shapes.filter(counts).map(({ name }) => [name, this.weights.get(name)!]);
+  }
+
+  /** The parameters of the last layer, and the embedding where the layer is tied to it. */
+  headParameters(): Parameter[] {
+    const { name } = this.layers[this.layers.length - 1].spec;
+    const matrices = this.shapes.filter(({ layer }) => layer === name).map((shape) => this.weights.get(shape.name));
+    const own = this.shapes
+      .filter(({ layer }) => layer === name)
+      .flatMap((shape) => this.vectors.get(shape.name) ?? []);
+    return [
+      ...own,
+      ...matrices.flatMap((matrix) => (matrix ? parametersOf(matrix) : [])),
+      ...(this.tied ? [this.tied.weight] : []),
+    ];
   }
 
   /** Every parameter by a name of its own. */

@@ -3,7 +3,7 @@ import type { Runtime } from '../wasm/runtime.js';
 import type { BlockRows } from './csr.js';
 import type { Parameter } from './parameter.js';
 import { type Place, type Program, ROWS } from './program.js';
-import { PRUNED, sizeOf } from './pruning.js';
+import { PRUNED, salient, sizeOf } from './pruning.js';
 
 /**
  * Below this density, by the rows of a block, the three products of the compressed form are faster than the dense ones.
@@ -100,9 +100,10 @@ export class Compressed {
     return program.scratch(128 * (Math.max(this.M, this.N) + 11));
   }
 
-  sizes(): Uint32Array {
+  /** The sizes that thresholdOf() compares; `second`: see salient(). */
+  sizes(second?: Pointer): Uint32Array {
     const { size } = this.rows;
-    const { data } = this.weight;
+    const data = salient(this.weight, second);
     const sizes = new Float32Array(data.length / size);
     for (let k = 0; k < sizes.length; k++) {
       for (let row = 0; row < size; row++) sizes[k] += sizeOf(data[k * size + row], size);

@@ -1,9 +1,10 @@
+import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
 import { type BlockRows, firstRowOfGroup, placesOf } from './csr.js';
 import { Dense } from './dense.js';
 import type { Place, Program } from './program.js';
-import { PRUNED, sizeOf } from './pruning.js';
+import { PRUNED, salient, sizeOf } from './pruning.js';
 
 /** All M N weights with a mask: while few are pruned, dense products are faster. */
 export class Masked extends Dense {
@@ -42,10 +43,11 @@ export class Masked extends Dense {
     if (count > 0) program.add('f32_mask', weight.mask + at, weight.grad + 4 * at, count * N);
   }
 
-  sizes(): Uint32Array {
+  /** The sizes that thresholdOf() compares; `second`: see salient(). */
+  sizes(second?: Pointer): Uint32Array {
     const { M, N, rows, mask } = this;
     const { size, stride } = rows;
-    const { data } = this.weight;
+    const data = salient(this.weight, second);
     const sizes = new Float32Array((M / size) * N);
     const bits = new Uint32Array(sizes.buffer);
     for (let group = 0; group < M / size; group++) {

@@ -1,3 +1,6 @@
+import type { Pointer } from '../wasm/kernels.js';
+import type { Parameter } from './parameter.js';
+
 // Whatever is pruned as a unit, a weight or a block, has a size: the bits of a float, its magnitude or sum of squares. The
 // bits of positive floats, read as integers, are in the order of the floats. Both forms list sizes in the same order, by rows
 // of blocks and then by columns, so that they prune the same weights.
@@ -24,6 +27,12 @@ function digit(counts: Uint32Array, largest: number, wanted: number): { value: n
   let left = wanted;
   while (value > 0 && counts[value] < left) left -= counts[value--];
   return { value, left };
+}
+
+/** The weights whose sizes are compared: as they are, or times v^(1/4), where `second` holds the v of each. */
+export function salient({ runtime, data, size }: Parameter, second: Pointer | undefined): Float32Array {
+  if (second === undefined) return data;
+  return runtime.floats(second, size).map((v, i) => data[i] * Math.sqrt(Math.sqrt(v)));
 }
 
 /** What a weight adds to the size of a block of `rows` rows. */

@@ -1,5 +1,6 @@
 import { checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
+import type { Pointer } from '../wasm/kernels.js';
 import type { Runtime } from '../wasm/runtime.js';
 import { Compressed, CROSSOVER, indexBytes } from './compressed.js';
 import {
@@ -122,18 +123,24 @@ export class Sparse extends Operator {
   /**
    * Prunes several matrices by magnitude as if they were one: the largest weights, or blocks of the largest norms, are left,
    * at most `keep` weights. Ties go to the first. Matrices that are then sparse enough change to compressed form, which
-   * differs only by rounding, unless `compress` is false.
+   * differs only by rounding, unless `compress` is false. Where `secondOf` gives the address of the second moments v of
+   * the weights, f32[weight.size], abs(w) v^(1/4) takes the place of the magnitude.
    *
    * @throws InputError for matrices of different block sizes, or unless `keep` is a whole number >= 0
    */
-  static prune(matrices: readonly Sparse[], keep: number, compress = true): void {
+  static prune(
+    matrices: readonly Sparse[],
+    keep: number,
+    compress = true,
+    secondOf: (weight: Parameter) => Pointer | undefined = () => undefined,
+  ): void {
     checkWhole('keep', keep, 0);
     if (keep >= matrices.reduce((sum, { nonzeros }) => sum + nonzeros, 0)) return;
     const [size] = new Set(matrices.map(({ rows }) => rows.size));
     if (matrices.some(({ rows }) => rows.size !== size)) {
       throw new InputError('matrices: got different block sizes; expected the same for all');
     }
-    const sizes = matrices.map(({ form }) => form.sizes());
+    const sizes = matrices.map(({ form, weight }) => form.sizes(secondOf(weight)));
     let { threshold, ties } = thresholdOf(sizes, Math.floor(keep / size));
     for (const [i, matrix] of matrices.entries()) {
       const group = sizes[i];

@@ -11,7 +11,7 @@ import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
 import { defaultAnnealing } from '../train/annealing.js';
 import { noCoMatrixDropout } from '../train/comatrix.js';
-import type { OptimizerName } from '../train/optimizers.js';
+import { BETA1, type OptimizerName } from '../train/optimizers.js';
 import { Quantisation } from '../train/quantisation.js';
 import type { TrainRecord } from '../train/records.js';
 import type { Schedule } from '../train/schedule.js';
@@ -44,6 +44,9 @@ export function commonOptions(optimizer: OptimizerName) {
     annealing: defaultAnnealing,
     coMatrixDropout: noCoMatrixDropout,
     alternate: 0,
+    headRate: 1,
+    beta1: BETA1,
+    l1: 0,
     measureEvery: 5,
   };
 }

@@ -1,6 +1,8 @@
 import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
+import type { Parameter } from '../operators/parameter.js';
 import { Sparse } from '../operators/sparse.js';
+import type { Pointer } from '../wasm/kernels.js';
 
 /** When and how M_sp, the dopants, is pruned. Times are shares of the whole training. */
 export interface AnnealingOptions {
@@ -12,6 +14,11 @@ export interface AnnealingOptions {
   every: number;
   /** One threshold for all matrices, or one for each. */
   threshold: 'global' | 'matrix';
+  /**
+   * What is pruned first: weights of the least magnitude, as by default, or those of the least abs(w) v^(1/4), where v is
+   * Adam's second moment.
+   */
+  saliency?: 'magnitude' | 'moment';
   /** Share of M_sp's weights that are 0 in the end; by default what the compression needs in each matrix. */
   finalSparsity?: number;
   /** Whether M_sp changes from a mask to the compressed form once that is faster; by default it does. */
@@ -19,7 +26,12 @@ export interface AnnealingOptions {
 }
 
 /** Pruning every 20 steps from 10 to 60 % of the training, one threshold for all matrices. */
-export const defaultAnnealing: AnnealingOptions = { start: 0.1, end: 0.6, every: 20, threshold: 'global' };
+export const defaultAnnealing: AnnealingOptions = {
+  start: 0.1,
+  end: 0.6,
+  every: 20,
+  threshold: 'global',
+};
 
 /**
  * Sparsity annealing: the sparse matrices start dense and are pruned by magnitude along s(t) = s_f (1 - (1 - (t - t0) /
@@ -33,14 +45,19 @@ export class SparsityAnnealing {
     private readonly matrices: readonly { sparse: Sparse; nonzeros: number }[],
     private readonly options: AnnealingOptions,
     totalSteps: number,
+    /** The second moments of a sparse matrix's weights, for a saliency that needs them. */
+    private readonly secondOf: (weight: Parameter) => Pointer | undefined = () => undefined,
   ) {
-    const { start, end, every, threshold, finalSparsity } = options;
+    const { start, end, every, threshold, saliency = 'magnitude', finalSparsity } = options;
     if (!(start >= 0 && start <= end && end < 1)) {
       throw new InputError(`annealing: got start ${start} and end ${end}; expected 0 <= start <= end < 1`);
     }
     checkWhole('annealing every', every, 1);
     if (threshold !== 'global' && threshold !== 'matrix') {
       throw invalid('annealing threshold', threshold, "'global' or 'matrix'");
+    }
+    if (saliency !== 'magnitude' && saliency !== 'moment') {
+      throw invalid('annealing saliency', saliency, "'magnitude' or 'moment'");
     }
     if (finalSparsity !== undefined) {
       checkNumber('final sparsity', finalSparsity, finalSparsity >= 0 && finalSparsity <= 1, 'a number from 0 to 1');
@@ -61,14 +78,16 @@ export class SparsityAnnealing {
     const keeps = this.matrices.map(({ sparse, nonzeros }) =>
       keptAt(this.progress(step), sparse, this.final(sparse, nonzeros)),
     );
-    const { threshold, compress } = this.options;
+    const { threshold, compress, saliency } = this.options;
+    const secondOf = saliency === 'moment' ? this.secondOf : undefined;
     if (threshold === 'matrix') {
-      for (const [i, { sparse }] of this.matrices.entries()) Sparse.prune([sparse], keeps[i], compress);
+      for (const [i, { sparse }] of this.matrices.entries()) Sparse.prune([sparse], keeps[i], compress, secondOf);
     } else {
       Sparse.prune(
         this.matrices.map(({ sparse }) => sparse),
         keeps.reduce((sum, keep) => sum + keep, 0),
         compress,
+        secondOf,
       );
     }
   }

@@ -23,9 +23,15 @@ export function checkOptimizer(name: OptimizerName): void {
   if (name !== 'sgd' && name !== 'adam') throw invalid('optimizer', name, "'sgd' or 'adam'");
 }
 
-export function createOptimizer(runtime: Runtime, name: OptimizerName, parameters: readonly Parameter[]): Optimizer {
+/** @param beta1 how much of Adam's first moment is kept at each step */
+export function createOptimizer(
+  runtime: Runtime,
+  name: OptimizerName,
+  parameters: readonly Parameter[],
+  beta1 = BETA1,
+): Optimizer {
   checkOptimizer(name);
-  return name === 'sgd' ? new Sgd(runtime, parameters) : new Adam(runtime, parameters);
+  return name === 'sgd' ? new Sgd(runtime, parameters) : new Adam(runtime, parameters, beta1);
 }
 
 class Sgd implements Optimizer {
@@ -60,7 +66,8 @@ function checkStep(rate: number, clip: number): void {
   checkNumber('clip', clip, true, 'a finite number');
 }
 
-const BETA1 = 0.9;
+/** PyTorch's. */
+export const BETA1 = 0.9;
 const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
@@ -71,6 +78,7 @@ class Adam implements Optimizer {
   constructor(
     private readonly runtime: Runtime,
     parameters: readonly Parameter[],
+    private readonly beta1: number,
   ) {
     for (const parameter of parameters) {
       const bytes = 4 * parameter.size;
@@ -83,7 +91,7 @@ class Adam implements Optimizer {
   step(rate: number, clip: number): void {
     checkStep(rate, clip);
     this.steps++;
-    const rate1 = rate / (1 - power(BETA1, this.steps));
+    const rate1 = rate / (1 - power(this.beta1, this.steps));
     const root2 = 1 / Math.sqrt(1 - power(BETA2, this.steps));
     const { runtime } = this;
     for (const [{ value, grad, mask, size, rateScale, frozen }, { m, v }] of this.state) {
@@ -91,7 +99,16 @@ class Adam implements Optimizer {
       const calls = runtime.shares(size).map(([first, count]) => {
         const at = 4 * first;
         const arrays = [value + at, grad + at, m + at, v + at, mask && mask + first] as const;
-        return [...arrays, count, rate1 * rateScale, BETA1, BETA2, root2, EPSILON, clip] satisfies Call<'f32_adam'>;
+        return [
+          ...arrays,
+          count,
+          rate1 * rateScale,
+          this.beta1,
+          BETA2,
+          root2,
+          EPSILON,
+          clip,
+        ] satisfies Call<'f32_adam'>;
       });
       runtime.parallel('f32_adam', calls);
     }

@@ -1,6 +1,6 @@
 import { Tape } from '../autograd/tape.js';
 import { checkNumber, checkWhole } from '../checks.js';
-import { TrainingError } from '../errors.js';
+import { invalid, TrainingError } from '../errors.js';
 import { exp, power } from '../math.js';
 import { Dense } from '../operators/dense.js';
 import { STRUCTURE_SHARE } from '../operators/methods.js';
@@ -22,7 +22,7 @@ import {
   withOnly,
   withoutMasks,
 } from './comatrix.js';
-import { checkOptimizer, createOptimizer, type Optimizer, type OptimizerName } from './optimizers.js';
+import { BETA1, checkOptimizer, createOptimizer, type Optimizer, type OptimizerName } from './optimizers.js';
 import type { TrainRecord } from './records.js';
 import { checkSchedule, type Schedule, scheduledRate } from './schedule.js';
 
@@ -45,6 +45,12 @@ export interface TrainerOptions {
    * slowly while there are many, at the full rate once few are left. Factors always learn at the full rate.
    */
   freeRate: { scale: number; power: number };
+  /** The head, what the last layer multiplies with and adds, learns at this many times the learning rate. */
+  headRate: number;
+  /** How much of its first moment Adam keeps at each step. */
+  beta1: number;
+  /** L1 regularisation of M_sp: at each step its weights move towards 0 by their learning rate times this. */
+  l1: number;
   /** Prunings from one CMA record to the next. */
   measureEvery: number;
 }
@@ -61,6 +67,9 @@ export const defaultTrainerOptions: TrainerOptions = {
   coMatrixDropout: noCoMatrixDropout,
   alternate: 0,
   freeRate: { scale: 1, power: 0 },
+  headRate: 1,
+  beta1: BETA1,
+  l1: 0,
   measureEvery: 5,
 };
 
@@ -70,6 +79,8 @@ export interface Trainable {
   parameters(): [string, Parameter][];
   /** The matrices that are compressed. */
   matrices(): [string, Operator][];
+  /** The parameters of the last layer, which learn at a rate of their own. */
+  headParameters?(): Parameter[];
 }
 
 /** Trains a model step by step: gradient, clipping, optimiser, sparsity annealing and co-matrix dropout. */
@@ -79,6 +90,7 @@ export class Trainer {
   /** Share of all M_sp's weights that have been pruned. */
   sparsity = 0;
   private readonly parameters: Parameter[];
+  private readonly head: readonly Parameter[];
   private readonly sparse: Sparse[];
   private readonly sums: [string, Sum][];
   private readonly annealing: SparsityAnnealing | undefined;
@@ -113,12 +125,14 @@ export class Trainer {
       const nonzeros = finalNonzeros[i];
       return nonzeros === undefined ? [] : parts.map((sparse) => ({ sparse, nonzeros }));
     });
+    const secondOf = (weight: Parameter) => this.optimizer.moments(weight).v;
     // Made in any case: wrong options are rejected whether or not there is anything to prune.
-    const annealing = new SparsityAnnealing(targets, options.annealing, totalSteps);
+    const annealing = new SparsityAnnealing(targets, options.annealing, totalSteps, secondOf);
     if (targets.length) this.annealing = annealing;
     this.parameters = model.parameters().map(([, parameter]) => parameter);
     for (const parameter of this.parameters) parameter.prepareGradient();
-    this.optimizer = createOptimizer(runtime, options.optimizer, this.parameters);
+    this.head = model.headParameters?.() ?? [];
+    this.optimizer = createOptimizer(runtime, options.optimizer, this.parameters, options.beta1);
     this.afterPruning();
   }
 
@@ -163,8 +177,18 @@ export class Trainer {
     }
     const norm = Math.sqrt(squares);
     if (!Number.isFinite(norm)) throw diverged("gradient's norm", norm, step, epoch);
-    this.optimizer.step(this.learningRate(epoch), options.clip && norm > options.clip ? options.clip / norm : 1);
+    const rate = this.learningRate(epoch);
+    this.optimizer.step(rate, options.clip && norm > options.clip ? options.clip / norm : 1);
+    if (options.l1) this.shrink(rate * options.l1);
     return mean;
+  }
+
+  /** The proximal step of L1: every weight of M_sp moves towards 0 by `amount` times its rate's scale. */
+  private shrink(amount: number): void {
+    const { kernels } = this.model.runtime;
+    for (const { weight } of this.sparse) {
+      if (!weight.frozen) kernels.f32_shrink(weight.value, weight.size, amount * weight.rateScale);
+    }
   }
 
   /** Computes a mean loss under the masks of this step, adds its gradients, and returns it. */
@@ -257,7 +281,9 @@ export class Trainer {
 
   /** Updates what depends on which weights are left: the sparsity, and the learning rates of the free weights. */
   afterPruning(): void {
-    const { freeRate } = this.options;
+    const { freeRate, headRate } = this.options;
+    for (const parameter of this.head) parameter.rateScale = headRate;
+    const own = (parameter: Parameter) => (this.head.includes(parameter) ? headRate : 1);
     const rate = (density: number) => Math.min(1, freeRate.scale * power(density, -freeRate.power));
     let alive = 0;
     let all = 0;
@@ -265,11 +291,11 @@ export class Trainer {
       const { nonzeros, M, N } = sparse;
       alive += nonzeros;
       all += M * N;
-      sparse.weight.rateScale = nonzeros ? rate(nonzeros / (M * N)) : 1;
+      sparse.weight.rateScale = own(sparse.weight) * (nonzeros ? rate(nonzeros / (M * N)) : 1);
     }
     this.sparsity = all ? 1 - alive / all : 0;
     for (const [, operator] of this.model.matrices()) {
-      if (operator instanceof Dense) operator.weight.rateScale = rate(1);
+      if (operator instanceof Dense) operator.weight.rateScale = own(operator.weight) * rate(1);
     }
   }
 
@@ -306,6 +332,10 @@ function checkOptions({
   coMatrixDropout,
   alternate,
   freeRate,
+  headRate,
+  beta1,
+  l1,
+  annealing,
   measureEvery,
   seed,
   structureShare,
@@ -318,6 +348,12 @@ function checkOptions({
   checkWhole('alternate', alternate, 0);
   checkNumber('free rate scale', freeRate.scale, freeRate.scale > 0, 'a number > 0');
   checkNumber('free rate power', freeRate.power, freeRate.power >= 0, 'a number >= 0');
+  checkNumber('head rate', headRate, headRate > 0, 'a number > 0');
+  checkNumber('beta1', beta1, beta1 >= 0 && beta1 < 1, 'a number >= 0 and < 1');
+  checkNumber('l1', l1, l1 >= 0, 'a number >= 0');
+  if (annealing?.saliency === 'moment' && optimizer !== 'adam') {
+    throw invalid('annealing saliency', annealing.saliency, "'magnitude': only Adam has second moments");
+  }
   checkWhole('measureEvery', measureEvery, 1);
   checkSchedule(schedule);
   checkCoMatrixDropout(coMatrixDropout);

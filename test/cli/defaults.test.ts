@@ -17,7 +17,7 @@ const folder = makeFolder();
 async function defaultsOf(command: string): Promise<Map<string, (number | string)[]>> {
   const { stdout } = await succeed(folder, `${command} --help`);
   // Long descriptions are broken into lines.
-  const options = stdout.replace(/\n {10,}/g, ' ').matchAll(/^ +--([a-z-]+)(.*)$/gm);
+  const options = stdout.replace(/\n {10,}/g, ' ').matchAll(/^ +--([a-z0-9-]+)(.*)$/gm);
   return new Map(
     [...options].flatMap(([, name, text]) => {
       const [, words] = /\(default: (.*)\)/.exec(text) ?? [];
@@ -55,6 +55,10 @@ function common(list: readonly TrainingOptions[]): Record<string, unknown[]> {
     'prune-every': [adam.annealing.every],
     threshold: [adam.annealing.threshold],
     'free-rate': each(({ freeRate: { scale, power } }) => [scale, power]),
+    'head-rate': [adam.headRate],
+    beta1: [adam.beta1],
+    l1: [adam.l1],
+    warmup: [0],
     'structure-share': [adam.structureShare],
   };
 }

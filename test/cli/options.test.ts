@@ -126,6 +126,8 @@ const VALUES: Record<string, string> = {
   anneal: '0.2,0.4',
   'prune-every': '2',
   threshold: 'matrix',
+  saliency: 'moment',
+  l1: '0.5',
   'final-sparsity': '0.5',
   'free-rate': '0.5,0.5',
   'structure-share': '0.3',
@@ -152,9 +154,9 @@ for (const method of METHODS) {
       const after = await trained(`${NEEDS[name] ?? ''} --${name} ${value}`);
       assert.is.not(after, NEEDS[name] && before.startsWith('dopant') ? '' : before, name);
       if (!after.startsWith('dopant')) accepted.push(name);
-      else assert.match(after, /^dopant: --[a-z-]+: got [^\n]*; expected [^\n]*\n$/);
+      else assert.match(after, /^dopant: --[a-z0-9-]+: got [^\n]*; expected [^\n]*\n$/);
     }
-    const pruning = ['block', 'anneal', 'prune-every', 'threshold', 'final-sparsity', 'free-rate'];
+    const pruning = ['block', 'anneal', 'prune-every', 'threshold', 'saliency', 'l1', 'final-sparsity', 'free-rate'];
     const cmr = ['structure-share', 'cmr', 'cmr-rates', 'cmr-hold', 'cmr-until', 'alternate'];
     assert.equal(accepted, [
       ...(method === 'dense' ? [] : ['compression']),

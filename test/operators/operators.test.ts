@@ -682,6 +682,36 @@ test('Sparse.prune keeps as many as asked, the largest, the first among equals, 
   );
 });
 
+test('Sparse.prune weighs by second moments where it is given them, in either form, and by blocks', () => {
+  const second = values(16 * 9).map(Math.abs);
+  for (const compress of [true, false]) {
+    for (const block of [1, 4] as const) {
+      const mark = runtime.mark();
+      const matrix = new Sparse(runtime, 16, 9, undefined, block);
+      const w = values(16 * 9);
+      matrix.weight.data.set(w);
+      const v = runtime.alloc(4 * w.length);
+      runtime.floats(v, w.length).set(second);
+      matrix.weight.companions.push(v);
+      const size = (place: number) => Math.abs(w[place]) * second[place] ** 0.25;
+      const blockOf = (place: number) => Math.floor(Math.floor(place / 9) / block) * 9 + (place % 9);
+      const sums = new Map<number, number>();
+      for (const place of w.keys()) sums.set(blockOf(place), (sums.get(blockOf(place)) ?? 0) + size(place) ** 2);
+      const order = [...sums].sort(([, a], [, b]) => b - a).map(([group]) => group);
+      // Twice, the second time in compressed form where that is allowed.
+      for (const share of [0.5, 0.25]) {
+        const keep = Math.floor(order.length * share) * block;
+        Sparse.prune([matrix], keep, compress, () => v);
+        const kept = new Set(order.slice(0, keep / block));
+        const left = matrix.toDense();
+        assert.is(matrix.nonzeros, keep);
+        for (const place of w.keys()) assert.is(left[place], kept.has(blockOf(place)) ? w[place] : 0);
+      }
+      runtime.release(mark);
+    }
+  }
+});
+
 test('Sparse.prune holds one threshold over all matrices', () => {
   scoped(() => {
     const [small, large] = [new Sparse(runtime, 2, 2), new Sparse(runtime, 2, 2)];

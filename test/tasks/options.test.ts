@@ -21,6 +21,9 @@ const common = {
   coMatrixDropout: { structure: 0.2, dopants: 0.2, hold: false, until: 0.7 },
   alternate: 3,
   freeRate: { scale: 0.1, power: 1 },
+  headRate: 1,
+  beta1: 0.9,
+  l1: 0,
   measureEvery: 1,
 } satisfies Partial<TrainingOptions>;
 
@@ -32,7 +35,12 @@ const changes: Record<string, unknown[]> = {
   compression: [3],
   optimizer: ['sgd'],
   learningRate: [0.5],
-  schedule: [{ kind: 'constant' }, { kind: 'decay', after: 1, by: 2 }],
+  schedule: [
+    { kind: 'constant' },
+    { kind: 'linear', warmup: 0 },
+    { kind: 'linear', warmup: 0.2 },
+    { kind: 'decay', after: 1, by: 2 },
+  ],
   clip: [0, 0.02],
   seed: [8],
   structureShare: [0.5],
@@ -41,6 +49,7 @@ const changes: Record<string, unknown[]> = {
     { ...common.annealing, end: 0.6 },
     { ...common.annealing, every: 3 },
     { ...common.annealing, threshold: 'matrix' },
+    { ...common.annealing, saliency: 'moment' },
     { ...common.annealing, finalSparsity: 0.9 },
   ],
   coMatrixDropout: [
@@ -54,6 +63,9 @@ const changes: Record<string, unknown[]> = {
     { scale: 0.2, power: 1 },
     { scale: 0.1, power: 0.5 },
   ],
+  headRate: [2],
+  beta1: [0.6],
+  l1: [0.1],
   measureEvery: [2],
   dropout: [0, 0.3],
   batch: [2],

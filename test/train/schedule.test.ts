@@ -25,6 +25,27 @@ test('the cosine is half a cosine from the full rate to nothing', () => {
   }
 });
 
+test('the line rises for the warm-up, reaches the rate, and falls to nothing', () => {
+  for (const warmup of [0, 0.1, 0.25, 0.9]) {
+    for (const total of [1, 20, 1000]) {
+      const at = (step: number) => scheduledRate({ kind: 'linear', warmup }, RATE, step, total, 0);
+      const rates = Array.from({ length: total + 1 }, (_, step) => at(step));
+      const top = Math.max(...rates);
+      const allowed = 8 * U64 * RATE;
+      assert.ok(top <= RATE + allowed, `${top} of ${RATE}`);
+      if (warmup * total === Math.floor(warmup * total)) assert.ok(top >= RATE - RATE / total - allowed);
+      assert.is(rates[total], 0);
+      assert.ok(rates.slice(0, -1).every((rate) => rate > 0));
+      // Two lines: differences are the same within each.
+      const turn = rates.indexOf(top);
+      const slopes = (list: number[]) => list.slice(1).map((rate, i) => rate - list[i]);
+      for (const part of [slopes(rates.slice(0, turn)), slopes(rates.slice(turn + 1))]) {
+        for (const slope of part) assert.ok(Math.abs(slope - part[0]) <= allowed, `${slope}, not ${part[0]}`);
+      }
+    }
+  }
+});
+
 test('the decay divides once an epoch, after the full ones', () => {
   for (const after of [0, 1, 4]) {
     for (const by of [1, 1.15, 2]) {
@@ -47,7 +68,10 @@ test('the decay looks at the epoch alone, the cosine at the step alone', () => {
 test('an unknown schedule, and a decay that makes no rate, are refused by name', () => {
   const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
   const bad: [unknown, RegExp][] = [
-    [{ kind: 'linear' }, /^schedule: got "linear";/],
+    [{ kind: 'quadratic' }, /^schedule: got "quadratic";/],
+    [{ kind: 'linear', warmup: 1 }, /^warmup: got 1;/],
+    [{ kind: 'linear', warmup: nan }, /^warmup: got NaN;/],
+    [{ kind: 'linear' }, /^warmup: got /],
     [{ kind: 'decay', after: -1, by: 2 }, /^schedule: got decay after -1 epochs/],
     [{ kind: 'decay', after: nan, by: 2 }, /^schedule: got decay after NaN epochs/],
     [{ kind: 'decay', after: infinity, by: 2 }, /^schedule: got decay after Infinity epochs/],

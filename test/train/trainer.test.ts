@@ -205,7 +205,7 @@ test('bad options are refused by name', () => {
     [{ coMatrixDropout: { ...cmr, dopants: -0.5 } }, /^cmr dopants: got -0\.5;/],
     [{ coMatrixDropout: { ...cmr, dopants: Number.NaN } }, /^cmr dopants: got NaN;/],
     [{ coMatrixDropout: { ...cmr, until: 1.1 } }, /^cmr until: got 1\.1;/],
-    [{ schedule: { kind: 'linear' as 'cosine' } }, /^schedule: got "linear";/],
+    [{ schedule: { kind: 'quadratic' as 'cosine' } }, /^schedule: got "quadratic";/],
     [{ schedule: { kind: 'decay', after: -1, by: 2 } }, /^schedule: got decay after -1 /],
     [{ schedule: { kind: 'decay', after: 1, by: 0 } }, /^schedule: got decay .* by 0;/],
     [{ optimizer: 'rmsprop' as 'adam' }, /^optimizer: got "rmsprop"/],
