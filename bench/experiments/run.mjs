@@ -22,6 +22,8 @@ for (const grid of [
   'small-char',
   'equal',
   'adaptive',
+  'optimiser-word',
+  'optimiser-intent',
 ]) {
   run('dist/cli/main.js', 'experiment', `bench/experiments/${grid}.json`, ...process.argv.slice(2));
 }
