@@ -1,5 +1,6 @@
 // All kernels. Pointers are in bytes, sizes in elements. Kernels neither allocate nor check anything: the caller does.
 export * from './activation';
+export * from './attention';
 export { f32_dequantise, f32_from_halves, rice_decode } from './codes';
 export * from './embedding';
 export * from './gemm';

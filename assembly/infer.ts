@@ -1,4 +1,5 @@
 // The kernels of inference, in a separate binary that is small enough for a page.
+export { f32_attention } from './attention';
 export { f32_dequantise, f32_from_halves, i8_from_codes, rice_decode } from './codes';
 export { f32_flush } from './flush';
 export { f32_largest } from './largest';

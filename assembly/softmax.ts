@@ -2,7 +2,7 @@
 
 import { run_program } from './program';
 import { Constant, constant, exp4, flushPositive, loadPart, put, storePart, sum4 } from './simd';
-import { f32_add, f32_set_rows } from './vector';
+import { f32_add, f32_set_rows, f32_sum } from './vector';
 
 /** The largest of x[V]. */
 function largestOf(x: usize, V: i32): f32 {
@@ -119,6 +119,37 @@ export function f32_cross_entropy_grad(
   }
 }
 
+/**
+ * Label smoothing (Szegedy et al., 2016): of cross-entropies of x[R,V], those of targets that are (1 - smoothing) onehot(target) +
+ * smoothing / V. losses[r] += smoothing (x[r, targets[r]] - mean of x[r]), but not where the target, i32[R], is negative.
+ */
+export function f32_label_smoothing(x: usize, targets: usize, losses: usize, R: i32, V: i32, smoothing: f32): void {
+  const row = (<usize>V) << 2;
+  for (let r = 0; r < R; ++r, x += row, targets += 4, losses += 4) {
+    const target = load<i32>(targets);
+    if (target < 0) continue;
+    const mean = <f32>(f32_sum(x, V) / V);
+    store<f32>(losses, load<f32>(losses) + smoothing * (load<f32>(x + ((<usize>target) << 2)) - mean));
+  }
+}
+
+/** dx[r] += scale smoothing (onehot(target) - 1 / V), but not where the target is negative. */
+export function f32_label_smoothing_grad(targets: usize, dx: usize, R: i32, V: i32, smoothing: f32, scale: f32): void {
+  const row = (<usize>V) << 2;
+  const share = scale * smoothing;
+  for (let r = 0; r < R; ++r, dx += row, targets += 4) {
+    const target = load<i32>(targets);
+    if (target < 0) continue;
+    const each = f32x4.splat(share / <f32>V);
+    let n = V;
+    let at = dx;
+    for (; n >= 4; n -= 4, at += 16) v128.store(at, f32x4.sub(v128.load(at), each));
+    if (n) storePart(at, f32x4.sub(loadPart(at, n), each), n);
+    at = dx + ((<usize>target) << 2);
+    store<f32>(at, load<f32>(at) + share);
+  }
+}
+
 /** a x - lse, at least -87. pmax keeps its first operand when the comparison is false, so NaN stays NaN. */
 function logProbability(x: v128, a: v128, lse: v128): v128 {
   return f32x4.pmax(f32x4.sub(f32x4.mul(a, x), lse), f32x4.splat(-87));
@@ -182,7 +213,8 @@ export function f32_distill(
  * `transpose`, if not 0, is a program that adds W^T d to a row of dx[R,N]: the gradient is then computed as well, and `logits`,
  * [R,V], becomes that of the logits, see f32_cross_entropy_grad. Otherwise `logits` is memory for one block.
  *
- * `teacher`, if not 0, are a teacher's logits, [R,V], see f32_distill; otherwise `weight` is 0.
+ * `teacher`, if not 0, are a teacher's logits, [R,V], see f32_distill; otherwise `weight` is 0. `smoothing`, if not 0, is that of
+ * the targets, see f32_label_smoothing.
  */
 export function f32_softmax_head(
   forward: usize,
@@ -204,15 +236,18 @@ export function f32_softmax_head(
   teacher: usize,
   weight: f32,
   temperature: f32,
+  smoothing: f32,
 ): void {
   for (let r = 0; r < R; r += block) {
     const n = min(block, R - r);
     f32_set_rows(bias, logits, n, V);
     run_program(forward, x, logits, n, r, scratch);
     f32_cross_entropy(logits, targets, lse, losses, n, V);
+    if (smoothing > 0) f32_label_smoothing(logits, targets, losses, n, V, smoothing);
     if (teacher) f32_distill(logits, teacher, targets, losses, n, V, weight, temperature, scale);
     if (transpose) {
       f32_cross_entropy_grad(logits, targets, lse, logits, n, V, (1 - weight) * scale);
+      if (smoothing > 0) f32_label_smoothing_grad(targets, logits, n, V, smoothing, (1 - weight) * scale);
       if (teacher) f32_add(teacher, logits, n * V);
       run_program(transpose, logits, dx, n, r, scratchBack);
       logits += (<usize>(n * V)) << 2;

@@ -505,6 +505,30 @@ export function f32_cross_entropy_grad(
   }
 }
 
+export function f32_label_smoothing(x: In, targets: In, losses: Out, R: number, V: number, smoothing: number): void {
+  for (let r = 0; r < R; r++) {
+    if (targets[r] < 0) continue;
+    let sum = 0;
+    for (let j = 0; j < V; j++) sum += x[r * V + j];
+    losses[r] += smoothing * (x[r * V + targets[r]] - sum / V);
+  }
+}
+
+export function f32_label_smoothing_grad(
+  targets: In,
+  dx: Out,
+  R: number,
+  V: number,
+  smoothing: number,
+  scale: number,
+): void {
+  for (let r = 0; r < R; r++) {
+    for (let j = 0; j < V; j++) {
+      if (targets[r] >= 0) dx[r * V + j] += scale * smoothing * ((targets[r] === j ? 1 : 0) - 1 / V);
+    }
+  }
+}
+
 /** A row of log(softmax(x / temperature)), at least -87 each. */
 function logProbabilities(x: In, from: number, V: number, temperature: number): Float64Array {
   const scaled = Float64Array.from({ length: V }, (_, j) => x[from + j] / temperature);
@@ -676,6 +700,74 @@ export function f32_dropout(
       const keep = word(j, row, step, stream, seedLow, seedHigh) >>> 8 >= Math.floor(rate * 2 ** 24);
       const value = keep ? x[r * N + j] / (1 - rate) : 0;
       y[r * N + j] = accumulate ? y[r * N + j] + value : value;
+    }
+  }
+}
+
+// ---- attention.ts
+
+export function f32_attention(
+  x: In,
+  keys: In,
+  values: In,
+  weights: Out,
+  context: Out,
+  T: number,
+  S: number,
+  B: number,
+  N: number,
+  M: number,
+): void {
+  for (let r = 0; r < T * B; r++) {
+    const b = r % B;
+    const scores = Array.from({ length: S }, (_, s) => {
+      let score = 0;
+      for (let j = 0; j < N; j++) score += x[r * N + j] * keys[(s * B + b) * N + j];
+      return score;
+    });
+    const largest = Math.max(...scores);
+    const powers = scores.map((score) => flush(Math.exp(score - largest)));
+    const total = powers.reduce((sum, power) => sum + power, 0);
+    for (let j = 0; j < M; j++) context[r * M + j] = 0;
+    for (const [s, power] of powers.entries()) {
+      weights[r * S + s] = power / total;
+      for (let j = 0; j < M; j++) context[r * M + j] += (power / total) * values[(s * B + b) * M + j];
+    }
+  }
+}
+
+export function f32_attention_grad(
+  x: In,
+  keys: In,
+  values: In,
+  weights: In,
+  dcontext: In,
+  dx: Out,
+  dkeys: Out,
+  dvalues: Out,
+  T: number,
+  S: number,
+  B: number,
+  N: number,
+  M: number,
+): void {
+  for (let r = 0; r < T * B; r++) {
+    const b = r % B;
+    const slopes = Array.from({ length: S }, (_, s) => {
+      let slope = 0;
+      for (let j = 0; j < M; j++) {
+        slope += dcontext[r * M + j] * values[(s * B + b) * M + j];
+        dvalues[(s * B + b) * M + j] += weights[r * S + s] * dcontext[r * M + j];
+      }
+      return slope;
+    });
+    const mean = slopes.reduce((sum, slope, s) => sum + weights[r * S + s] * slope, 0);
+    for (const [s, slope] of slopes.entries()) {
+      const dscore = weights[r * S + s] * (slope - mean);
+      for (let j = 0; j < N; j++) {
+        dx[r * N + j] += dscore * keys[(s * B + b) * N + j];
+        dkeys[(s * B + b) * N + j] += dscore * x[r * N + j];
+      }
     }
   }
 }

@@ -454,6 +454,46 @@ function* crossEntropyGrad(): Generator<Case> {
   }
 }
 
+function* labelSmoothing(): Generator<Case> {
+  for (const { R, V, x, targets } of logits()) {
+    const largest = Math.max(...x.map(Math.abs));
+    yield { args: [x, targets, updated(R), R, V, 0.1], bound: () => 4 * U * (1 + largest) };
+  }
+}
+
+function* labelSmoothingGrad(): Generator<Case> {
+  for (const { R, V, targets } of logits()) {
+    yield { args: [targets, updated(R * V), R, V, 0.1, 0.3], bound: () => 4 * U };
+  }
+}
+
+// ---- attention.ts
+
+const ATTENTION_SIZES = [
+  [1, 1, 1, 1, 1],
+  [1, 5, 1, 4, 6],
+  [3, 4, 2, 5, 3],
+  [2, 9, 3, 8, 17],
+];
+
+function* attention(): Generator<Case> {
+  for (const [T, S, B, N, M] of ATTENTION_SIZES) {
+    const [x, keys, memory] = [values(T * B * N), values(S * B * N), values(S * B * M)];
+    const outputs = [written(T * B * S), written(T * B * M)];
+    // An error of a score is one of the same size, relative to it, in every weight.
+    yield { args: [x, keys, memory, ...outputs, T, S, B, N, M], bound: () => 8 * (N + S + 8) * U };
+  }
+}
+
+function* attentionGrad(): Generator<Case> {
+  for (const [T, S, B, N, M] of ATTENTION_SIZES) {
+    const weights = values(T * B * S).map((v) => Math.abs(v) / S);
+    const inputs = [values(T * B * N), values(S * B * N), values(S * B * M), weights, values(T * B * M)];
+    const outputs = [updated(T * B * N), updated(S * B * N), updated(S * B * M), new Workspace(4 * S)];
+    yield { args: [...inputs, ...outputs, T, S, B, N, M], bound: () => 8 * (M + S + T + 8) * U };
+  }
+}
+
 function* distill(): Generator<Case> {
   for (const { R, V, x, targets } of logits()) {
     for (const temperature of [0.5, 1, 3]) {
@@ -646,6 +686,10 @@ const cases: Record<KernelName, Cases> = {
   f32_cross_entropy: crossEntropy,
   f32_cross_entropy_grad: crossEntropyGrad,
   f32_distill: distill,
+  f32_label_smoothing: labelSmoothing,
+  f32_label_smoothing_grad: labelSmoothingGrad,
+  f32_attention: attention,
+  f32_attention_grad: attentionGrad,
   f32_gather: gather,
   f32_scatter_add: scatterAdd,
   f32_relu: vector((n) => ({ args: [values(n), written(n), n], roundings: 0 })),

@@ -1,6 +1,14 @@
 import { InputError, invalid } from '../errors.js';
 import { readHeader, type TaskData } from '../io/model-header.js';
-import { inputWidth, type NetworkSpec, whyNotCausal } from '../network/spec.js';
+import {
+  directionsOf,
+  fedLayer,
+  inputWidth,
+  memoryWidth,
+  type NetworkSpec,
+  recurrentOf,
+  whyNotCausal,
+} from '../network/spec.js';
 import type { Pointer } from '../wasm/kernels.js';
 import { checkNumbers, type Frames, flatFrames } from './checks.js';
 import { Engine } from './engine.js';
@@ -9,6 +17,18 @@ import { runLayers, type Steps, stepLayer } from './run.js';
 import { Session } from './session.js';
 
 const LARGEST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
+
+/** A sequence that the encoder of a model has read: what attention reads, and the state that sessions start with. */
+export interface Source {
+  /** Its steps. */
+  readonly steps: number;
+  /** Outputs of the encoder, [steps, its outputs]. */
+  readonly values: Float32Array;
+  /** What each layer of attention compares with its inputs, [steps, inputs]. */
+  readonly keys: readonly Float32Array[];
+  /** A state as Session has it. */
+  readonly state: Float32Array;
+}
 
 /** A network of any kind, packed to run. Any number of sessions share a model. */
 export class Model {
@@ -38,6 +58,8 @@ export class Model {
   private view: Float32Array;
   private viewAt: Pointer = 0;
   private active: Session | undefined;
+  /** What attention reads now. */
+  private source: Source | undefined;
 
   /** Throws FileFormatError for bytes that are not a model, saying what is wrong. */
   constructor(bytes: Uint8Array) {
@@ -68,17 +90,143 @@ export class Model {
   }
 
   /**
-   * A new session, its state zero.
+   * A new session, its state zero; for a model with an encoder, one that continues a source, with its state.
    *
-   * @throws InputError where the network reads what comes later, and so cannot be stepped
+   * @throws InputError where the network reads what comes later, and so cannot be stepped, and without the source that it needs
    */
-  session(): Session {
+  session(source?: Source): Session {
     if (this.whyNotStepped) {
       throw new InputError(
         `session: got a network that cannot be stepped, since ${this.whyNotStepped}; expected a causal one; run() takes whole sequences`,
       );
     }
-    return new Session(this);
+    if (!source !== !this.packed.encoder) {
+      const expected = source ? 'none: the model has no encoder' : 'what encode() returns: the model has an encoder';
+      throw invalid('source', source, expected);
+    }
+    return new Session(this, source);
+  }
+
+  /**
+   * Reads a whole sequence with the encoder, for sessions to continue. Any number of sources and of their sessions take turns.
+   *
+   * @param sequence numbers of tokens of the encoder, at least one
+   * @throws InputError for a model without an encoder, for what is not a token, and for a sequence too long for memory
+   * @example
+   * const session = model.session(model.encode([5, 9, 2]));
+   * const logits = session.step(1);
+   */
+  encode(sequence: ArrayLike<number>): Source {
+    const { engine, packed, network } = this;
+    const { encoder } = packed;
+    if (!encoder || !network.encoder)
+      throw new InputError('encode: got a model without an encoder; expected one that has it');
+    const { input } = network.encoder;
+    if (!('tokens' in input)) throw new InputError('encode: got an encoder of frames; expected one of tokens');
+    const S = (sequence as ArrayLike<number> | null | undefined)?.length;
+    if (!S) throw invalid('sequence', S ?? sequence, 'at least one token');
+    for (let s = 0; s < S; s++) {
+      const token = sequence[s];
+      if (!(Number.isInteger(token) && token >= 0 && token < input.tokens)) {
+        throw invalid(`sequence[${s}]`, token, `an integer from 0 to ${input.tokens - 1}`);
+      }
+    }
+    this.store();
+    this.active = this.source = undefined;
+    try {
+      this.makeRoom(S);
+      const ends: Float32Array[] = [];
+      const { at } = runLayers(
+        engine,
+        encoder,
+        S,
+        input.width,
+        (at) => this.lookUpAll(encoder, input.width, sequence, at),
+        (state) => ends.push(state),
+      );
+      const layers = this.attending;
+      const width = memoryWidth(network);
+      const values = engine.floats(at, S * width).slice();
+      const keys = layers.map(({ attention, inputs }) => {
+        const { score, keys } = attention!;
+        if (!score) return values;
+        const from = engine.scratch(4 * S * width + packed.scratch + 64);
+        engine.floats(from, S * width).set(values);
+        engine.kernels.run_many(score, from, 4 * width, S, keys, 4 * inputs, from + 4 * S * width + 64);
+        return engine.floats(keys, S * inputs).slice();
+      });
+      return { steps: S, values, keys, state: this.firstState(network.encoder, ends) };
+    } catch (cause) {
+      if (!(cause instanceof InputError) || !cause.message.startsWith('memory')) throw cause;
+      throw new InputError(`sequence: got ${S} steps; expected no more than fit in memory`, { cause });
+    }
+  }
+
+  /** The state that sessions start with: h and c of each recurrent layer, both directions side by side; zeros elsewhere. */
+  private firstState(encoder: NetworkSpec, ends: readonly Float32Array[]): Float32Array {
+    const state = new Float32Array(this.stateSize);
+    let to = 0;
+    let next = 0;
+    const sizes = recurrentOf(encoder).map((layer) => directionsOf(layer).length);
+    for (const { spec, carried } of this.packed.layers) {
+      const isRecurrent = spec.kind === 'lstm' || spec.kind === 'gru';
+      const directions = isRecurrent ? sizes.shift()! : 0;
+      for (const [i, { n }] of carried.entries()) {
+        for (let d = 0; d < directions; d++) {
+          const end = ends[next + d * carried.length + i];
+          state.set(end, to + d * end.length);
+        }
+        to += n;
+      }
+      next += directions * carried.length;
+    }
+    return state;
+  }
+
+  private get attending(): Layer[] {
+    return this.packed.layers.filter(({ attention }) => attention);
+  }
+
+  /** Room for S steps of a source, twice as much as before where there is too little. */
+  private makeRoom(S: number): void {
+    const { engine } = this;
+    for (const { attention, inputs } of this.attending) {
+      if (attention!.room >= S) continue;
+      const room = Math.max(S, 2 * attention!.room, 32);
+      const { score, width } = attention!;
+      const values = engine.alloc(4 * room * width);
+      const keys = score ? engine.alloc(4 * room * inputs) : values;
+      Object.assign(attention!, { values, keys, weights: engine.alloc(4 * room), room });
+    }
+  }
+
+  /** Lays a source where attention reads it. */
+  private attendTo(source: Source): void {
+    if (this.source === source) return;
+    this.makeRoom(source.steps);
+    for (const [i, { attention }] of this.attending.entries()) {
+      const { values, keys } = attention!;
+      this.engine.floats(values, source.values.length).set(source.values);
+      if (keys !== values) this.engine.floats(keys, source.keys[i].length).set(source.keys[i]);
+      attention!.steps = source.steps;
+    }
+    this.source = source;
+  }
+
+  /** A copy of how much the last step attended to each step of its source; of the last such layer. */
+  attention(): Float32Array {
+    const { weights, steps } = this.attending.at(-1)?.attention ?? { weights: 0, steps: 0 };
+    return this.engine.floats(weights, steps).slice();
+  }
+
+  /** The rows of tokens, one after another. */
+  private lookUpAll(packed: Network, width: number, tokens: ArrayLike<number>, at: Pointer): void {
+    const { engine } = this;
+    const memory = engine.floats(0, engine.kernels.memory.buffer.byteLength / 4);
+    for (let t = 0; t < tokens.length; t++) {
+      const from = lookUp(engine, packed, tokens[t]) / 4;
+      memory.copyWithin(at / 4 + t * width, from, from + width);
+    }
   }
 
   /**
@@ -99,6 +247,8 @@ export class Model {
 
   private runFlat(sequence: ArrayLike<number>): Float32Array[] {
     const { engine, packed, network, limit } = this;
+    if (packed.encoder)
+      throw new InputError('run: got a model with an encoder; expected encode() and a session of the source');
     const width = inputWidth(network);
     const n = (sequence as ArrayLike<number> | null | undefined)?.length;
     const isTokens = 'tokens' in network.input;
@@ -111,14 +261,10 @@ export class Model {
     let steps: Steps;
     try {
       steps = runLayers(engine, packed, T, width, (at) => {
-        const memory = engine.floats(0, engine.kernels.memory.buffer.byteLength / 4);
         if (isTokens) {
-          for (let t = 0; t < T; t++) {
-            const from = lookUp(engine, packed, sequence[t]) / 4;
-            memory.copyWithin(at / 4 + t * width, from, from + width);
-          }
+          this.lookUpAll(packed, width, sequence, at);
         } else {
-          memory.set(sequence, at / 4);
+          engine.floats(at, n!).set(sequence);
           // Not `>`, which NaN would pass.
           if (!(engine.kernels.f32_largest(at, n!) <= limit)) checkNumbers('sequence', sequence, n!, limit);
           engine.kernels.f32_flush(at, T * width);
@@ -146,7 +292,7 @@ export class Model {
     if ('tokens' in network.input) {
       this.checkToken(input, 'token');
       this.activate(session);
-      this.outs[0] = lookUp(engine, packed, input as number);
+      this.outs[0] = this.beside(lookUp(engine, packed, input as number));
     } else {
       const n = this.inputs;
       const at = packed.input;
@@ -158,9 +304,17 @@ export class Model {
       if (!(engine.kernels.f32_largest(at, n) <= limit)) checkNumbers('frame', frame, n, limit);
       engine.kernels.f32_flush(at, n);
       this.activate(session);
-      this.outs[0] = at;
+      this.outs[0] = this.beside(at);
     }
     this.advance(0, this.tail);
+  }
+
+  /** The input with what is fed beside it. */
+  private beside(input: Pointer): Pointer {
+    const { fed } = this.packed;
+    if (!fed) return input;
+    this.engine.kernels.f32_scale(1, input, fed, inputWidth(this.network));
+    return fed;
   }
 
   /**
@@ -212,8 +366,11 @@ export class Model {
     const { outs, packed, engine } = this;
     for (let l = first; l < end; l++) {
       const layer = packed.layers[l];
-      const x = layer.gathered ? this.gather(layer) : outs[layer.from[0]];
+      const x = layer.gathered && !layer.attention ? this.gather(layer) : outs[layer.from[0]];
       outs[l + 1] = stepLayer(engine, packed, layer, x);
+      if (layer.attention && layer.carried.length) {
+        engine.kernels.f32_scale(1, layer.out, layer.carried[0].at, layer.outputs);
+      }
     }
   }
 
@@ -227,7 +384,7 @@ export class Model {
     memory.copyWithin(to, to + inputs, to + inputs + before);
     to += before;
     for (const one of from) {
-      const n = one ? packed.layers[one - 1].outputs : inputWidth(network);
+      const n = one ? packed.layers[one - 1].outputs : inputWidth(network) + (fedLayer(network)?.outputs ?? 0);
       memory.copyWithin(to, outs[one] / 4, outs[one] / 4 + n);
       to += n;
     }
@@ -247,6 +404,8 @@ export class Model {
     if (session.model !== this)
       throw new InputError('session: got one of another model; expected one that this model made');
     this.store();
+    if (session.source) this.attendTo(session.source);
+    this.refresh();
     let from = 0;
     for (const { at, n } of this.parts) {
       this.memory.set(session.saved.subarray(from, from + n), at / 4);

@@ -3,10 +3,14 @@ import { checkSums } from '../io/sums.js';
 import {
   clustersOf,
   directionsOf,
+  ENCODER,
+  fedLayer,
   GATES,
   inputWidth,
   isTied,
   type LayerSpec,
+  memoryWidth,
+  type NetworkSpec,
   resolveLayers,
   tiedScale,
 } from '../network/spec.js';
@@ -52,6 +56,23 @@ export interface Cluster {
   width: number;
 }
 
+/** What attention needs besides W_c, and, once there is a source, see Model.encode(), where that lies. */
+export interface Attention {
+  /** The program of W_a, which leaves the key of a step in `key`; 0 for the score 'dot'. */
+  score: Pointer;
+  key: Pointer;
+  /** [S, inputs], what is compared with the layer's inputs. */
+  keys: Pointer;
+  /** [S, width], the outputs of the encoder. */
+  values: Pointer;
+  width: number;
+  /** [S], of the last step. */
+  weights: Pointer;
+  /** Steps of the source, S, and those that there is room for. */
+  steps: number;
+  room: number;
+}
+
 /** A layer, packed. Whatever a matrix is multiplied with is padded with zeros to whole vectors. */
 export interface Layer {
   spec: LayerSpec;
@@ -67,6 +88,8 @@ export interface Layer {
   gathered: Pointer;
   /** Of an adaptive softmax, its clusters. */
   clusters?: readonly Cluster[];
+  /** Of attention; `weight` is then the program of W_c, which reads what is gathered: context and inputs. */
+  attention?: Attention;
   /** Frames in it; 1 but for a convolution. */
   window: number;
   /** What a forward layer carries from step to step, in order. */
@@ -77,6 +100,9 @@ export interface Layer {
 
 /** The contents of a model file, packed to run. */
 export interface Network {
+  encoder?: Network;
+  /** Where input and fed outputs lie side by side, [width + outputs of the fed layer]; 0 where none is fed. */
+  fed: Pointer;
   /** Rows of an embedding, `stride` bytes apart, padded; or room for one row or frame. */
   input: Pointer;
   stride: number;
@@ -104,21 +130,31 @@ export function packNetwork(engine: Engine, header: Header): Network {
   return blamingTheFile(() => engine.within(header.memory, () => pack(engine, header)));
 }
 
-function pack(engine: Engine, { network, spec, source, finish }: Header): Network {
+function pack(engine: Engine, header: Header): Network {
+  const { network, spec, source, finish } = header;
+  const encoder = network.encoder && packPart(engine, network.encoder, ENCODER, header);
+  const packed = packPart(engine, network, '', header);
+  finish();
+  return { ...packed, ...(encoder && { encoder }), limit: checkSums(network, spec, source) };
+}
+
+/** A network whose tensors' names begin with `prefix`; its limit is not known yet. */
+function packPart(engine: Engine, network: NetworkSpec, prefix: string, { spec, source }: Header): Network {
   const { kernels } = engine;
   const E = inputWidth(network);
   const stride = 16 * Math.ceil(E / 4);
   const table = 'tokens' in network.input ? ([network.input.tokens, E] as const) : undefined;
-  const embedding = table && source.numbers('embedding', table);
+  const embedding = table && source.numbers(`${prefix}embedding`, table);
   const factor = tiedScale(network);
-  const rows = embedding && isByRow(embedding, E) ? packInt8(engine, 'embedding', table, embedding, source) : undefined;
+  const rows =
+    embedding && isByRow(embedding, E) ? packInt8(engine, `${prefix}embedding`, table, embedding, source) : undefined;
   const codes = rows && factor !== 1 ? scaleInt8(engine, rows, table![0], factor) : rows;
   let input: Pointer;
   if (embedding && !codes) {
     const [V] = table;
     input = engine.alloc(stride * V);
     const raw = input + (stride - 4 * E) * V;
-    putFloats(engine, raw, 'embedding', embedding, source);
+    putFloats(engine, raw, `${prefix}embedding`, embedding, source);
     if (factor !== 1) kernels.f32_scale(factor, raw, raw, V * E);
     kernels.pad_rows(raw, input, V, 4 * E, stride);
   } else {
@@ -129,7 +165,7 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
     const at = engine.alloc(4 * n);
     for (const name of names) {
       const one = engine.scratch(4 * n);
-      putFloats(engine, one, name, source.numbers(name, [n]), source);
+      putFloats(engine, one, prefix + name, source.numbers(prefix + name, [n]), source);
       kernels.f32_add(one, at, n);
     }
     return at;
@@ -151,7 +187,10 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
     return program;
   };
   const matrix = (name: string, M: number, N: number, to: Pointer, add: boolean | Pointer): Pointer =>
-    noted(packMatrix(engine, spec(name, M, N), name, source, to, add));
+    noted(packMatrix(engine, spec(prefix + name, M, N), prefix + name, source, to, add));
+  const feeding = fedLayer(network);
+  const fed = feeding ? engine.alloc(4 * (E + feeding.outputs)) : 0;
+  const memory = memoryWidth(network);
   const places = new Map([['input', 0]]);
   const layers = resolved.map(({ spec: layer, from, inputs, outputs }, l): Layer => {
     const { name, kind } = layer;
@@ -160,6 +199,7 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
     const carried: Carried[] = [];
     const carry = (at: Pointer, n: number, multiplied = true) => carried.push({ at, n, multiplied });
     let [weight, out, gathered, window] = [0, 0, 0, 1];
+    let attention: Attention | undefined;
     switch (kind) {
       case 'lstm':
       case 'gru': {
@@ -179,6 +219,16 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
         out = hidden;
         break;
       }
+      case 'attention': {
+        const key = engine.alloc(4 * inputs);
+        const score = layer.score === 'general' ? matrix(`${name}.score`, inputs, memory, key, false) : 0;
+        attention = { score, key, keys: 0, values: 0, width: memory, weights: 0, steps: 0, room: 0 };
+        out = engine.alloc(4 * outputs);
+        gathered = engine.alloc(4 * (memory + inputs));
+        weight = matrix(`${name}.combine`, outputs, memory + inputs, out, vector(outputs, `${name}.bias`));
+        if (layer === feeding) carry(fed + 4 * E, outputs);
+        break;
+      }
       case 'adaptive':
         // The first cluster's program writes the rows for the others over outputs that they write after it.
         out = engine.alloc(4 * (outputs + layer.cutoffs.length));
@@ -190,7 +240,7 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
         const bias = vector(outputs, `${name}.bias`);
         out = engine.alloc(4 * outputs);
         weight = isTied(layer)
-          ? noted(packTable(engine, 'embedding', table!, rows ?? embedding!, source, out, bias))
+          ? noted(packTable(engine, `${prefix}embedding`, table!, rows ?? embedding!, source, out, bias))
           : matrix(name, outputs, N, out, bias);
         if (kind === 'conv') gathered = engine.alloc(4 * N);
         if (window > 1) carry(gathered + 4 * inputs, N - inputs);
@@ -225,11 +275,11 @@ function pack(engine: Engine, { network, spec, source, finish }: Header): Networ
       weight,
       gathered,
       ...(clusters && { clusters }),
+      ...(attention && { attention }),
       window,
       carried,
       out,
     };
   });
-  finish();
-  return { input, stride, codes, layers, gates, inner, scratch, limit: checkSums(network, spec, source) };
+  return { input, stride, codes, fed, layers, gates, inner, scratch, limit: 0 };
 }

@@ -40,7 +40,7 @@ class Room {
 
 /**
  * Runs all layers over T steps from states of zeros. `fill` writes the input, [T, width], to an address. The result is there
- * until the next call.
+ * until the next call. `ended` gets copies of the last states of each recurrent layer and direction: h, then c of an LSTM.
  *
  * @throws InputError where there is not so much memory, and where a convolution gives no step
  */
@@ -50,6 +50,7 @@ export function runLayers(
   T: number,
   width: number,
   fill: (at: Pointer) => void,
+  ended: (state: Float32Array) => void = () => {},
 ): Steps {
   const room = new Room(engine);
   const input = room.floats(T * width);
@@ -60,7 +61,9 @@ export function runLayers(
     const read = layer.from.map((one) => done[one]);
     const steps = stepsOf(layer, read[0].T);
     const at = room.floats(steps * layer.outputs);
-    room.scoped(() => runLayer(engine, room, network, layer, many, gather(engine, room, read, layer), at, steps));
+    room.scoped(() =>
+      runLayer(engine, room, network, layer, many, gather(engine, room, read, layer), at, steps, ended),
+    );
     done.push({ at, T: steps, n: layer.outputs });
   }
   return done[done.length - 1];
@@ -101,6 +104,7 @@ function runLayer(
   { at: x, T }: Steps,
   out: Pointer,
   steps: number,
+  ended: (state: Float32Array) => void,
 ): void {
   const { spec, cells, weight, inputs, outputs } = layer;
   const { kernels } = engine;
@@ -117,6 +121,7 @@ function runLayer(
         const to = out + 4 * k * H;
         if (kind === 'lstm') kernels.lstm_run(hh, products, c, h, H, T, to, row, backward);
         else kernels.gru_run(hh, products, inner, h, H, T, to, row, backward);
+        for (const at of kind === 'lstm' ? [h, c] : [h]) ended(engine.floats(at, H).slice());
       }
       break;
     }
@@ -129,6 +134,8 @@ function runLayer(
       kernels.run_many(weight, padded, 4 * stride * inputs, steps, out, row, many);
       break;
     }
+    case 'attention':
+      break; // is only stepped
     case 'linear':
       kernels.run_many(weight, x, 4 * inputs, T, out, row, many);
       break;
@@ -163,6 +170,15 @@ export function stepLayer(engine: Engine, { gates, inner }: Network, layer: Laye
     case 'conv':
       kernels.run(weight, x);
       break;
+    case 'attention': {
+      const { keys, values, weights, steps, width } = layer.attention!;
+      const { gathered, inputs } = layer;
+      kernels.f32_attention(x, keys, values, weights, gathered, 1, steps, 1, inputs, width);
+      kernels.f32_scale(1, x, gathered + 4 * width, inputs);
+      kernels.run(weight, gathered);
+      kernels.activate(Activation.Tanh, out, outputs);
+      return out;
+    }
     case 'adaptive':
       adapt(engine, layer, x);
       return out;

@@ -1,3 +1,5 @@
+import type { Source } from './model.js';
+
 /** What a session needs of the model that made it. */
 interface SessionModel {
   readonly stateSize: number;
@@ -12,8 +14,12 @@ export class Session {
   readonly saved: Float32Array;
 
   /** Made by model.session(). */
-  constructor(readonly model: SessionModel) {
-    this.saved = new Float32Array(model.stateSize);
+  constructor(
+    readonly model: SessionModel,
+    /** What it continues, for a model with an encoder. */
+    readonly source?: Source,
+  ) {
+    this.saved = source ? source.state.slice() : new Float32Array(model.stateSize);
   }
 
   /**
@@ -26,10 +32,11 @@ export class Session {
     return this.model.step(this, input);
   }
 
-  /** Returns to the state of a new session, zeros. */
+  /** Returns to the state of a new session. */
   reset(): void {
     this.model.release(this);
-    this.saved.fill(0);
+    if (this.source) this.saved.set(this.source.state);
+    else this.saved.fill(0);
   }
 
   /**

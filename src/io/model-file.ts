@@ -31,15 +31,15 @@ export function encodeNetwork(
 }
 
 /** Bytes of the file of a network of this spec whose matrices are all dense, f32, and none tied to the embedding. */
-export function denseBytes({ input, layers }: NetworkSpec, task: TaskData): number {
+export function denseBytes({ layers, ...rest }: NetworkSpec, task: TaskData): number {
   const spec = {
-    input,
+    ...rest,
     layers: layers.map((layer) => (layer.kind === 'linear' ? { ...layer, tied: undefined } : layer)),
   };
   const tensors = new Map<string, Pick<NamedTensor, 'dtype' | 'shape'>>();
   const operators: Record<string, OperatorSpec> = {};
   for (const { name, shape, role } of tensorsOf(spec)) {
-    const isMatrix = role === 'recurrent' || role === 'matrix';
+    const isMatrix = role !== 'table' && role !== 'vector';
     tensors.set(isMatrix ? `${name}.weight` : name, { dtype: 'F32', shape });
     if (isMatrix) operators[name] = { type: 'dense', shape: shape as [number, number] };
   }

@@ -2,8 +2,10 @@ import { FileFormatError } from '../errors.js';
 import {
   clustersOf,
   directionsOf,
+  ENCODER,
   GATES,
   isTied,
+  memoryWidth,
   type NetworkSpec,
   resolveLayers,
   tiedScale,
@@ -29,20 +31,34 @@ interface Bound {
  * states from outside may have. Throws FileFormatError where a sum might be infinite.
  */
 export function checkSums(network: NetworkSpec, spec: Header['spec'], source: TensorSource): number {
-  let limit = LARGEST_SUM;
+  const limits = [LARGEST_SUM];
+  if (network.encoder) checkPart(network.encoder, ENCODER, spec, source, []);
+  checkPart(network, '', spec, source, limits);
+  return Math.min(...limits);
+}
+
+/** The same of a network whose tensors' names begin with `prefix`; what limits numbers from outside is added to `limits`. */
+function checkPart(
+  network: NetworkSpec,
+  prefix: string,
+  spec: Header['spec'],
+  source: TensorSource,
+  limits: number[],
+): void {
   const check = (name: string, { A, B }: Bound) => {
     if (!(B < LARGEST_SUM)) {
       throw new FileFormatError(
         `'${name}': got weights so large that sums of them may be infinite; expected smaller ones`,
       );
     }
-    if (A > 0) limit = Math.min(limit, (LARGEST_SUM - B) / Math.max(1, A));
+    if (A > 0) limits.push((LARGEST_SUM - B) / Math.max(1, A));
   };
-  const gain = (name: string, M: number, N: number) => gainOf(spec(name, M, N), name, source);
+  const gain = (name: string, M: number, N: number) => gainOf(spec(prefix + name, M, N), prefix + name, source);
+  const largest = (name: string) => source.largest(prefix + name);
   // Rows of an embedding may be replaced by vectors from outside.
   const input: Bound = {
     A: 1,
-    B: 'tokens' in network.input ? Math.max(1, source.largest('embedding') * tiedScale(network)) : 0,
+    B: 'tokens' in network.input ? Math.max(1, largest('embedding') * tiedScale(network)) : 0,
   };
   const bounds = new Map([['input', input]]);
   for (const { spec: layer, from, inputs } of resolveLayers(network)) {
@@ -56,7 +72,7 @@ export function checkSums(network: NetworkSpec, spec: Header['spec'], source: Te
           gain(`${name}.ih`, GATES[layer.kind] * H, inputs),
           gain(`${name}.hh`, GATES[layer.kind] * H, H),
         ];
-        const bias = source.largest(`${name}.bias_ih`) + source.largest(`${name}.bias_hh`);
+        const bias = largest(`${name}.bias_ih`) + largest(`${name}.bias_hh`);
         // Without a state from outside, h is never beyond 1.
         check(name, { A: ih * x.A + hh, B: ih * x.B + hh + bias });
       }
@@ -66,20 +82,28 @@ export function checkSums(network: NetworkSpec, spec: Header['spec'], source: Te
         const before = down ? gain(down, width, inputs) : 1;
         if (down) check(down, { A: before * x.A, B: before * x.B });
         const weight = gain(name, rows, width) * Math.max(1, before);
-        check(name, { A: weight * x.A, B: 4 * (weight * x.B + source.largest(`${name}.bias`)) });
+        check(name, { A: weight * x.A, B: 4 * (weight * x.B + largest(`${name}.bias`)) });
       }
+    } else if (layer.kind === 'attention') {
+      // An encoder ends with a recurrent layer: its outputs are never beyond 1, and neither is a mean of them.
+      const { name, score, outputs } = layer;
+      const memory = memoryWidth(network);
+      const key = score === 'general' ? gain(`${name}.score`, inputs, memory) : 1;
+      check(`${name}.score`, { A: inputs * key * x.A, B: inputs * key * x.B });
+      const weight = gain(`${name}.combine`, outputs, memory + inputs);
+      check(name, { A: weight * x.A, B: weight * Math.max(1, x.B) + largest(`${name}.bias`) });
+      y = { A: 0, B: 1 };
     } else if (layer.kind === 'linear' || layer.kind === 'conv') {
       const { name, activation, outputs } = layer;
       const weight = isTied(layer)
-        ? inputs * source.largest('embedding')
+        ? inputs * largest('embedding')
         : gain(name, outputs, inputs * (layer.kind === 'conv' ? layer.width : 1));
-      y = { A: weight * x.A, B: weight * x.B + source.largest(`${name}.bias`) };
+      y = { A: weight * x.A, B: weight * x.B + largest(`${name}.bias`) };
       check(name, y);
       if (activation === 'tanh' || activation === 'sigmoid') y = { A: 0, B: 1 };
     }
     bounds.set(layer.name, y);
   }
-  return limit;
 }
 
 /** Bounds a matrix W: no element of W x, nor any intermediate result, is larger than this times the largest of x. */

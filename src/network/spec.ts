@@ -9,6 +9,11 @@ export interface NetworkSpec {
   input: TokenInput | FrameInput;
   /** Each reads the layer before, or those that `from` names; the last one's outputs are the network's. */
   layers: readonly LayerSpec[];
+  /**
+   * Another network, which ends with a recurrent layer: attention reads its outputs, and the recurrent layers, as many as its
+   * own and of the same kinds, start with its last states, those of both directions side by side.
+   */
+  encoder?: NetworkSpec;
 }
 
 /** Numbers of tokens below `tokens`, each looked up as a row of `width` numbers. */
@@ -22,8 +27,8 @@ export interface FrameInput {
   frames: number;
 }
 
-/** A layer: recurrent, linear, an adaptive softmax, a convolution over time, or a pool over time. */
-export type LayerSpec = RecurrentSpec | LinearSpec | AdaptiveSpec | ConvSpec | PoolSpec;
+/** A layer: recurrent, linear, attention, an adaptive softmax, a convolution over time, or a pool over time. */
+export type LayerSpec = RecurrentSpec | LinearSpec | AttentionSpec | AdaptiveSpec | ConvSpec | PoolSpec;
 
 interface Placed {
   /** Unique; part of the names of the layer's tensors. */
@@ -55,6 +60,20 @@ export interface LinearSpec extends Placed {
    * the embedding is wide, and what the network reads of a token is its row times tiedScale().
    */
   tied?: true;
+}
+
+/**
+ * Attention to the outputs m_s of the encoder (Luong et al., 2015), s its steps. Of what it reads, x:
+ *
+ *   a = softmax over s of x . m_s, or of x . (W_a m_s);  c = sum over s of a_s m_s;  outputs = tanh(W_c [c; x] + b)
+ */
+export interface AttentionSpec extends Placed {
+  kind: 'attention';
+  outputs: number;
+  /** 'dot', for which x is as wide as m, or 'general', with the matrix W_a. */
+  score: 'dot' | 'general';
+  /** Input feeding: at each step, the network reads its input and, behind it, what this layer gave at the step before. */
+  feed?: true;
 }
 
 /**
@@ -113,11 +132,13 @@ export const MOST_CUTOFFS = 8;
 const NAME = /^[\w-]+(\.[\w-]+)*$/;
 const DIRECTIONS: readonly unknown[] = ['forward', 'backward', 'both'];
 const ACTIVATIONS: readonly unknown[] = ['tanh', 'sigmoid', 'relu'];
+const SCORES: readonly unknown[] = ['dot', 'general'];
 const POOLS: readonly unknown[] = ['last', 'ends', 'mean', 'max'];
 const FIELDS: Record<LayerSpec['kind'], readonly string[]> = {
   lstm: ['units', 'direction'],
   gru: ['units', 'direction'],
   linear: ['outputs', 'activation', 'tied'],
+  attention: ['outputs', 'score', 'feed'],
   adaptive: ['outputs', 'cutoffs'],
   conv: ['outputs', 'width', 'stride', 'padding', 'activation'],
   pool: ['over'],
@@ -128,9 +149,21 @@ export function inputWidth({ input }: NetworkSpec): number {
   return 'tokens' in input ? input.width : input.frames;
 }
 
+/** The layer whose outputs are read with the input of the next step, if any. */
+export const fedLayer = (spec: NetworkSpec): AttentionSpec | undefined =>
+  spec.layers.find((layer): layer is AttentionSpec => layer.kind === 'attention' && layer.feed === true);
+
+/** Numbers that the encoder gives at each step; 0 where there is none. */
+export const memoryWidth = ({ encoder }: NetworkSpec): number => (encoder ? resolveLayers(encoder).at(-1)!.outputs : 0);
+
+/** The recurrent layers in order. */
+export const recurrentOf = ({ layers }: NetworkSpec): RecurrentSpec[] =>
+  layers.filter((layer): layer is RecurrentSpec => layer.kind === 'lstm' || layer.kind === 'gru');
+
 /** The layers in order, with their sizes. The spec must be one that checkNetwork() has returned. */
 export function resolveLayers(spec: NetworkSpec): ResolvedLayer[] {
-  const found = new Map([['input', { outputs: inputWidth(spec), pooled: false }]]);
+  const read = inputWidth(spec) + (fedLayer(spec)?.outputs ?? 0);
+  const found = new Map([['input', { outputs: read, pooled: false }]]);
   let before = 'input';
   return spec.layers.map((layer) => {
     const from = layer.from ?? [before];
@@ -150,6 +183,7 @@ function outputsOf(layer: LayerSpec, inputs: number): number {
     case 'gru':
       return layer.direction === 'both' ? 2 * layer.units : layer.units;
     case 'linear':
+    case 'attention':
     case 'adaptive':
     case 'conv':
       return layer.outputs;
@@ -214,8 +248,11 @@ export interface TensorShape {
   name: string;
   /** [n] of a vector, [M, N] of a table or a matrix. */
   shape: readonly [number] | readonly [number, number];
-  /** Recurrent matrices are compressed unless told otherwise; other matrices may be. Tables and vectors stay as they are. */
-  role: 'table' | 'vector' | 'recurrent' | 'matrix';
+  /**
+   * Recurrent matrices and those of attention are compressed unless told otherwise; other matrices may be. Tables and vectors
+   * stay as they are.
+   */
+  role: 'table' | 'vector' | 'recurrent' | 'attention' | 'matrix';
   /** The layer it belongs to, or 'input'. */
   layer: string;
 }
@@ -228,9 +265,13 @@ export interface TensorShape {
  * - lstm, gru: `NAME.ih`, [gates units, inputs]; `NAME.hh`, [gates units, units]; `NAME.bias_ih` and `NAME.bias_hh`, [gates
  *   units]; with both directions, NAME is followed by `.forward` or `.backward`
  * - linear: `NAME`, [outputs, inputs], unless it is tied; `NAME.bias`, [outputs]
+ * - attention: `NAME.score`, W_a, [inputs, encoder's outputs], for the general score; `NAME.combine`, W_c, [outputs,
+ *   encoder's outputs + inputs]; `NAME.bias`, [outputs]
  * - adaptive: for each cluster, see clustersOf(), `NAME.0`, [cutoff + clusters, inputs], `NAME.1`, [outputs, width], ..., with
  *   `NAME.1.down`, [width, inputs], and so on; `NAME.0.bias`, ...
  * - conv: `NAME`, [outputs, width inputs], the inputs of a step together, the first step first; `NAME.bias`, [outputs]
+ *
+ * Those of an encoder come behind its decoder's of the same sort; their names, and those of their layers, begin with `encoder.`
  */
 export function tensorsOf(spec: NetworkSpec): TensorShape[] {
   const { input } = spec;
@@ -241,7 +282,7 @@ export function tensorsOf(spec: NetworkSpec): TensorShape[] {
   }
   for (const { spec: layer, inputs, outputs } of resolveLayers(spec)) {
     const vector = (name: string, n: number) => vectors.push({ name, shape: [n], role: 'vector', layer: layer.name });
-    const matrix = (name: string, M: number, N: number, role: 'recurrent' | 'matrix') =>
+    const matrix = (name: string, M: number, N: number, role: 'recurrent' | 'attention' | 'matrix') =>
       matrices.push({ name, shape: [M, N], role, layer: layer.name });
     switch (layer.kind) {
       case 'lstm':
@@ -262,6 +303,13 @@ export function tensorsOf(spec: NetworkSpec): TensorShape[] {
         }
         vector(`${layer.name}.bias`, outputs);
         break;
+      case 'attention': {
+        const memory = memoryWidth(spec);
+        if (layer.score === 'general') matrix(`${layer.name}.score`, inputs, memory, 'attention');
+        matrix(`${layer.name}.combine`, outputs, memory + inputs, 'attention');
+        vector(`${layer.name}.bias`, outputs);
+        break;
+      }
       case 'adaptive':
         for (const { name, rows, width, down } of clustersOf(layer, inputs)) {
           if (down) matrix(down, width, inputs, 'matrix');
@@ -273,8 +321,15 @@ export function tensorsOf(spec: NetworkSpec): TensorShape[] {
         break;
     }
   }
+  for (const tensor of spec.encoder ? tensorsOf(spec.encoder) : []) {
+    const list = tensor.shape.length === 1 || tensor.role === 'table' ? vectors : matrices;
+    list.push({ ...tensor, name: ENCODER + tensor.name, layer: ENCODER + tensor.layer });
+  }
   return [...vectors, ...matrices];
 }
+
+/** What the names of an encoder's tensors begin with. */
+export const ENCODER = 'encoder.';
 
 /**
  * Why a network cannot be stepped, one token or frame at a time; undefined where it can. Steppable are networks whose outputs
@@ -298,6 +353,7 @@ export function whyNotCausal(spec: NetworkSpec): string | undefined {
         if (layer.over !== 'last') return `layer '${layer.name}' pools over the ${layer.over} of the sequence`;
         break;
       case 'linear':
+      case 'attention':
       case 'adaptive':
         break;
     }
@@ -323,9 +379,67 @@ export function checkNetwork(value: unknown): NetworkSpec {
     checked.push(checkLayer(layer, `network.layers.${i}`, known));
     known.add(checked[i].name);
   }
-  const spec = { input, layers: checked };
+  const spec = { input, layers: checked, ...(value.encoder !== undefined && { encoder: checkEncoder(value.encoder) }) };
   checkFlow(spec);
+  checkDecoder(spec);
   return spec;
+}
+
+/** What an encoder must be, besides a network. */
+function checkEncoder(value: unknown): NetworkSpec {
+  if (isObject(value) && value.encoder !== undefined) {
+    throw malformed('network.encoder.encoder', value.encoder, 'an encoder without one of its own');
+  }
+  const spec = checkNetwork(value);
+  const last = spec.layers[spec.layers.length - 1];
+  if (last.kind !== 'lstm' && last.kind !== 'gru') {
+    throw malformed(`network.encoder: layer '${last.name}'`, last.kind, 'a recurrent layer at the end');
+  }
+  const other = spec.layers.find(({ kind }) => kind === 'pool' || kind === 'conv');
+  if (other) throw malformed(`network.encoder: layer '${other.name}'`, other.kind, 'layers that keep all steps');
+  return spec;
+}
+
+/** What attention, feeding and first states need. */
+function checkDecoder(spec: NetworkSpec): void {
+  const { encoder, layers } = spec;
+  const memory = memoryWidth(spec);
+  for (const { spec: layer, from, inputs } of resolveLayers(spec)) {
+    const at = `layer '${layer.name}'`;
+    if (encoder && `${layer.name}.`.startsWith(ENCODER))
+      throw malformed(at, layer.name, 'another name beside an encoder');
+    if (layer.kind !== 'attention') continue;
+    if (!encoder) throw malformed(at, layer.kind, 'a network with an encoder');
+    if (from.length > 1) throw malformed(at, from, 'one layer to read');
+    if (layer.score === 'dot' && inputs !== memory) {
+      throw malformed(at, inputs, `${memory} inputs for the score 'dot', as many as the encoder has outputs`);
+    }
+  }
+  const fed = fedLayer(spec);
+  if (fed) {
+    const place = layers.indexOf(fed);
+    const known = new Set(layers.slice(place).map(({ name }) => name));
+    const other = layers.slice(place + 1).find(({ from = [fed.name] }) => !from.every((name) => known.has(name)));
+    if (other)
+      throw malformed(`layer '${other.name}'`, other.from, `only '${fed.name}', which is fed, and what follows it`);
+    if (layers.slice(place + 1).some((layer) => layer.kind === 'attention' && layer.feed)) {
+      throw malformed(`layer '${fed.name}'`, 'a second fed layer', 'one');
+    }
+    const windowed = layers.slice(0, place).find(({ kind }) => kind === 'conv' || kind === 'pool');
+    if (windowed) throw malformed(`layer '${windowed.name}'`, windowed.kind, 'no such layer before one that is fed');
+  }
+  if (!encoder) return;
+  const size = ({ kind, units, direction }: RecurrentSpec) => `${kind} of ${direction === 'both' ? 2 * units : units}`;
+  const [own, first] = [recurrentOf(spec), recurrentOf(encoder)];
+  const backward = own.find(({ direction = 'forward' }) => direction !== 'forward');
+  if (backward) throw malformed(`layer '${backward.name}'`, backward.direction, 'forward, beside an encoder');
+  if (own.map(size).join() !== first.map(size).join()) {
+    throw malformed(
+      'network.layers',
+      own.map(size).join(', '),
+      `${first.map(size).join(', ')}, as the encoder's states`,
+    );
+  }
 }
 
 function checkInput(value: unknown): NetworkSpec['input'] {
@@ -377,6 +491,11 @@ function checkLayer(value: unknown, at: string, known: ReadonlySet<string>): Lay
         ...activation(),
         ...optional('tied', (field) => oneOf<true>(field, [true])),
       };
+    case 'attention': {
+      const score = oneOf<AttentionSpec['score']>('score', SCORES);
+      const feed = optional('feed', (field) => oneOf<true>(field, [true]));
+      return { ...placed, kind: 'attention', outputs: number('outputs'), score, ...feed };
+    }
     case 'adaptive': {
       const outputs = number('outputs', MOST_TOKENS);
       return { ...placed, kind: 'adaptive', outputs, cutoffs: checkCutoffs(value.cutoffs, outputs, `${at}.cutoffs`) };

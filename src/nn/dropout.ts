@@ -15,6 +15,8 @@ export interface StepDropout {
 export interface DropoutKey extends StepDropout {
   /** Tells apart the masks of one step; a whole number. */
   stream: number;
+  /** The row of the mask for the first row of x; default 0. */
+  firstRow?: number;
 }
 
 /** Throws InputError unless this is a rate of dropout. */
@@ -27,18 +29,19 @@ export function checkRate(name: string, rate: number): void {
  *
  * @throws InputError for a key out of range, or a tensor of another runtime than the tape's
  */
-export function dropout(tape: Tape, x: Tensor, { rate, seed, step, stream }: DropoutKey): Tensor {
+export function dropout(tape: Tape, x: Tensor, { rate, seed, step, stream, firstRow = 0 }: DropoutKey): Tensor {
   const { kernels } = runtimeOf(tape);
   tape.check('x', x);
   checkRate('rate', rate);
   checkWhole('seed', seed, 0);
   checkWhole('step', step, 0);
   checkWhole('stream', stream, 0);
+  checkWhole('firstRow', firstRow, 0);
   if (rate === 0) return x;
   const { rows, cols } = x;
   const [low, high] = seedWords(seed);
   const apply = (from: Pointer, to: Pointer, accumulate: boolean) => {
-    kernels.f32_dropout(from, to, rows, cols, 0, 0, rate, low, high, step, stream, accumulate);
+    kernels.f32_dropout(from, to, rows, cols, firstRow, 0, rate, low, high, step, stream, accumulate);
   };
   const y = tape.tensor(rows, cols);
   apply(x.value, y.value, false);

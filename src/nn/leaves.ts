@@ -1,5 +1,5 @@
 import { invalid } from '../errors.js';
-import { directionsOf, type LayerSpec } from '../network/spec.js';
+import { directionsOf, ENCODER, type LayerSpec, type NetworkSpec, recurrentOf } from '../network/spec.js';
 import { Dense } from '../operators/dense.js';
 import { walk } from '../operators/operator.js';
 import type { Parameter } from '../operators/parameter.js';
@@ -72,8 +72,11 @@ const isHead = (name: string, { kind, name: last }: LayerSpec) =>
 export function leavesOf(network: Pick<Network, 'spec' | 'plainParameters' | 'operators'>): Leaf[] {
   const last = network.spec.layers[network.spec.layers.length - 1];
   const plain = new Map(network.plainParameters());
-  const lstms = network.spec.layers.flatMap((layer) => (layer.kind === 'lstm' ? directionsOf(layer) : []));
-  const pairs = new Map(lstms.map(({ name }) => [`${name}.bias_ih`, `${name}.bias_hh`]));
+  const lstmsOf = (spec: NetworkSpec) =>
+    recurrentOf(spec).flatMap((layer) => (layer.kind === 'lstm' ? directionsOf(layer).map(({ name }) => name) : []));
+  const { encoder } = network.spec;
+  const lstms = [...lstmsOf(network.spec), ...(encoder ? lstmsOf(encoder).map((name) => ENCODER + name) : [])];
+  const pairs = new Map(lstms.map((name) => [`${name}.bias_ih`, `${name}.bias_hh`]));
   const added = new Set(pairs.values());
   const leaves: Leaf[] = [...plain].map(([name, parameter]) => {
     if (parameter.shape.length === 2) return { name, role: 'embedding', parameter, group: parameter.shape[1] };

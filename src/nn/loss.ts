@@ -32,6 +32,11 @@ export function checkDistillation({ weight, temperature }: Distillation): void {
   checkNumber('distill temperature', temperature, temperature > 0, 'a number > 0');
 }
 
+/** Throws InputError unless this is a share of label smoothing. */
+export function checkSmoothing(smoothing: number): void {
+  checkNumber('label smoothing', smoothing, smoothing >= 0 && smoothing < 1, 'a number >= 0 and < 1');
+}
+
 const LEAST = -(2 ** 31); // any negative target
 
 /** Bytes of logits at a time: they should still be in cache when their gradient is computed. */
@@ -48,6 +53,7 @@ const BLOCK_BYTES = 2 ** 21;
  * It ends the tape, so the gradients begin here: logits, their gradient and that of x are computed block by block, and the
  * logits, the largest tensor, are stored once.
  *
+ * @param smoothing label smoothing: the share of a target that all V outputs have alike (Szegedy et al., 2016)
  * @param divisor what the gradient of the sum is divided by, where that is not the number of rows that count
  * @throws InputError for a target that is not below V, for shapes that do not fit together, and for arguments of another
  * runtime than the tape's
@@ -59,6 +65,7 @@ export function softmaxLoss(
   targets: Pointer,
   softTargets?: SoftTargets,
   divisor?: number,
+  smoothing = 0,
 ): { sum: number; count: number } {
   const runtime = runtimeOf(tape);
   const { recording } = tape;
@@ -69,6 +76,7 @@ export function softmaxLoss(
   tape.check('x', x, { cols: N });
   const R = x.rows;
   checkIndices(runtime, 'targets', targets, R, LEAST, V);
+  checkSmoothing(smoothing);
   if (softTargets) {
     checkDistillation(softTargets);
     runtime.check('logits', softTargets.logits, R * V);
@@ -113,6 +121,7 @@ export function softmaxLoss(
         softTargets ? softTargets.logits + at * V : 0,
         softTargets?.weight ?? 0,
         softTargets?.temperature ?? 1,
+        smoothing,
       ] satisfies Call<'f32_softmax_head'>;
     });
     runtime.parallel('f32_softmax_head', calls);

@@ -33,7 +33,7 @@ export abstract class Model {
     return this.network.spec;
   }
 
-  /** The matrices of recurrent layers, and all others that are compressed, by their names in files. */
+  /** The matrices of recurrent layers and of attention, and all others that are compressed, by their names in files. */
   matrices(): [string, Operator][] {
     return this.network.matrices();
   }
@@ -64,9 +64,9 @@ export function checkVocabulary(vocabulary: Vocabulary): void {
   if (!(vocabulary instanceof Vocabulary)) throw invalid('vocabulary', vocabulary, 'a Vocabulary');
 }
 
-/** The matrices that the settings ask for as they ask, all others dense. */
+/** The matrices that the settings ask for as they ask, all others dense; those of attention are made like recurrent ones. */
 export function recipeOf({ method, compression, matrices, linearCompression, kron, block }: ModelConfig): Recipe {
   const recurrent = { method, compression, kron, block };
   const others = matrices && { ...recurrent, compression: linearCompression ?? compression };
-  return ({ role }) => (role === 'recurrent' ? recurrent : others);
+  return ({ role }) => (role === 'recurrent' || role === 'attention' ? recurrent : others);
 }

@@ -3,13 +3,18 @@ import { checkNumber, checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
 import {
   type AdaptiveSpec,
+  type AttentionSpec,
   checkNetwork,
   clustersOf,
   directionsOf,
+  ENCODER,
+  fedLayer,
   isTied,
+  MOST_LAYERS,
   type NetworkSpec,
   type RecurrentSpec,
   type ResolvedLayer,
+  recurrentOf,
   resolveLayers,
   type TensorShape,
   tensorsOf,
@@ -28,14 +33,15 @@ import type { Pointer } from '../wasm/kernels.js';
 import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { activate } from './activation.js';
 import { adaptiveLogits, adaptiveLoss, type Cluster } from './adaptive.js';
+import { attend } from './attention.js';
 import { dropout, type StepDropout } from './dropout.js';
 import { embed } from './embedding.js';
 import { GruLayer, gru } from './gru.js';
-import { linear } from './linear.js';
+import { linear, project } from './linear.js';
 import { type SoftmaxHead, type SoftTargets, softmaxLoss } from './loss.js';
 import { LstmLayer, lstm } from './lstm.js';
 import { largestOverTime, meanOverTime } from './pool.js';
-import { joinColumns, scaled, selectRows } from './rows.js';
+import { joinColumns, rowsOf, scaled, selectRows, stackRows } from './rows.js';
 import { convolved, windows } from './window.js';
 
 /** How a matrix is made; dense where nothing is said. */
@@ -60,6 +66,8 @@ export interface Batch {
   input: Pointer;
   /** Steps of each, at least 1; all have T where they are left out. */
   lengths?: readonly number[];
+  /** For a network with an encoder, what that reads: as many sequences, all of the same length. */
+  source?: Batch;
 }
 
 /** The state of a recurrent layer in one direction, [B, units] each; c is 0 where the layer has none. */
@@ -115,7 +123,16 @@ export class Network {
   /** The layers in order, with their sizes. */
   readonly layers: readonly ResolvedLayer[];
   /** Called with what each matrix is multiplied with, by its name, and that of a tied layer. */
-  onInput: ((name: string, x: Tensor) => void) | undefined;
+  get onInput(): ((name: string, x: Tensor) => void) | undefined {
+    return this.listener;
+  }
+  set onInput(listener: ((name: string, x: Tensor) => void) | undefined) {
+    this.listener = listener;
+    if (this.encoder) this.encoder.onInput = listener && ((name, x) => listener(ENCODER + name, x));
+  }
+  private listener: ((name: string, x: Tensor) => void) | undefined;
+  /** The network whose outputs attention reads, if any; it shares its parameters with this one. */
+  readonly encoder: Network | undefined;
   private readonly shapes: readonly TensorShape[];
   /** The embedding as a matrix, where a layer is tied to it. */
   private readonly tied: Dense | undefined;
@@ -133,6 +150,9 @@ export class Network {
     checkRuntime(runtime);
     this.layers = resolveLayers(spec);
     this.shapes = tensorsOf(spec);
+    const inner = <T>(all: ReadonlyMap<string, T>) =>
+      new Map([...all].flatMap(([name, one]) => (name.startsWith(ENCODER) ? [[name.slice(ENCODER.length), one]] : [])));
+    this.encoder = spec.encoder && new Network(runtime, spec.encoder, inner(vectors), inner(weights));
     const embedding = vectors.get('embedding');
     if (embedding && spec.layers.some(isTied)) {
       const [V, E] = embedding.shape;
@@ -185,10 +205,10 @@ export class Network {
     return [...this.weights];
   }
 
-  /** The matrices of recurrent layers, and all others that are compressed; what is in 8 bits is not. */
+  /** The matrices of recurrent layers and of attention, and all others that are compressed. */
   matrices(): [string, Operator][] {
     const counts = ({ name, role }: TensorShape) =>
-      role === 'recurrent' || (role === 'matrix' && !(this.weights.get(name) instanceof Dense));
+      role === 'recurrent' || role === 'attention' || (role === 'matrix' && !(this.weights.get(name) instanceof Dense));
     return this.shapes.filter(counts).map(({ name }) => [name, this.weights.get(name)!]);
   }
 
@@ -395,11 +415,15 @@ export class Network {
     options: ForwardOptions,
     targets: Pointer,
     softTargets?: SoftTargets,
+    smoothing = 0,
   ): { sum: number; count: number } {
     const last = this.layers[this.layers.length - 1];
     if (last.spec.kind !== 'adaptive') {
-      return this.throughHead(tape, batch, options, (head, x) => softmaxLoss(tape, head, x, targets, softTargets));
+      return this.throughHead(tape, batch, options, (head, x) =>
+        softmaxLoss(tape, head, x, targets, softTargets, undefined, smoothing),
+      );
     }
+    if (smoothing) throw invalid('label smoothing', smoothing, '0 for an adaptive softmax');
     if (softTargets)
       throw invalid('distillation', 'an adaptive softmax', 'a softmax over all outputs, to learn from a teacher');
     const { x, keep } = this.run(tape, batch, options, this.layers.length - 1);
@@ -422,60 +446,120 @@ export class Network {
   }
 
   /** What the first `count` layers give; for a head, what it would read. */
-  private run(tape: Tape, batch: Batch, { state, dropout: drop }: ForwardOptions, count: number): Outcome {
-    const { runtime } = this;
-    const { T, B, input } = batch;
+  private run(tape: Tape, batch: Batch, { state, dropout }: ForwardOptions, count: number): Outcome {
+    const pass = this.begin(tape, batch, state, dropout);
+    const x = this.through(pass, batch, count);
+    const keep = () => {
+      for (const one of pass.after) one();
+    };
+    return { x, keep };
+  }
+
+  /** Checks a batch, and runs the encoder over its source. */
+  private begin(tape: Tape, batch: Batch, state: NetworkState | undefined, drop: StepDropout | undefined): Pass {
+    const { T, B, lengths } = batch;
     checkWhole('T', T, 1);
     checkWhole('B', B, 1);
-    if (batch.lengths) {
-      if (batch.lengths.length !== B)
-        throw invalid('lengths.length', batch.lengths.length, `${B}, one for each sequence`);
-      for (const [b, length] of batch.lengths.entries()) checkWhole(`lengths[${b}]`, length, 1, T);
+    if (lengths) {
+      if (lengths.length !== B) throw invalid('lengths.length', lengths.length, `${B}, one for each sequence`);
+      for (const [b, length] of lengths.entries()) checkWhole(`lengths[${b}]`, length, 1, T);
     }
-    if (state) this.checkState(state, B);
-    const places = new Places(runtime, B);
+    const places = new Places(this.runtime, B);
+    const pass: Pass = { tape, B, places, state, drop, keys: new Map(), states: new Map(), after: [] };
+    const { encoder } = this;
+    if (!encoder) {
+      if (state) this.checkState(state, B);
+      return pass;
+    }
+    if (state) throw invalid('state', state, 'none: a network with an encoder starts with the states of that');
+    const { source } = batch;
+    if (!source) throw invalid('batch.source', source, 'what the encoder reads');
+    if (source.B !== B) throw invalid('batch.source.B', source.B, `${B}, a source for each sequence`);
+    const short = source.lengths?.findIndex((length) => length !== source.T) ?? -1;
+    if (short >= 0) {
+      throw invalid(
+        `batch.source.lengths[${short}]`,
+        source.lengths![short],
+        `${source.T}, as all sources of the batch`,
+      );
+    }
+    const read = { ...encoder.begin(tape, source, undefined, drop), firstStream: MOST_LAYERS };
+    pass.memory = encoder.through(read, source, encoder.layers.length);
+    const own = recurrentOf(this.spec);
+    for (const [i, layer] of recurrentOf(encoder.spec).entries()) {
+      const ends = directionsOf(layer).map(({ name }) => read.states.get(name)!);
+      const joined = (parts: readonly Tensor[]) => parts.slice(1).reduce((a, b) => joinColumns(tape, a, b), parts[0]);
+      const cells = ends.flatMap(({ c }) => c ?? []);
+      pass.states.set(own[i].name, { h: joined(ends.map(({ h }) => h)), ...(cells.length && { c: joined(cells) }) });
+    }
+    return pass;
+  }
+
+  /** Runs the first `count` layers. */
+  private through(pass: Pass, { T, B, input, lengths }: Batch, count: number): Tensor {
+    const { runtime } = this;
+    const { tape } = pass;
     const isTokens = 'tokens' in this.spec.input;
     const table = this.vectors.get('embedding');
     const frames = 'frames' in this.spec.input ? this.spec.input.frames : 0;
     let x: Tensor = isTokens ? embed(tape, table!, input, T * B) : frameTensor(runtime, input, T * B, frames);
     if (this.tied) x = scaled(tape, x, tiedScale(this.spec));
-    const done = new Map<string, Sequence>([['input', { x, lengths: batch.lengths }]]);
-    const after: (() => void)[] = [];
-    const keep = () => {
-      for (const one of after) one();
-    };
-    let place = 0;
-    for (const [i, layer] of this.layers.entries()) {
+    const fed = fedLayer(this.spec);
+    if (!fed) return this.layersOf(pass, new Map([['input', { x, lengths }]]), 0, count);
+    // One step after another: each reads what the fed layer gave at the step before.
+    const behind = this.layers.findIndex(({ spec }) => spec === fed) + 1;
+    const outputs: Tensor[] = [];
+    let before = zeroTensor(runtime, B, fed.outputs);
+    for (let t = 0; t < T; t++) {
+      const step = joinColumns(tape, rowsOf(tape, x, t * B, B), before);
+      const read = { ...pass, firstRow: t * B };
+      before = this.layersOf(read, new Map([['input', { x: step, lengths: undefined }]]), 0, behind, fed.name);
+      outputs.push(before);
+    }
+    return this.layersOf(pass, new Map([[fed.name, { x: stackRows(tape, outputs), lengths }]]), behind, count);
+  }
+
+  /** Runs the layers from `first` on: what layer `count` would read, or, before there is one, what the layer `until` gives. */
+  private layersOf(
+    pass: Pass,
+    done: Map<string, Sequence>,
+    first: number,
+    count: number,
+    until = this.layers[this.layers.length - 1].spec.name,
+  ): Tensor {
+    const { tape, drop, firstStream = 0, firstRow = 0 } = pass;
+    const isTokens = 'tokens' in this.spec.input;
+    // Pools have no dropout of their own.
+    let place = this.layers.slice(0, first).filter(({ spec }) => spec.kind !== 'pool').length;
+    for (let i = first; i < this.layers.length; i++) {
+      const layer = this.layers[i];
       const { spec, from } = layer;
       const parts = from.map((name) => done.get(name)!);
       let read = parts.slice(1).reduce((joined, { x }) => joinColumns(tape, joined, x), parts[0].x);
       const raw = !isTokens && from.every((name) => name === 'input');
       if (spec.kind !== 'pool') {
-        if (drop && !raw) read = dropout(tape, read, { ...drop, stream: Stream.dropout + place });
+        const stream = Stream.dropout + firstStream + place;
+        if (drop && !raw) read = dropout(tape, read, { ...drop, stream, firstRow });
         place++;
       }
       const { lengths } = parts[0];
       if (spec.kind === 'linear') this.onInput?.(spec.name, read);
-      if (i === count) return { x: read, keep };
-      done.set(spec.name, this.layer(tape, layer, { x: read, lengths }, B, places, state, after));
+      if (i === count) return read;
+      done.set(spec.name, this.layer(layer, { x: read, lengths }, pass));
+      if (spec.name === until) break;
     }
-    return { x: done.get(this.layers[this.layers.length - 1].spec.name)!.x, keep };
+    return done.get(until)!.x;
   }
 
-  private layer(
-    tape: Tape,
-    layer: ResolvedLayer,
-    { x, lengths }: Sequence,
-    B: number,
-    places: Places,
-    state: NetworkState | undefined,
-    after: (() => void)[],
-  ): Sequence {
+  private layer(layer: ResolvedLayer, { x, lengths }: Sequence, pass: Pass): Sequence {
     const { spec } = layer;
+    const { tape, B, places } = pass;
     switch (spec.kind) {
       case 'lstm':
       case 'gru':
-        return { x: this.recurrent(tape, spec, x, lengths, B, places, state, after), lengths };
+        return { x: this.recurrent(spec, x, lengths, pass), lengths };
+      case 'attention':
+        return { x: this.attention(spec, x, pass), lengths };
       case 'linear': {
         const { weight, bias } = this.linearOf(spec.name);
         const y = linear(tape, weight, bias, x);
@@ -515,29 +599,29 @@ export class Network {
     }
   }
 
-  private recurrent(
-    tape: Tape,
-    spec: RecurrentSpec,
-    x: Tensor,
-    lengths: readonly number[] | undefined,
-    B: number,
-    places: Places,
-    state: NetworkState | undefined,
-    after: (() => void)[],
-  ): Tensor {
+  private attention({ name, score }: AttentionSpec, x: Tensor, { tape, B, memory, keys }: Pass): Tensor {
+    let compared = keys.get(name);
+    if (!compared) {
+      if (score === 'general') this.onInput?.(`${name}.score`, memory!);
+      compared = score === 'general' ? project(tape, this.weights.get(`${name}.score`)!, memory!) : memory!;
+      keys.set(name, compared);
+    }
+    const { context } = attend(tape, x, compared, memory!, B);
+    const both = joinColumns(tape, context, x);
+    this.onInput?.(`${name}.combine`, both);
+    const y = linear(tape, this.weights.get(`${name}.combine`)!, this.vectors.get(`${name}.bias`)!, both);
+    return activate(tape, 'tanh', y);
+  }
+
+  private recurrent(spec: RecurrentSpec, x: Tensor, lengths: readonly number[] | undefined, pass: Pass): Tensor {
     const { runtime } = this;
+    const { tape, B, places, state, states, after } = pass;
     const { units: H } = spec;
     const R = x.rows;
     const outputs = directionsOf(spec).map(({ name, backward }) => {
       const carried = state?.find((one) => one.name === name);
-      const tensor = (value: Pointer | undefined): Tensor => ({
-        rows: B,
-        cols: H,
-        value: value || runtime.zeros(4 * B * H),
-        grad: 0,
-        runtime,
-      });
-      const before = { h: tensor(carried?.h), c: tensor(carried?.c) };
+      const first = states.get(name);
+      const h0 = first?.h ?? zeroTensor(runtime, B, H, carried?.h);
       const keep = (to: Pointer, { value }: Tensor) =>
         after.push(() => runtime.floats(to, B * H).set(runtime.floats(value, B * H)));
       // What lies behind a sequence's end is read after all of it, in both directions: it changes nothing that is used.
@@ -550,21 +634,45 @@ export class Network {
       ] as const;
       this.onInput?.(`${name}.ih`, input);
       if (spec.kind === 'lstm') {
-        const { y, h, c } = lstm(tape, new LstmLayer(...weights), input, before);
+        const c0 = first?.c ?? zeroTensor(runtime, B, H, carried?.c);
+        const { y, h, c } = lstm(tape, new LstmLayer(...weights), input, { h: h0, c: c0 });
         this.onInput?.(`${name}.hh`, y); // but for the first step, what the matrix has read
+        states.set(name, { h, c });
         if (carried) {
           keep(carried.h, h);
           keep(carried.c, c);
         }
         return backward ? selectRows(tape, y, places.mirror(R / B, lengths), R) : y;
       }
-      const { y, h } = gru(tape, new GruLayer(...weights), input, before);
+      const { y, h } = gru(tape, new GruLayer(...weights), input, { h: h0 });
       this.onInput?.(`${name}.hh`, y);
+      states.set(name, { h });
       if (carried) keep(carried.h, h);
       return backward ? selectRows(tape, y, places.mirror(R / B, lengths), R) : y;
     });
     return outputs.slice(1).reduce((joined, y) => joinColumns(tape, joined, y), outputs[0]);
   }
+}
+
+/** What the layers of a pass over a batch share. */
+interface Pass {
+  tape: Tape;
+  B: number;
+  places: Places;
+  /** That of the caller, to start with and to be updated. */
+  state: NetworkState | undefined;
+  drop: StepDropout | undefined;
+  /** What tells its dropout masks apart from those of another network, and of another step. */
+  firstStream?: number;
+  firstRow?: number;
+  /** Of a network with an encoder, the outputs of that, [S B, M]. */
+  memory?: Tensor;
+  /** What each layer of attention compares its queries with. */
+  keys: Map<string, Tensor>;
+  /** The last states of the recurrent layers and directions, by name; before those, the ones to start with, if any. */
+  states: Map<string, { h: Tensor; c?: Tensor }>;
+  /** What is to be done once nothing can fail any more. */
+  after: (() => void)[];
 }
 
 /** Rows of a batch by their part in its sequences, made when first asked for. */
@@ -643,6 +751,11 @@ function columns(tape: Tape, x: Tensor, first: number, n: number): Tensor {
   return y;
 }
 
+/** Numbers at an address, or else zeros. */
+function zeroTensor(runtime: Runtime, rows: number, cols: number, at: Pointer = 0): Tensor {
+  return { rows, cols, value: at || runtime.zeros(4 * rows * cols), grad: 0, runtime };
+}
+
 function frameTensor(runtime: Runtime, value: Pointer, rows: number, cols: number): Tensor {
   runtime.check('input', value, rows * cols);
   return { rows, cols, value, grad: 0, runtime };
@@ -684,7 +797,7 @@ function make(
       const parameter = new Parameter(runtime, shape);
       // What is read has variance 1, PyTorch's. With entries a tenth of that, or forget gates that start open, a dense model of words ended at a
       // third more perplexity.
-      if (role === 'table') noise(parameter, Math.sqrt(3) / tiedScale(spec));
+      if (role === 'table') noise(parameter, Math.sqrt(3) / tiedScale(name === 'embedding' ? spec : spec.encoder!));
       vectors.set(name, parameter);
       continue;
     }
@@ -700,6 +813,7 @@ function make(
 }
 
 function unitsOf(spec: NetworkSpec, layer: string): number {
+  if (layer.startsWith(ENCODER)) return unitsOf(spec.encoder!, layer.slice(ENCODER.length));
   return (spec.layers.find(({ name }) => name === layer) as RecurrentSpec).units;
 }
 

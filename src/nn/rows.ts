@@ -48,6 +48,34 @@ export function joinColumns(tape: Tape, a: Tensor, b: Tensor): Tensor {
   return y;
 }
 
+/** y[T R,N]: the rows of tensors x_t[R,N], one below the other. Throws InputError for tensors of other shapes than the first one's. */
+export function stackRows(tape: Tape, parts: readonly Tensor[]): Tensor {
+  const { kernels } = runtimeOf(tape);
+  const [{ rows, cols }] = parts;
+  for (const [t, part] of parts.entries()) tape.check(`parts[${t}]`, part, { rows, cols });
+  const y = tape.tensor(parts.length * rows, cols);
+  const size = 4 * rows * cols;
+  for (const [t, part] of parts.entries()) {
+    kernels.f32_copy_columns(part.value, cols, y.value + t * size, cols, rows, cols, false);
+    if (tape.recording) tape.gradient(part);
+  }
+  tape.record(() => {
+    const dy = tape.gradient(y);
+    for (const [t, part] of parts.entries()) kernels.f32_add(dy + t * size, part.grad, rows * cols);
+  });
+  return y;
+}
+
+/** Some rows of x, which share its memory and its gradient. */
+export function rowsOf(tape: Tape, x: Tensor, first: number, rows: number): Tensor {
+  tape.check('x', x);
+  checkWhole('first', first, 0, x.rows);
+  checkWhole('rows', rows, 0, x.rows - first);
+  const { cols, runtime } = x;
+  const at = 4 * first * cols;
+  return { rows, cols, value: x.value + at, grad: tape.recording ? tape.gradient(x) + at : 0, runtime };
+}
+
 /** y = factor x */
 export function scaled(tape: Tape, x: Tensor, factor: number): Tensor {
   const { kernels } = runtimeOf(tape);

@@ -16,7 +16,10 @@ export function expectTask({ name }: TaskData, expected: string): void {
 
 /** Throws FileFormatError where a network is not that of its settings and its schema. */
 export function expectNetwork(network: NetworkSpec, expected: NetworkSpec): void {
-  const parts = ({ input, layers }: NetworkSpec) => [input, ...layers].map((part) => JSON.stringify(part));
+  const parts = ({ input, layers, encoder }: NetworkSpec): string[] => [
+    ...[input, ...layers].map((part) => JSON.stringify(part)),
+    ...(encoder ? parts(encoder) : []),
+  ];
   const [got, wanted] = [parts(network), parts(checkNetwork(expected))];
   const at = wanted.findIndex((part, i) => part !== got[i]);
   if (at >= 0) throw malformed('metadata.network', got[at], wanted[at]);

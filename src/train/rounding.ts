@@ -59,7 +59,7 @@ export function roundWithMoments(network: Network, bits: StoredBits, moments: In
   for (const leaf of leavesOf(network)) {
     const { name, role, parameter } = leaf;
     const wanted = bits[role] ?? 32;
-    const matrix = role === 'embedding' ? tied : name.replace(/\.weight$/, '');
+    const matrix = name === 'embedding' ? tied : name.replace(/\.weight$/, '');
     const sums = wanted <= 4 && parameter.shape.length === 2 && matrix !== undefined ? moments.of(matrix) : undefined;
     if (sums && leaf.group === parameter.shape[1]) rounded.set(name, roundRows(network, leaf, wanted, sums));
   }

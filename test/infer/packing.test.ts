@@ -112,6 +112,20 @@ const quantised = fc.tuple(side, bits, side, seeds, fc.boolean()).map(([n, bits,
 const cases: Partial<Record<Name, fc.IProperty<unknown> | fc.IProperty<[unknown]>>> = {
   f32_add: fc.property(side, (n) => same('f32_add', new Float32Array(n).fill(0.5), new Float32Array(n).fill(0.25), n)),
   f32_scale: fc.property(side, seeds, (n, seed) => same('f32_scale', 0.25, floats(n, seed), new Float32Array(n), n)),
+  f32_attention: fc.property(side, side, side, seeds, (S, N, M, seed) => {
+    // The bits differ from those of the twin, which adds up in f64: test/kernels.test.ts has the bounds.
+    const [x, keys, memory] = [floats(N, seed), floats(S * N, seed + 1), floats(S * M, seed + 2)];
+    const [weights, context] = [new Float32Array(S), new Float32Array(M)];
+    reference.f32_attention(x, keys, memory, weights, context, 1, S, 1, N, M);
+    const at = [x, keys, memory, weights, context].map((array) => engine.alloc(array.byteLength));
+    for (const [i, array] of [x, keys, memory].entries()) engine.put(at[i], array);
+    engine.kernels.f32_attention(at[0], at[1], at[2], at[3], at[4], 1, S, 1, N, M);
+    for (const [i, wanted] of [weights, context].entries()) {
+      for (const [j, value] of engine.floats(at[3 + i], wanted.length).entries()) {
+        assert.ok(Math.abs(value - wanted[j]) < 1e-4, `${value}, not ${wanted[j]}`);
+      }
+    }
+  }),
   f32_from_halves: fc.property(side, seeds, (n, seed) => {
     const finite = halves(n, seed).map((half) => half & 0xbfff);
     same('f32_from_halves', finite, new Float32Array(n), n);

@@ -36,6 +36,7 @@ function slow(
   x: Float32Array,
   targets: Int32Array,
   start: { dx: Float32Array; dw: Float32Array; db: Float32Array },
+  smoothing: number,
 ) {
   const V = bias.length;
   const R = targets.length;
@@ -43,9 +44,11 @@ function slow(
   reference.f32_gemm_nt(x, w, logits, R, V, N, true);
   const [lse, losses] = [new Float64Array(R), new Float64Array(R)];
   reference.f32_cross_entropy(logits, targets, lse, losses, R, V);
+  reference.f32_label_smoothing(logits, targets, losses, R, V, smoothing);
   const count = targets.filter((target) => target >= 0).length;
   const d = new Float64Array(R * V);
   reference.f32_cross_entropy_grad(logits, targets, lse, d, R, V, 1 / count);
+  reference.f32_label_smoothing_grad(targets, d, R, V, smoothing, 1 / count);
   const [dx, dw, db] = [start.dx, start.dw, start.db].map((numbers) => Float64Array.from(numbers));
   reference.f32_gemm_nn(d, w, dx, R, N, V, true);
   reference.f32_gemm_tn(d, V, x, dw, V, N, R, true);
@@ -54,12 +57,14 @@ function slow(
 }
 
 // 8 rows are the fewest at a time; 40,000 words are more than the logits of so many may take.
-for (const [R, V] of [
-  [1, 7],
-  [13, 9],
-  [10, 40_000],
+for (const [R, V, smoothing] of [
+  [1, 7, 0],
+  [13, 9, 0],
+  [13, 9, 0.1],
+  [10, 40_000, 0],
+  [10, 40_000, 0.3],
 ]) {
-  test(`${R} rows, ${V} words: loss and gradients, added to what is there`, () => {
+  test(`${R} rows, ${V} words, label smoothing ${smoothing}: loss and gradients, added to what is there`, () => {
     const { runtime, weight, bias } = head(V);
     const input = values(R * N);
     const targets = Int32Array.from(values(R), (v) => Math.floor(((v + 1) / 2) * V));
@@ -70,10 +75,10 @@ for (const [R, V] of [
     weight.weight.gradient.set(start.dw);
     bias.gradient.set(start.db);
     const at = place(runtime, targets);
-    const { sum, count } = softmaxLoss(tape, { weight, bias }, x, at);
+    const { sum, count } = softmaxLoss(tape, { weight, bias }, x, at, undefined, undefined, smoothing);
     tape.backward();
 
-    const wanted = slow(weight.weight.data, bias.data, input, targets, start);
+    const wanted = slow(weight.weight.data, bias.data, input, targets, start, smoothing);
     assert.is(count, wanted.count);
     assert.ok(close(sum, wanted.sum, U * (2 * V + 20) * wanted.sum), `${sum}, not ${wanted.sum}`);
     for (const [name, got, exact] of [
@@ -88,7 +93,7 @@ for (const [R, V] of [
     }
 
     const silent = new Tape(runtime, false);
-    const again = softmaxLoss(silent, { weight, bias }, { ...x, grad: 0 }, at);
+    const again = softmaxLoss(silent, { weight, bias }, { ...x, grad: 0 }, at, undefined, undefined, smoothing);
     assert.equal(again, { sum, count }, 'the same bits without a gradient');
   });
 }
