@@ -14,11 +14,15 @@ export abstract class SequenceTraining<
 
   /** The places of the sequences of the next piece. */
   protected get chosen(): Int32Array {
-    const { epoch, piece, options, sequences } = this;
-    if (this.order?.epoch !== epoch) {
-      this.order = { epoch, batches: shuffledBatches(sequences, options.batch, options.seed, epoch) };
-    }
+    const { epoch, piece } = this;
+    if (this.order?.epoch !== epoch) this.order = { epoch, batches: this.batches() };
     return this.order.batches[piece];
+  }
+
+  /** The batches of this epoch, as places of sequences. */
+  protected batches(): Int32Array[] {
+    const { epoch, options, sequences } = this;
+    return shuffledBatches(sequences, options.batch, options.seed, epoch);
   }
 
   protected get batchSize(): number {

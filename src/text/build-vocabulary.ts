@@ -1,5 +1,6 @@
 import { checkWhole } from '../checks.js';
 import { InputError, invalid } from '../errors.js';
+import { learnPieces } from './subwords.js';
 import { checkTexts, EOS, type Level, levelOf, type Rule, readTokens, ruleOf, UNK } from './tokens.js';
 import { Vocabulary } from './vocabulary.js';
 
@@ -7,6 +8,7 @@ const NOUN: Record<Level, string> = { word: 'word', char: 'character' };
 
 /** Where no size is given: 10,000 tokens, but 256 characters where they leave at most 1 % of the text unknown. */
 const DEFAULT_SIZE = 10_000;
+const DEFAULT_SUBWORDS = 4000;
 const FEW_CHARACTERS = 256;
 const UNKNOWN_AT_MOST = 0.01;
 
@@ -20,11 +22,20 @@ const UNKNOWN_AT_MOST = 0.01;
  * those would leave over 1 % of the texts unknown (10,000 at most); fewer where the texts have no more. Tokens seen fewer
  * than `least` times are left to `<unk>`, which is then trained, too.
  *
+ * With `subwords`, tokens are pieces of words, learnt by byte-pair encoding, see subwords.ts: at most `size` of them, 4,000 by
+ * default, from words seen at least `least` times. Any word of known characters can then be read and written.
+ *
  * @example buildVocabulary(['the cat sat. the dog lay.'], 'word').encode('the cat') // Int32Array [1, 3]
  * @throws InputError for arguments of another kind, for a size that is no integer >= 2 or exceeds what the texts have, and for
  * texts without a token
  */
-export function buildVocabulary(texts: readonly string[], how: Level | Rule, size?: number, least = 1): Vocabulary {
+export function buildVocabulary(
+  texts: readonly string[],
+  how: Level | Rule,
+  size?: number,
+  least = 1,
+  subwords = false,
+): Vocabulary {
   checkTexts(texts);
   checkWhole('least', least, 0);
   if (size !== undefined && (!Number.isInteger(size) || size < 2)) throw invalid('vocab', size, 'an integer >= 2');
@@ -38,6 +49,7 @@ export function buildVocabulary(texts: readonly string[], how: Level | Rule, siz
   }
   if (level === 'word' && !counts.has(EOS)) counts.set(EOS, 0);
 
+  if (subwords) return subwordVocabulary(rule, counts, size ?? DEFAULT_SUBWORDS);
   const distinct = counts.size + 1;
   if (size !== undefined && size > distinct) {
     const marks = level === 'word' ? `${UNK} and ${EOS}` : UNK;
@@ -52,6 +64,15 @@ export function buildVocabulary(texts: readonly string[], how: Level | Rule, siz
   const start = [EOS, '\n', ' ', ...kept].find((token) => wasSeen(token) && kept.includes(token));
   const tokens = [UNK, ...kept];
   return Vocabulary.fromJSON({ rule, start: start === undefined ? 0 : tokens.indexOf(start), tokens });
+}
+
+function subwordVocabulary(rule: Rule, counts: Map<string, number>, size: number): Vocabulary {
+  if (levelOf(rule) === 'char') throw invalid('subwords', true, 'words: characters have no pieces');
+  const ended = (counts.get(EOS) ?? 0) > 0;
+  counts.delete(EOS);
+  const tokens = [UNK, EOS, ...learnPieces(counts, size - 2)];
+  // Where no sentence ends, with the most frequent character.
+  return Vocabulary.fromJSON({ rule, start: ended || tokens.length < 3 ? 1 : 2, tokens, subwords: true });
 }
 
 /** How often each token occurs, in the order of first appearance. */

@@ -12,11 +12,13 @@ export type Level = 'word' | 'char';
  * - `lines`: the same, and a line break ends a sentence.
  * - `tokens`: text that is already in tokens, as the Penn Treebank files are. Whatever stands between spaces is a token,
  *   and a line break ends a sentence.
+ * - `typed`: words, numbers and punctuation, each a token, of text as people type it or already in tokens, in lower case. In
+ *   scripts without spaces each character is a word.
  * - `char`: code points.
  */
-export type Rule = 'prose' | 'lines' | 'tokens' | 'char';
+export type Rule = 'prose' | 'lines' | 'tokens' | 'typed' | 'char';
 
-export const RULES: readonly Rule[] = ['prose', 'lines', 'tokens', 'char'];
+export const RULES: readonly Rule[] = ['prose', 'lines', 'tokens', 'typed', 'char'];
 
 export const isRule = (value: unknown): value is Rule => RULES.includes(value as Rule);
 
@@ -25,7 +27,7 @@ export const levelOf = (rule: Rule): Level => (rule === 'char' ? 'char' : 'word'
 /** The rule that `how` names; 'word' stands for `prose`. Throws InputError for what names none. */
 export function ruleOf(how: Level | Rule): Rule {
   if (how === 'word') return 'prose';
-  if (!isRule(how)) throw invalid('how', how, "'word' or a rule: prose, lines, tokens or char");
+  if (!isRule(how)) throw invalid('how', how, "'word' or a rule: prose, lines, tokens, typed or char");
   return how;
 }
 
@@ -54,6 +56,10 @@ export function readTokens(text: string, rule: Rule, emit: (token: string) => vo
   const normal = normalise(text);
   if (rule === 'char') {
     for (const char of normal.replaceAll('\r\n', '\n')) emit(char);
+    return;
+  }
+  if (rule === 'typed') {
+    for (const [token] of matchTyped(normal)) emit(token);
     return;
   }
   const marked = rule === 'prose' ? normal : normal.replace(/[\n\v\f\r\u2028\u2029]+/g, ` ${EOS} `);
@@ -126,6 +132,21 @@ export function regex(source: string, flags = 'gu'): RegExp {
   const key = flags + source;
   compiled[key] ??= new RegExp(source, flags);
   return compiled[key];
+}
+
+// Letters and digits with what joins them: "t-shirt", "o'clock", "3.5", "u.s". Any other character stands alone, with its marks.
+const TYPED = /* @__PURE__ */ (() => {
+  const LETTER = String.raw`[^\P{L}${UNSPACED_SCRIPTS}]|\p{N}`;
+  return String.raw`(?:${LETTER})(?:${LETTER}|[\p{M}\u200c\u200d]|[-'.,:\/&@_](?=${LETTER})){0,999}|\S\p{M}{0,999}`;
+})();
+
+function matchTyped(text: string): Iterable<RegExpMatchArray> {
+  const plain = text
+    .toLowerCase()
+    .normalize('NFC') // again: some letters are composed in lower case alone
+    .replace(/[\u2019\u02bc\uff07]/g, "'")
+    .replace(/[\u2010\u2011]/g, '-');
+  return plain.matchAll(regex(TYPED));
 }
 
 function matchProse(text: string): Iterable<RegExpMatchArray> {

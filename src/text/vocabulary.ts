@@ -1,5 +1,6 @@
 import { invalid, malformed } from '../errors.js';
 import { isObject } from '../values.js';
+import { JOINER, piecesOf } from './subwords.js';
 import {
   checkText,
   EOS,
@@ -13,12 +14,17 @@ import {
   UNK,
 } from './tokens.js';
 
+/** How many words a vocabulary remembers the pieces of, and how long they are. */
+const [MOST_KNOWN, LONGEST_KNOWN] = [20_000, 50];
+
 /** What a model file stores of a vocabulary. */
 export interface VocabularyJson {
   rule: Rule;
   start: number;
   /** Without `<unk>`, as one text: words with a space between, or characters; or a list of all. */
   tokens: string | string[];
+  /** Whether words become pieces, see subwords.ts, which are listed as they were learnt. */
+  subwords?: true;
 }
 
 /**
@@ -34,9 +40,14 @@ export class Vocabulary {
   readonly eos: number;
   /** The id that generation reads first: one that marks the beginning of a text and that training has seen. */
   readonly start: number;
+  /** Whether tokens are pieces of words. */
+  readonly subwords: boolean;
   readonly #ids: ReadonlyMap<string, number>;
+  /** The ids of the pieces of words that were read before. */
+  readonly #known = new Map<string, readonly number[]>();
 
-  private constructor(rule: Rule, start: number, ids: ReadonlyMap<string, number>) {
+  private constructor(rule: Rule, start: number, ids: ReadonlyMap<string, number>, subwords: boolean) {
+    this.subwords = subwords;
     this.rule = rule;
     this.start = start;
     this.tokens = [...ids.keys()];
@@ -62,15 +73,32 @@ export class Vocabulary {
     checkText('text', text);
     let ids = new Int32Array((text.length >> 2) + 16); // enough for most words; grows for characters
     let length = 0;
-    readTokens(text, this.rule, (token) => {
+    const push = (id: number) => {
       if (length === ids.length) {
         const larger = new Int32Array(2 * length);
         larger.set(ids);
         ids = larger;
       }
-      ids[length++] = this.idOf(token);
+      ids[length++] = id;
+    };
+    readTokens(text, this.rule, (token) => {
+      if (this.subwords) for (const id of this.#piecesOf(token)) push(id);
+      else push(this.idOf(token));
     });
     return ids.slice(0, length);
+  }
+
+  /** The ids of a word's pieces; what it has of unknown characters one after another is one `<unk>`. */
+  #piecesOf(word: string): readonly number[] {
+    const id = this.#ids.get(word);
+    if (id !== undefined) return [id];
+    const known = this.#known.get(word);
+    if (known) return known;
+    const pieces = piecesOf(word, (piece) => this.#ids.get(piece)).map((piece) => this.idOf(piece));
+    const ids = pieces.filter((id, i) => id !== this.unknown || pieces[i - 1] !== id);
+    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
+    if (word.length <= LONGEST_KNOWN) this.#known.set(word, ids);
+    return ids;
   }
 
   /**
@@ -105,7 +133,8 @@ export class Vocabulary {
         parts.push('\n');
         last = undefined;
       } else {
-        parts.push(last === undefined || this.#joins(last, token) ? token : ` ${token}`);
+        const text = this.subwords && token.endsWith(JOINER) ? token.slice(0, -1) : token;
+        parts.push(last === undefined || this.#joins(last, token) ? text : ` ${text}`);
         last = token;
       }
     }
@@ -113,6 +142,7 @@ export class Vocabulary {
   }
 
   #joins(a: string, b: string): boolean {
+    if (this.subwords && a.endsWith(JOINER)) return true;
     return this.rule !== 'tokens' && isUnspaced(a) && isUnspaced(b);
   }
 
@@ -131,13 +161,14 @@ export class Vocabulary {
     const text = this.tokens.slice(1).join(this.level === 'word' ? ' ' : '');
     // Halves of a pair, each a character by itself, would become one.
     const isWhole = tokensIn(text, this.level).length === this.size;
-    return { rule: this.rule, start: this.start, tokens: isWhole ? text : [...this.tokens] };
+    const tokens = isWhole ? text : [...this.tokens];
+    return { rule: this.rule, start: this.start, tokens, ...(this.subwords && { subwords: true }) };
   }
 
   /** @throws FileFormatError for anything that toJSON cannot have written */
   static fromJSON(value: unknown): Vocabulary {
     if (!isObject(value)) throw malformed('vocabulary', value, 'an object with rule, start and tokens');
-    const { rule, start } = value;
+    const { rule, start, subwords } = value;
     if (!isRule(rule)) throw malformed('vocabulary.rule', rule, `one of ${RULES.join(', ')}`);
     const level = levelOf(rule);
     const tokens = typeof value.tokens === 'string' ? tokensIn(value.tokens, level) : value.tokens;
@@ -156,7 +187,10 @@ export class Vocabulary {
     if (typeof start !== 'number' || tokens[start] === undefined) {
       throw malformed('vocabulary.start', start, `an integer from 0 to ${tokens.length - 1}`);
     }
-    return new Vocabulary(rule, start, ids);
+    if (subwords !== undefined && (subwords !== true || level === 'char')) {
+      throw malformed('vocabulary.subwords', subwords, 'true, for words, or nothing');
+    }
+    return new Vocabulary(rule, start, ids, subwords === true);
   }
 }
 

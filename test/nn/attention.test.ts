@@ -1,5 +1,6 @@
 // Attention and networks with an encoder: the battery, packing, and what is refused.
 
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tape } from '../../src/autograd/tape.js';
@@ -143,7 +144,7 @@ for (const [name, spec] of Object.entries(SPECS)) {
             : undefined,
       });
       for (const [, operator] of network.operators()) {
-        for (const [, part] of walk(operator)) {
+        for (const [, part] of walk(operator, 'w')) {
           if (part instanceof Sparse) Sparse.prune([part], Math.round(0.4 * part.M * part.N));
         }
       }
@@ -194,6 +195,100 @@ for (const [name, spec] of Object.entries(SPECS)) {
         assert.ok(Math.abs(logit - other) < 1e-5, `${b} ${i}: ${other}, not ${logit}`);
       }
     }
+  });
+}
+
+interface Case {
+  sizes: {
+    cell: 'lstm' | 'gru';
+    score: 'dot' | 'general';
+    feed: boolean;
+    layers: number;
+    tokens: number;
+    width: number;
+    units: number;
+    outputs: number;
+  };
+  parameters: Record<string, { data: number[] }>;
+  gradients: Record<string, { data: number[] }>;
+  sources: { data: number[]; shape: number[] };
+  inputs: { data: number[]; shape: number[] };
+  targets: { data: number[] };
+  logits: { data: number[] };
+  loss: number;
+}
+
+const cases: Case[] = JSON.parse(readFileSync('test/fixtures/attention.json', 'utf8'));
+
+for (const { sizes, parameters, gradients, sources, inputs, targets, logits, loss } of cases) {
+  const { cell, score, feed, layers, tokens, width, units, outputs } = sizes;
+  test(`${cell}, ${score}${feed ? ', fed' : ''}: logits, smoothed loss and every gradient are those of PyTorch`, () => {
+    const runtime = new Runtime();
+    const recurrent = (units: number, both: boolean): NetworkSpec['layers'] =>
+      Array.from({ length: layers }, (_, l) => ({
+        name: `${cell}.${l}`,
+        kind: cell,
+        units,
+        ...(both && { direction: 'both' as const }),
+      }));
+    const network = Network.create(
+      runtime,
+      {
+        input: { tokens, width },
+        layers: [
+          ...recurrent(units, false),
+          { name: 'attention', kind: 'attention', outputs, score, ...(feed && { feed: true as const }) },
+          { name: 'head', kind: 'linear', outputs: tokens },
+        ],
+        encoder: { input: { tokens, width }, layers: recurrent(units / 2, true) },
+      },
+      1,
+    );
+    const names = new Map([
+      ['embedding', 'target.weight'],
+      ['encoder.embedding', 'source.weight'],
+      ...(score === 'general' ? ([['attention.score', 'general.weight']] as const) : []),
+      ['attention.combine', 'combine.weight'],
+      ['attention.bias', 'combine.bias'],
+      ['head', 'head.weight'],
+      ['head.bias', 'head.bias'],
+    ]);
+    for (let l = 0; l < layers; l++) {
+      for (const part of ['ih', 'hh', 'bias_ih', 'bias_hh']) {
+        const theirs = part.startsWith('b') ? part : `weight_${part}`;
+        names.set(`${cell}.${l}.${part}`, `decoder.${theirs}_l${l}`);
+        names.set(`encoder.${cell}.${l}.forward.${part}`, `encoder.${theirs}_l${l}`);
+        names.set(`encoder.${cell}.${l}.backward.${part}`, `encoder.${theirs}_l${l}_reverse`);
+      }
+    }
+    const found = new Map(network.parameters());
+    assert.equal([...found.keys()].sort(), [...names.keys()].sort());
+    for (const [name, theirs] of names) {
+      network.setTensor(name, parameters[theirs].data);
+      found.get(name)!.prepareGradient();
+    }
+    const B = inputs.shape[1];
+    const sequences = ({ data }: { data: number[] }) =>
+      Array.from({ length: B }, (_, b) => data.filter((_, i) => i % B === b));
+    const batch = batchOf(network, sequences(sources), sequences(inputs));
+    const near = (got: ArrayLike<number>, exact: number[], what: string) => {
+      assert.is(got.length, exact.length, what);
+      for (const [i, value] of exact.entries()) {
+        assert.ok(
+          Math.abs(got[i] - value) <= 1e-5 * Math.max(1, Math.abs(value)),
+          `${what}[${i}]: ${got[i]}, not ${value}`,
+        );
+      }
+    };
+    const { value } = network.forward(new Tape(runtime, false), batch);
+    near(runtime.floats(value, logits.data.length), logits.data, 'logits');
+    const at = runtime.alloc(4 * targets.data.length);
+    runtime.ints(at, targets.data.length).set(targets.data);
+    const tape = new Tape(runtime, true);
+    const { sum, count } = network.softmaxLoss(tape, batch, {}, at, undefined, 0.1);
+    assert.ok(Math.abs(sum / count - loss) < 1e-5, `${sum / count}, not ${loss}`);
+    tape.backward();
+    for (const [name, theirs] of names) near(found.get(name)!.gradient, gradients[theirs].data, name);
   });
 }
 

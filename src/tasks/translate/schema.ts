@@ -1,0 +1,84 @@
+// What a file of a model of translation says of it, read without any code of training.
+
+import { malformed } from '../../errors.js';
+import type { AttentionSpec, NetworkSpec } from '../../network/spec.js';
+import { checkTextConfig, type TextModelConfig } from '../../nn/config.js';
+import { recurrentLayers } from '../../nn/recurrent-layers.js';
+import { Vocabulary } from '../../text/vocabulary.js';
+import { isObject } from '../../values.js';
+import { type Described, expectNetwork, expectTask } from '../schema.js';
+
+export const TASK = 'translate';
+
+/** Scores of attention. */
+export const SCORES = ['general', 'dot'] as const;
+
+/** The settings of a model of translation. */
+export interface TranslationConfig extends TextModelConfig {
+  /** How attention compares a step of the decoder with one of the encoder, see AttentionSpec. */
+  score: AttentionSpec['score'];
+  /** Input feeding, see AttentionSpec. */
+  feed?: true;
+}
+
+/**
+ * An encoder of recurrent layers, which read in both directions unless told otherwise, with `hidden` outputs; a decoder of as many
+ * layers of `hidden` units, attention, and a softmax head.
+ */
+export function translationSpec(config: TranslationConfig, source: number, target: number): NetworkSpec {
+  const { hidden, embedding, directions = 2, score, feed, tied } = config;
+  return {
+    input: { tokens: target, width: embedding },
+    layers: [
+      ...recurrentLayers(config, 1),
+      // A head that is the embedding reads as many numbers as that is wide.
+      { name: 'attention', kind: 'attention', outputs: tied ? embedding : hidden, score, ...(feed && { feed }) },
+      { name: 'head', kind: 'linear', outputs: target, ...(tied && { tied }) },
+    ],
+    encoder: {
+      input: { tokens: source, width: embedding },
+      layers: recurrentLayers({ ...config, hidden: hidden / directions }, directions),
+    },
+  };
+}
+
+/** The settings and the vocabularies of a model of translation: of the texts that it reads, and of those that it writes. */
+export interface TranslationSchema {
+  config: TranslationConfig;
+  source: Vocabulary;
+  target: Vocabulary;
+}
+
+/** The two vocabularies as JSON has them. Throws FileFormatError. */
+export function readVocabularies({ source, target }: Record<string, unknown>): {
+  source: Vocabulary;
+  target: Vocabulary;
+} {
+  const vocabularies = { source: Vocabulary.fromJSON(source), target: Vocabulary.fromJSON(target) };
+  for (const [name, { level }] of Object.entries(vocabularies)) {
+    if (level !== 'word') throw malformed(`${name}.level`, level, 'word, for a model of translation');
+  }
+  return vocabularies;
+}
+
+/** The settings as JSON has them. Throws FileFormatError. */
+export function checkTranslationConfig(value: unknown): TranslationConfig {
+  const config = checkTextConfig(value);
+  const { score, feed } = isObject(value) ? value : {};
+  const known = SCORES.find((one) => one === score);
+  if (!known) throw malformed('config.score', score, `one of ${SCORES.join(', ')}`);
+  if (feed !== undefined && feed !== true) throw malformed('config.feed', feed, 'true, or nothing');
+  if (config.hidden % (config.directions ?? 2)) {
+    throw malformed('config.hidden', config.hidden, 'an even number, half of it for each direction of the encoder');
+  }
+  return { ...config, score: known, ...(feed && { feed }) };
+}
+
+/** Throws FileFormatError for a model of another task. */
+export function readTranslationSchema({ task, network }: Described): TranslationSchema {
+  expectTask(task, TASK);
+  const config = checkTranslationConfig(task.config);
+  const { source, target } = readVocabularies(task);
+  expectNetwork(network, translationSpec(config, source.size, target.size));
+  return { config, source, target };
+}
