@@ -6,6 +6,7 @@ export { f32_largest } from './largest';
 export { int8_panel_row } from './packed-int8';
 export { f32_transpose } from './packed-kron';
 export * from './packing';
+export { f32_share } from './softmax';
 export * from './step';
 export { f32_add, f32_scale } from './vector';
 

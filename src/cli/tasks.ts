@@ -11,8 +11,9 @@ import { languageModelTask } from './lm/task.js';
 import { seriesTask } from './series/task.js';
 import { tagTask } from './tag/task.js';
 import type { AnyTask } from './task.js';
+import { translationTask } from './translate/task.js';
 
-export const TASKS: readonly AnyTask[] = [languageModelTask, intentTask, tagTask, seriesTask];
+export const TASKS: readonly AnyTask[] = [languageModelTask, intentTask, tagTask, seriesTask, translationTask];
 
 const nameOf = ({ training }: AnyTask): string => training.task;
 

@@ -16,11 +16,18 @@ export { Vocabulary } from '../text/vocabulary.js';
 export { hasRelaxedSimd, type SimdChoice } from '../wasm/simd.js';
 export { type Classification, type ClassifyOptions, Intents } from './intents.js';
 export { type GeneratedToken, type GenerateOptions, LanguageModel, type Suggestion } from './language-model.js';
-export type { Model } from './model.js';
+export type { Model, Source } from './model.js';
 export { Series, type SeriesAnswer } from './series.js';
 export type { Session } from './session.js';
 export type { ModelSource } from './source.js';
 export { type Slot, type Tagged, Tagger } from './tagger.js';
+export {
+  type AsyncTranslateOptions,
+  type TranslatedToken,
+  type TranslateOptions,
+  type Translation,
+  Translator,
+} from './translator.js';
 
 /**
  * Loads a model of any kind: a network with what its numbers mean. LanguageModel and Intents give models of their tasks an

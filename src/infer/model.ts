@@ -286,6 +286,16 @@ export class Model {
     return this.finish();
   }
 
+  /**
+   * Steps a session, and returns the logarithms of the probabilities of the next tokens, a view that the next step overwrites: for
+   * a network that ends with a softmax head.
+   */
+  logProbabilities(session: Session, input: number | ArrayLike<number>): Float32Array {
+    const logits = this.step(session, input);
+    this.engine.kernels.f32_share(0, this.viewAt, this.outputs);
+    return logits;
+  }
+
   /** Reads a token or a frame, without computing what only the outputs need. */
   read(session: Session, input: number | ArrayLike<number>): void {
     const { network, packed, limit, engine } = this;

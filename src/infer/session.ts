@@ -32,6 +32,14 @@ export class Session {
     return this.model.step(this, input);
   }
 
+  /** A session in the same state. */
+  copy(): Session {
+    this.model.release(this);
+    const copy = new Session(this.model, this.source);
+    copy.saved.set(this.saved);
+    return copy;
+  }
+
   /** Returns to the state of a new session. */
   reset(): void {
     this.model.release(this);

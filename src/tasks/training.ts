@@ -74,6 +74,8 @@ export interface Quality {
   f1?: number;
   /** Mean squared error, in the units of the data, for numbers. */
   mse?: number;
+  /** BLEU of translations, 0 to 100. */
+  bleu?: number;
 }
 
 /** Identifies the data of a training: sizes of the splits, and a 32-bit FNV-1a hash of their contents. */

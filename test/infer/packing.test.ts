@@ -126,6 +126,14 @@ const cases: Partial<Record<Name, fc.IProperty<unknown> | fc.IProperty<[unknown]
       }
     }
   }),
+  f32_share: fc.property(side, seeds, (n, seed) => {
+    const x = floats(n, seed);
+    const at = engine.alloc(x.byteLength);
+    engine.put(at, x);
+    engine.kernels.f32_share(0, at, n);
+    const lse = Math.log(x.reduce((sum, value) => sum + Math.exp(value), 0));
+    for (const [i, value] of engine.floats(at, n).entries()) assert.ok(Math.abs(value - (x[i] - lse)) < 1e-5);
+  }),
   f32_from_halves: fc.property(side, seeds, (n, seed) => {
     const finite = halves(n, seed).map((half) => half & 0xbfff);
     same('f32_from_halves', finite, new Float32Array(n), n);

@@ -59,6 +59,7 @@ const quality: Check = (value, where) => {
     exact: optional(share),
     f1: optional(share),
     mse: optional(number),
+    bleu: optional(number),
   })(value, where);
   const { perplexity, accuracy, mse } = value as Record<string, unknown>;
   if (perplexity === undefined && accuracy === undefined && mse === undefined)

@@ -50,7 +50,7 @@ const CHECKPOINT_EVERY = 45;
 export const modelPath = (folder: string) => join(folder, 'model.safetensors');
 
 /** What decides between models, as `eval` prints it. */
-const SCORES = ['perplexity', 'accuracy', 'exact', 'f1', 'mse'] as const;
+const SCORES = ['perplexity', 'accuracy', 'exact', 'f1', 'mse', 'bleu'] as const;
 
 function experimentTask(task: AnyTask): ExperimentTask {
   const start = (given: Given) => task.start(given as TrainArguments);

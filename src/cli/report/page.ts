@@ -6,6 +6,7 @@ import uplotStyle from 'uplot/dist/uPlot.min.css';
 import type { Table } from '../table.js';
 import { type Chart, chartScripts, renderCharts } from './charts.js';
 import { type Comparison, comparisonChart } from './comparison-chart.js';
+import { type Attended, renderHeatMaps } from './heat-map.js';
 import pageStyle from './page.css';
 import { type MatrixPattern, patternScripts, renderPatterns } from './patterns.js';
 import { runCharts } from './run-charts.js';
@@ -17,6 +18,8 @@ export interface Page {
   subtitle: string;
   sections: Section[];
   patterns?: MatrixPattern[];
+  /** What translations attended to. */
+  translations?: readonly Attended[];
 }
 
 /** What is shown together because it can be compared. */
@@ -44,7 +47,7 @@ export function renderReport({ title, subtitle, ...section }: Report): string {
 }
 
 /** The whole page. Parts without data are left out. */
-export function renderPage({ title, subtitle, sections, patterns = [] }: Page): string {
+export function renderPage({ title, subtitle, sections, patterns = [], translations = [] }: Page): string {
   const charts = sections.map(chartsOf);
   return `${html`<!doctype html>
 <html lang="en">
@@ -62,7 +65,7 @@ export function renderPage({ title, subtitle, sections, patterns = [] }: Page): 
 <p>${subtitle}</p>
 </header>
 <main>
-${sections.map((section, i) => renderSection(section, charts[i]))}${renderPatterns(patterns)}</main>
+${sections.map((section, i) => renderSection(section, charts[i]))}${renderPatterns(patterns)}${renderHeatMaps(translations)}</main>
 ${chartScripts(charts.flat())}${patternScripts(patterns)}</body>
 </html>
 `}`;

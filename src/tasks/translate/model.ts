@@ -8,16 +8,17 @@ import type { StepDropout } from '../../nn/dropout.js';
 import type { SoftTargets } from '../../nn/loss.js';
 import { checkVocabulary, Model, recipeOf } from '../../nn/model.js';
 import { type Batch, type CreateOptions, Network } from '../../nn/network.js';
-import type { Vocabulary } from '../../text/vocabulary.js';
 import type { Pointer } from '../../wasm/kernels.js';
 import type { Runtime } from '../../wasm/runtime.js';
-import { readTranslationSchema, SCORES, TASK, type TranslationConfig, translationSpec } from './schema.js';
-
-/** The vocabulary of the texts that a model reads, and that of those it writes. */
-export interface Vocabularies {
-  source: Vocabulary;
-  target: Vocabulary;
-}
+import {
+  isLanguage,
+  readTranslationSchema,
+  SCORES,
+  TASK,
+  type TranslationConfig,
+  translationSpec,
+  type Vocabularies,
+} from './schema.js';
 
 /** Translates: an encoder reads a text, and a decoder that attends to it writes another (Luong et al., 2015). */
 export class TranslationModel extends Model {
@@ -40,7 +41,10 @@ export class TranslationModel extends Model {
     options: Omit<CreateOptions, 'recipe'> = {},
   ): TranslationModel {
     checkModelSize(config);
-    const { source, target } = vocabularies;
+    const { source, target, languages } = vocabularies;
+    if (!(languages?.length === 2 && languages.every(isLanguage))) {
+      throw invalid('languages', languages, "the names of two languages, such as ['de', 'en']");
+    }
     for (const [name, vocabulary] of Object.entries({ source, target })) {
       checkVocabulary(vocabulary);
       if (vocabulary.level !== 'word')
@@ -57,8 +61,8 @@ export class TranslationModel extends Model {
   }
 
   get schema(): Record<string, unknown> {
-    const { source, target } = this.vocabularies;
-    return { source: source.toJSON(), target: target.toJSON() };
+    const { source, target, languages } = this.vocabularies;
+    return { source: source.toJSON(), target: target.toJSON(), languages };
   }
 
   /**
@@ -105,6 +109,6 @@ export class TranslationModel extends Model {
  */
 export function decodeTranslationModel(runtime: Runtime, bytes: ByteSource): TranslationModel {
   const header = readHeader(bytes);
-  const { config, source, target } = readTranslationSchema(header);
-  return new TranslationModel(decodeNetwork(runtime, header), config, { source, target });
+  const { config, ...vocabularies } = readTranslationSchema(header);
+  return new TranslationModel(decodeNetwork(runtime, header), config, vocabularies);
 }

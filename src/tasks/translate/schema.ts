@@ -42,23 +42,35 @@ export function translationSpec(config: TranslationConfig, source: number, targe
   };
 }
 
-/** The settings and the vocabularies of a model of translation: of the texts that it reads, and of those that it writes. */
-export interface TranslationSchema {
-  config: TranslationConfig;
+/** What a model of translation reads and writes. */
+export interface Vocabularies {
   source: Vocabulary;
   target: Vocabulary;
+  /** The names of the two languages, as in the names of the files that it was trained on. */
+  languages: readonly [source: string, target: string];
 }
 
-/** The two vocabularies as JSON has them. Throws FileFormatError. */
-export function readVocabularies({ source, target }: Record<string, unknown>): {
-  source: Vocabulary;
-  target: Vocabulary;
-} {
+/** The settings and the vocabularies of a model of translation. */
+export interface TranslationSchema extends Vocabularies {
+  config: TranslationConfig;
+}
+
+/** A name of a language is a part of the names of files. */
+const LANGUAGE = /^[\w-]{1,35}$/;
+
+/** Whether something is the name of a language. */
+export const isLanguage = (name: unknown): name is string => typeof name === 'string' && LANGUAGE.test(name);
+
+/** The vocabularies as JSON has them. Throws FileFormatError. */
+export function readVocabularies({ source, target, languages }: Record<string, unknown>): Vocabularies {
   const vocabularies = { source: Vocabulary.fromJSON(source), target: Vocabulary.fromJSON(target) };
   for (const [name, { level }] of Object.entries(vocabularies)) {
     if (level !== 'word') throw malformed(`${name}.level`, level, 'word, for a model of translation');
   }
-  return vocabularies;
+  if (!Array.isArray(languages) || languages.length !== 2 || !languages.every(isLanguage)) {
+    throw malformed('languages', languages, 'the names of two languages');
+  }
+  return { ...vocabularies, languages: [languages[0], languages[1]] };
 }
 
 /** The settings as JSON has them. Throws FileFormatError. */
@@ -78,7 +90,8 @@ export function checkTranslationConfig(value: unknown): TranslationConfig {
 export function readTranslationSchema({ task, network }: Described): TranslationSchema {
   expectTask(task, TASK);
   const config = checkTranslationConfig(task.config);
-  const { source, target } = readVocabularies(task);
+  const vocabularies = readVocabularies(task);
+  const { source, target } = vocabularies;
   expectNetwork(network, translationSpec(config, source.size, target.size));
-  return { config, source, target };
+  return { config, ...vocabularies };
 }

@@ -20,8 +20,8 @@ import {
   type TrainingOptions,
   type TrainingStart,
 } from '../training.js';
-import { TranslationModel, type Vocabularies } from './model.js';
-import { readVocabularies, TASK, type TranslationConfig } from './schema.js';
+import { TranslationModel } from './model.js';
+import { readVocabularies, TASK, type TranslationConfig, type Vocabularies } from './schema.js';
 
 /** Options of a training of translation. */
 export interface TranslationOptions extends TrainingOptions, TranslationConfig {
@@ -74,19 +74,21 @@ export interface TranslationData {
  * The vocabularies of texts and their translations. The model reads text as it is typed, in lower case; it writes what stands between
  * spaces in the translations.
  *
- * @param size most tokens of each: pieces of words, 4,000 by default, or, without `subwords`, words, 10,000 by default
+ * @param languages their names in the names of files
+ * @param options `size`: the most tokens of each, pieces of words, 4,000 by default, or, without `subwords`, words, 10,000 by default
  */
 export function translationVocabularies(
   sources: readonly string[],
   targets: readonly string[],
-  subwords = true,
-  size?: number,
+  languages: readonly [source: string, target: string],
+  { subwords = true, size }: { subwords?: boolean; size?: number } = {},
 ): Vocabularies {
   // Where nothing is left to <unk>, the model does not learn what to do with it.
   const least = subwords || size !== undefined ? 1 : 2;
   return {
     source: buildVocabulary(sources, 'typed', size, least, subwords),
     target: buildVocabulary(targets, 'tokens', size, least, subwords),
+    languages,
   };
 }
 
