@@ -192,11 +192,11 @@ export class Translator {
         next.push({ session, token, logProbability, length: step, before: from.length ? from : undefined, attention });
       }
       alive = next;
+      if (finished.length < beam) yield beam === 1 && alive.length ? alive[0].token : -1;
       if (step === most) {
         for (const last of alive) finished.push({ score: scored(last.logProbability, step), last });
         break;
       }
-      if (finished.length < beam) yield beam === 1 && alive.length ? alive[0].token : -1;
     }
     const best = finished.reduce((a, b) => (b.score > a.score ? b : a));
     const tokens: number[] = [];

@@ -286,7 +286,7 @@ test('JSON that is no vocabulary is rejected', () => {
     ['word', /^vocabulary: got "word"/],
     [
       { start: 1, tokens: ['<unk>', 'a'] },
-      /^vocabulary\.rule: got nothing; expected one of prose, lines, tokens, char$/,
+      /^vocabulary\.rule: got nothing; expected one of prose, lines, tokens, typed, char$/,
     ],
     [{ rule: 'word', start: 1, tokens: ['<unk>', 'a'] }, /^vocabulary\.rule: got "word"/],
     [chars, /^vocabulary\.tokens: got nothing; expected a text, or a list/],

@@ -6,7 +6,7 @@ import { numberFrom, numberThat, path, whole } from '../parsers.js';
 export const data = () =>
   option(
     '--data <path>',
-    "text file, folder of .txt files, folder with ptb.{train,valid,test}.txt, or 'sotu' (the State of the Union addresses)",
+    "text file, folder of .txt files, folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt, or 'sotu' (the State of the Union addresses)",
     path,
   );
 

