@@ -1,4 +1,4 @@
-// `node bench/run.mjs main inference` or `training`: prints the tables and writes them, see report.ts.
+// `node bench/run.mjs main inference`, `training` or `translation`: prints the tables and writes them, see report.ts.
 
 import { writeReport } from './report.js';
 
@@ -12,4 +12,7 @@ if (what === 'inference') {
 } else if (what === 'training') {
   const { benchTraining } = await import('./training.js');
   writeReport('Training', 'npm run bench:train', await benchTraining());
-} else throw new Error(`'${what}' was given; inference or training is wanted`);
+} else if (what === 'translation') {
+  const { benchTranslation } = await import('./translation.js');
+  writeReport('Translation', 'npm run bench:translation', await benchTranslation());
+} else throw new Error(`'${what}' was given; inference, training or translation is wanted`);

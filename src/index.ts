@@ -107,6 +107,17 @@ export {
   type TrainingOptions,
   type TrainingStart,
 } from './tasks/training.js';
+export { type Bleu, type BleuOptions, type BleuTokenisation, bleu } from './tasks/translate/bleu.js';
+export { decodeTranslationModel, TranslationModel } from './tasks/translate/model.js';
+export type { TranslationConfig, Vocabularies } from './tasks/translate/schema.js';
+export {
+  defaultTranslationOptions,
+  type Pairs,
+  type TranslationData,
+  type TranslationOptions,
+  TranslationTraining,
+  translationVocabularies,
+} from './tasks/translate/training.js';
 export { buildVocabulary } from './text/build-vocabulary.js';
 export { type Splits, sampleTexts, splitText, splitTexts } from './text/split.js';
 export type { Level, Rule } from './text/tokens.js';

@@ -688,6 +688,37 @@ const table_: Record<keyof typeof dopant, () => Case[]> = {
     const tagger = dopant.TagModel.create(runtime, intentOptions, vocabulary, ['O', 'B-a'], 1);
     return [['sequences[0]', () => dopant.evaluateTags(tagger, { sentences: [new Int32Array()], tags: [[]] })]];
   },
+  bleu: () => [
+    ...each('tokenise', [null, 3, 'intl'], (tokenise) => dopant.bleu(['a'], ['a'], { tokenise })),
+    ...each('translations', [[], ['a', 'b']], (wrong) => dopant.bleu(wrong, ['a'])),
+  ],
+  TranslationModel: () => {
+    const create = (changes: Any, languages: Any = ['de', 'en']) => {
+      const given = { ...intentOptions, method: 'dense' as const, compression: 1, score: 'dot' as const, ...changes };
+      return dopant.TranslationModel.create(runtime, given, { source: vocabulary, target: vocabulary, languages }, 1);
+    };
+    return [
+      ...each('hidden', SIZES, (hidden) => create({ hidden })),
+      ...each('score', [undefined, 'none', 3], (score) => create({ score })),
+      ...each('languages', [null, ['de'], ['de', '../x']], (languages) => create({}, languages)),
+    ];
+  },
+  TranslationTraining: () => {
+    const texts = { sources: [Int32Array.of(1, 2)], targets: [Int32Array.of(1)] };
+    const both = { source: vocabulary, target: vocabulary, languages: ['de', 'en'] as const };
+    const given = { ...dopant.defaultTranslationOptions(), method: 'dense' as const, compression: 1, hidden: 4 };
+    const create = (changes: Any, train: Any = texts) =>
+      dopant.TranslationTraining.create(runtime, both, { ...given, ...changes }, { train, valid: texts });
+    return [
+      ...each('label smoothing', [-0.1, 1, Number.NaN], (labelSmoothing) => create({ labelSmoothing })),
+      ...each('patience', [-1, 0.5], (patience) => create({ patience })),
+      ['train', () => create({}, { ...texts, targets: [] })],
+      ['train.sources 0[0]', () => create({}, { ...texts, sources: [Int32Array.of(-1)] })],
+    ];
+  },
+  translationVocabularies: () => [
+    ...each('vocab', [1, 0.5, -1], (size) => dopant.translationVocabularies([text], [text], ['de', 'en'], { size })),
+  ],
   SeriesModel: () => {
     const series = { frame: [{ mean: 0, deviation: 1 }], per: 'step', value: { mean: 0, deviation: 1 } } as const;
     return [
@@ -784,6 +815,8 @@ const ELSEWHERE = [
   'decodeSafetensors',
   'decodeSeriesModel',
   'decodeTagModel',
+  'decodeTranslationModel',
+  'defaultTranslationOptions',
   'defaultSeriesOptions',
   'defaultTagOptions',
   'defaultAnnealing',

@@ -83,6 +83,28 @@ const equalBytes =
     return ratio && { ...ratio, mean: -ratio.mean };
   };
 
+/** BLEU on the test split. */
+const bleuOf = (cell: CellSummary) => {
+  const scores = cell.runs.flatMap(({ result }) => result!.test?.bleu ?? []);
+  return scores.length ? spreadOf(scores) : undefined;
+};
+
+const translationBleu = (label: string) => (find: Find) => {
+  const cell = find('translate', label);
+  return cell && bleuOf(cell);
+};
+
+/** BLEU of the one less that of the other. */
+const bleuLead = (label: string, other: string) => (find: Find) => {
+  const [a, b] = [translationBleu(label)(find), translationBleu(other)(find)];
+  if (!a || !b) return undefined;
+  return {
+    mean: a.mean - b.mean,
+    deviation: Math.hypot(a.deviation, b.deviation),
+    count: Math.min(a.count, b.count),
+  };
+};
+
 /** The loss of blocks to dense, less that of single dopants. */
 const extraLoss = (label: string, single: string) => (find: Find) => {
   const [a, b, dense] = [label, single, 'dense'].map((name) => find('blocks', name));
@@ -138,6 +160,7 @@ export const FIGURES: Record<string, Figure> = {
     of: loss('word', 'doped-kron 25x'),
   },
   'word.loss10': { what: 'the same at 10x', of: loss('word', 'doped-kron 10x') },
+  'char.dense': { what: 'character level, test perplexity of dense', of: quality('char', 'dense') },
   'char.loss25': {
     what: 'character level, doped-kron at 25x, perplexity loss to dense',
     of: loss('char', 'doped-kron 25x'),
@@ -156,6 +179,10 @@ export const FIGURES: Record<string, Figure> = {
     what: 'the same over hmd',
     paper: '0.08 or more',
     of: lead('char', 'doped-kron 25x', 'hmd 25x'),
+  },
+  'char.lead100.pruned': {
+    what: 'character level at 100x, lead of doped-kron over pruned',
+    of: lead('char', 'doped-kron 100x', 'pruned 100x'),
   },
   'char.lead25.pruned.anneal': {
     what: 'character level at 25x, lead over pruned when both are tuned in when to prune, too',
@@ -301,6 +328,49 @@ export const FIGURES: Record<string, Figure> = {
   'adaptive.loss': {
     what: '200,000 words of WikiText-2, vocabulary 12,000, 2 x 256: perplexity loss of adaptive to full softmax (one seed of full)',
     of: loss('adaptive', 'adaptive', 'full'),
+  },
+  'translate.dense.bleu': {
+    what: 'Multi30k, German to English: BLEU of dense, beam 4, lower case, words as they are',
+    of: translationBleu('dense'),
+  },
+  'translate.loss10': {
+    what: 'BLEU of dense less that of doped-kron at 10x',
+    paper: 'minor',
+    of: bleuLead('dense', 'doped-kron 10x'),
+  },
+  'translate.loss25': { what: 'the same at 25x', paper: 'minor', of: bleuLead('dense', 'doped-kron 25x') },
+  'translate.lead25.pruned': {
+    what: 'BLEU of doped-kron less that of pruned, at 25x',
+    of: bleuLead('doped-kron 25x', 'pruned 25x'),
+  },
+  'translate.lead25.lmf': { what: 'the same less that of lmf', of: bleuLead('doped-kron 25x', 'lmf 25x') },
+  'translate.small.file': {
+    what: 'bytes of the dense f32 file, tied, over those of the small one: doped-kron 25x, tied, 3 bits, gzip',
+    of: file('translate', 'small', 'translate'),
+  },
+  'translate.small.loss': {
+    what: 'BLEU of doped-kron 25x in f32 less that of the small one',
+    of: bleuLead('doped-kron 25x', 'small'),
+  },
+  'medium.loss25': {
+    what: '929,000 words of WikiText-2, vocabulary 10,000, 2 x 650: perplexity loss of doped-kron at 25x to dense',
+    paper: '0.014',
+    of: loss('medium', 'doped-kron 25x'),
+  },
+  'medium.lead25.pruned': {
+    what: 'the same, lead over pruned',
+    paper: '0.06',
+    of: lead('medium', 'doped-kron 25x', 'pruned 25x'),
+  },
+  'medium.lead25.lmf': {
+    what: 'the same over lmf',
+    paper: '0.25',
+    of: lead('medium', 'doped-kron 25x', 'lmf 25x'),
+  },
+  'medium.lead25.kron': {
+    what: 'the same over kron',
+    paper: '0.24',
+    of: lead('medium', 'doped-kron 25x', 'kron 25x'),
   },
   'vowels.lstm': { what: 'Japanese vowels, accuracy of a dense LSTM', of: quality('series', 'lstm dense') },
   'vowels.lstm_gap10': {

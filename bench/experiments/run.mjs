@@ -24,6 +24,9 @@ for (const grid of [
   'adaptive',
   'optimiser-word',
   'optimiser-intent',
+  'translate-rates',
+  'translate',
+  'medium',
 ]) {
   run('dist/cli/main.js', 'experiment', `bench/experiments/${grid}.json`, ...process.argv.slice(2));
 }

@@ -28,6 +28,11 @@ const GRIDS: Record<string, string> = {
   'small-char': 'Small files: characters, in few bits',
   equal: 'Characters at equal bytes: 1/10, 1/20 and 1/40 of the dense f32 file',
   adaptive: 'Adaptive softmax: WikiText-2',
+  'translate-rates': 'Translation: rates, chosen by short runs',
+  translate: 'Translation: Multi30k, German to English',
+  medium: "The paper's medium setting: 929,000 words of WikiText-2, 2 x 650",
+  'optimiser-word': 'What carries over of a better optimiser: words',
+  'optimiser-intent': 'What carries over of a better optimiser: intents of Snips',
   char128: 'Character level, twice as many units: bound by the training, not by the capacity',
 };
 

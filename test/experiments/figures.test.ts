@@ -21,6 +21,10 @@ const GRIDS = [
   'small-char',
   'equal',
   'adaptive',
+  'translate',
+  'medium',
+  'optimiser-word',
+  'optimiser-intent',
 ];
 
 /** A cell whose seeds came to these on the test split; validation is a tenth better. */

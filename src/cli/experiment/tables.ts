@@ -1,6 +1,6 @@
 import { type Table, transpose } from '../table.js';
 import type { Timing } from './record.js';
-import { type CellSummary, denseOf, type Group, lossTo, type Spread, unitOf } from './summary.js';
+import { type CellSummary, denseOf, type Group, lossTo, type Spread, spreadOf, unitOf } from './summary.js';
 
 /** Whether a measure is a share, from 0 to 1, which is shown in percent. */
 export const isShare = (measure: Group['measure']) => measure === 'accuracy' || measure === 'f1';
@@ -25,6 +25,12 @@ export function resultsTable(group: Group): Table {
     const percent = (share: number) => (100 * share).toFixed(1).replace(/^-(0\.0)$/, '$1');
     return `${percent(mean)} ± ${percent(deviation)} ${isShare(measure) ? 'points' : '%'}`;
   };
+  const scoresOf = (cell: CellSummary) => cell.runs.flatMap(({ result }) => result!.test?.bleu ?? []);
+  const hasBleu = cells.some((cell) => scoresOf(cell).length > 0);
+  const bleu = (cell: CellSummary) => {
+    const scores = scoresOf(cell);
+    return scores.length ? show('perplexity', spreadOf(scores)) : '-';
+  };
   const time = (cell: CellSummary, of: (timing: Timing) => number | undefined) => {
     const times = cell.runs.flatMap(({ timing }) => (timing && of(timing)) ?? []);
     return times.length ? median(times).toFixed(1) : '-';
@@ -40,6 +46,7 @@ export function resultsTable(group: Group): Table {
     columns: [
       'cell',
       `test ${unitOf(measure)}`,
+      ...(hasBleu ? ['test BLEU'] : []),
       `valid ${unitOf(measure)}`,
       'loss to dense',
       'recurrent parameters',
@@ -56,6 +63,7 @@ export function resultsTable(group: Group): Table {
       return [
         cell.label,
         cell.test ? show(measure, cell.test) : '-',
+        ...(hasBleu ? [bleu(cell)] : []),
         show(measure, cell.valid),
         loss(cell),
         parameters.lstm,
