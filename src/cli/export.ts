@@ -17,7 +17,7 @@ import { flagOf } from './parsers.js';
 import { showing } from './progress.js';
 import { type Candidate, chooseBits, type Goal, lossOf, measureRoles, type RoleCosts, rolesOf } from './search-bits.js';
 import { formatTable } from './table.js';
-import type { AnyTask, Measured, Measurement } from './task.js';
+import type { AnyTask, Measurement } from './task.js';
 import { decodeModel, taskNamed } from './tasks.js';
 import { percent, sharesOf, type UnknownShares, warningsOf } from './unknown.js';
 
@@ -148,12 +148,12 @@ async function measured(
   const valid = task.measurement(model, corpus, 'valid');
   if (!valid) throw invalid('--data', data, 'data with a validation split, to choose the bits on');
   for (const line of warningsOf('valid', valid.unknown)) process.stderr.write(`${line}\n`);
-  const { quality: before } = await showing('measuring', valid.size, small.watching(valid));
+  const before = await showing('measuring', valid.size, small.watching(valid));
   const qualities = new Map<StoredBits, Quality>();
   const measure = function* (bits: StoredBits): Work<Candidate> {
     const bytes = small.encode(bits);
     const stored = decodeModel(new Runtime(), bytes);
-    const { quality } = yield* task.measurement(stored, corpus, 'valid')!.measureInParts();
+    const quality = yield* compared(task.measurement(stored, corpus, 'valid')!);
     qualities.set(bits, quality);
     return { bits, bytes: compressedFor(given.out, bytes).length, loss: lossOf(before, quality) };
   };
@@ -195,6 +195,12 @@ async function testBoth(task: AnyTask, model: Model, stored: Model, corpus: unkn
   return { before, after, loss: lossOf(before, after) };
 }
 
+/** What models are compared by. */
+function* compared(measurement: Measurement): Work<Quality> {
+  if (measurement.compareInParts) return yield* measurement.compareInParts();
+  return (yield* measurement.measureInParts()).quality;
+}
+
 /** Small files of a model, rounded with what was seen while it was measured. */
 class SmallFiles {
   private moments: InputMoments | undefined;
@@ -203,10 +209,10 @@ class SmallFiles {
   constructor(readonly model: Model) {}
 
   /** Measures the model, and looks at what its matrices are multiplied with. */
-  *watching(measurement: Measurement): Work<Measured> {
+  *watching(measurement: Measurement): Work<Quality> {
     this.moments = new InputMoments(this.model.network);
     try {
-      return yield* measurement.measureInParts();
+      return yield* compared(measurement);
     } finally {
       this.moments.stop();
     }

@@ -36,6 +36,8 @@ export interface Measurement {
   /** How much there is to measure, such as '12 texts'. */
   size: string;
   measureInParts(): Work<Measured>;
+  /** Measures only what models are compared by, where the rest takes long; all of it unless there is one. */
+  compareInParts?(): Work<Quality>;
 }
 
 export interface Measured {

@@ -185,22 +185,25 @@ export const translationTask: Task<
 /** What translating takes of the time of a measurement, about. */
 const SHARE = 0.8;
 
-function* measure(model: TranslationModel, { sources, targets }: Lines, pairs: Pairs, unknown: number): Work<Measured> {
-  // Only of lines with a translation.
+/** The perplexity of the lines that have a translation. */
+function* perplexityOf(model: TranslationModel, { targets }: Lines, pairs: Pairs): Work<number> {
   const full = [...targets.keys()].filter((i) => targets[i] !== '');
-  const loss = translationLossInParts(model, {
-    sources: full.map((i) => pairs.sources[i]),
-    targets: full.map((i) => pairs.targets[i]),
-  });
-  let mean = Number.NaN;
+  const of = (all: readonly Int32Array[]) => full.map((i) => all[i]);
+  return exp(yield* translationLossInParts(model, { sources: of(pairs.sources), targets: of(pairs.targets) }));
+}
+
+/** The same work, whose shares of progress take up those from `first` on. */
+function* within<T>(work: Work<T>, first: number, share: number): Work<T> {
   for (;;) {
-    const { done, value } = loss.next();
-    if (done) {
-      mean = value;
-      break;
-    }
-    yield (1 - SHARE) * value;
+    const { done, value } = work.next();
+    if (done) return value;
+    yield first + share * value;
   }
+}
+
+function* measure(model: TranslationModel, lines: Lines, pairs: Pairs, unknown: number): Work<Measured> {
+  const { sources, targets } = lines;
+  const perplexity = yield* within(perplexityOf(model, lines, pairs), 0, 1 - SHARE);
   // Plain SIMD: the same figures on every machine.
   initSync({ simd: 'plain' });
   const translator = new Translator(loadSync(encodeModel(model)));
@@ -211,7 +214,6 @@ function* measure(model: TranslationModel, { sources, targets }: Lines, pairs: P
   }
   const { score } = bleu(translations, targets, { tokenise: 'none', lowercase: true });
   const { score: bleu13a } = bleu(translations, targets);
-  const perplexity = exp(mean);
   return {
     quality: { perplexity, bleu: score },
     json: { bleu: score, bleu13a, perplexity, examples: sources.length, unknown },
