@@ -191,6 +191,12 @@ export interface DefaultTexts {
   batch: string;
   epochs: string;
   freeRate: string;
+  // Where they are other than those of most tasks.
+  schedule?: string;
+  headRate?: string;
+  beta1?: string;
+  l1?: string;
+  saliency?: string;
 }
 
 /** A model of fewer words than one beside `<unk>` and `<eos>`, or of fewer than two characters, can say nothing. */
@@ -198,6 +204,8 @@ export const SMALLEST_VOCABULARY = 3;
 
 /** The options of every training, after those of the task. */
 export function addTrainingOptions(command: Command, defaults: DefaultTexts): Command {
+  const { schedule = 'cosine with adam, decay with sgd', headRate = '1', beta1 = '0.9', l1 = '0' } = defaults;
+  const { saliency = 'magnitude' } = defaults;
   return command
     .addOption(option('--hidden <n>', `units per layer (default: ${defaults.hidden})`, whole(1)))
     .addOption(option('--layers <n>', `recurrent layers (default: ${defaults.layers})`, whole(1)))
@@ -303,7 +311,7 @@ export function addTrainingOptions(command: Command, defaults: DefaultTexts): Co
     .addOption(
       option(
         '--schedule <name>',
-        'learning rate over time: constant, cosine, linear or decay (default: cosine with adam, decay with sgd)',
+        `learning rate over time: constant, cosine, linear or decay (default: ${schedule})`,
         oneOf(['constant', 'cosine', 'linear', 'decay']),
       ),
     )
@@ -345,22 +353,26 @@ export function addTrainingOptions(command: Command, defaults: DefaultTexts): Co
       ),
     )
     .addOption(
-      option('--head-rate <x>', 'the last layer learns at this many times the learning rate (default: 1)', number),
-    )
-    .addOption(
       option(
-        '--beta1 <x>',
-        'for --optimizer adam: what it keeps of its first moment at each step (default: 0.9)',
+        '--head-rate <x>',
+        `the last layer learns at this many times the learning rate (default: ${headRate})`,
         number,
       ),
     )
     .addOption(
-      option('--l1 <x>', 'L1 regularisation of the dopants, in units of their learning rate (default: 0)', number),
+      option(
+        '--beta1 <x>',
+        `for --optimizer adam: what it keeps of its first moment at each step (default: ${beta1})`,
+        number,
+      ),
+    )
+    .addOption(
+      option('--l1 <x>', `L1 regularisation of the dopants, in units of their learning rate (default: ${l1})`, number),
     )
     .addOption(
       option(
         '--saliency <name>',
-        "what is pruned first: the least magnitude, or the least magnitude times the fourth root of Adam's second moment (default: magnitude)",
+        `what is pruned first: the least magnitude, or (moment) the least magnitude times the fourth root of Adam's second moment (default: ${saliency})`,
         oneOf(['magnitude', 'moment']),
       ),
     )

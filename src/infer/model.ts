@@ -168,9 +168,8 @@ export class Model {
     let to = 0;
     let next = 0;
     const sizes = recurrentOf(encoder).map((layer) => directionsOf(layer).length);
-    for (const { spec, carried } of this.packed.layers) {
-      const isRecurrent = spec.kind === 'lstm' || spec.kind === 'gru';
-      const directions = isRecurrent ? sizes.shift()! : 0;
+    for (const { cells, carried } of this.packed.layers) {
+      const directions = cells.length ? sizes.shift()! : 0;
       for (const [i, { n }] of carried.entries()) {
         for (let d = 0; d < directions; d++) {
           const end = ends[next + d * carried.length + i];

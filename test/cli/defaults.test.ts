@@ -21,7 +21,8 @@ async function defaultsOf(command: string): Promise<Map<string, (number | string
   return new Map(
     [...options].flatMap(([, name, text]) => {
       const [, words] = /\(default: (.*)\)/.exec(text) ?? [];
-      const values = words?.match(/\d+(?:\.\d+)?|global|matrix|doped-kron|dense/g) ?? [];
+      const values =
+        words?.match(/\d+(?:\.\d+)?|global|matrix|doped-kron|dense|magnitude|moment|cosine|linear|decay/g) ?? [];
       return values.length > 0 ? [[name, values.map((value) => (/^\d/.test(value) ? Number(value) : value))]] : [];
     }),
   );
@@ -55,9 +56,11 @@ function common(list: readonly TrainingOptions[]): Record<string, unknown[]> {
     'prune-every': [adam.annealing.every],
     threshold: [adam.annealing.threshold],
     'free-rate': each(({ freeRate: { scale, power } }) => [scale, power]),
-    'head-rate': [adam.headRate],
-    beta1: [adam.beta1],
-    l1: [adam.l1],
+    'head-rate': each(({ headRate }) => [headRate]).slice(0, -1),
+    beta1: each(({ beta1 }) => [beta1]).slice(0, -1),
+    l1: each(({ l1 }) => [l1]).slice(0, -1),
+    saliency: each(({ annealing }) => [annealing.saliency ?? 'magnitude']).slice(0, -1),
+    schedule: [...each(({ schedule }) => [schedule.kind])],
     warmup: [0],
     'structure-share': [adam.structureShare],
   };

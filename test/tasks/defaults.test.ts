@@ -13,6 +13,9 @@ const common = {
   annealing: { start: 0.1, end: 0.6, every: 20, threshold: 'global' },
   coMatrixDropout: { structure: 0, dopants: 0, hold: false, until: 1 },
   alternate: 0,
+  headRate: 1,
+  beta1: 0.9,
+  l1: 0,
   measureEvery: 5,
   batch: 16,
 };
@@ -37,6 +40,11 @@ test('language models', () => {
   assert.equal(defaultOptions('char'), {
     ...characters,
     ...adam,
+    schedule: { kind: 'linear', warmup: 0 },
+    annealing: { ...common.annealing, saliency: 'moment' },
+    headRate: 2,
+    beta1: 0.6,
+    l1: 0.01,
     learningRate: 0.02,
     freeRate: { scale: 0.05, power: 1 },
   });

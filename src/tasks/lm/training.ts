@@ -5,6 +5,7 @@ import { modelConfig } from '../../nn/config.js';
 import type { NetworkState } from '../../nn/network.js';
 import type { Level } from '../../text/tokens.js';
 import { Vocabulary } from '../../text/vocabulary.js';
+import { defaultAnnealing } from '../../train/annealing.js';
 import type { OptimizerName } from '../../train/optimizers.js';
 import type { Pointer } from '../../wasm/kernels.js';
 import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
@@ -40,6 +41,8 @@ export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'):
   const word = level === 'word';
   return {
     ...commonOptions(optimizer),
+    // On words, where the data bind, they cost 2 to 5 %; on characters, they save 4 to 10 %.
+    ...(adam && !word && CHARACTERS),
     hidden: 200,
     layers: 2,
     method: 'doped-kron',
@@ -53,6 +56,15 @@ export function defaultOptions(level: Level, optimizer: OptimizerName = 'adam'):
     freeRate: adam ? { scale: word ? 0.1 : 0.05, power: 1 } : { scale: 1, power: 0 },
   };
 }
+
+/** What Adam gains on characters by. */
+const CHARACTERS = {
+  schedule: { kind: 'linear', warmup: 0 },
+  beta1: 0.6,
+  headRate: 2,
+  l1: 0.01,
+  annealing: { ...defaultAnnealing, saliency: 'moment' },
+} as const;
 
 /** Training and validation texts as token numbers. */
 export interface EncodedCorpus {

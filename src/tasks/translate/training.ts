@@ -48,13 +48,13 @@ export function defaultTranslationOptions(optimizer: OptimizerName = 'adam'): Tr
     score: 'general',
     method: 'doped-kron',
     compression: 10,
-    learningRate: adam ? 0.004 : 1,
+    learningRate: adam ? 0.008 : 1,
     dropout: 0.15,
     labelSmoothing: 0.1,
     patience: 0,
     batch: 64,
     epochs: 10,
-    freeRate: adam ? { scale: 0.1, power: 1 } : { scale: 1, power: 0 },
+    freeRate: adam ? { scale: 0.3, power: 1 } : { scale: 1, power: 0 },
   };
 }
 
