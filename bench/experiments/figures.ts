@@ -185,7 +185,7 @@ export const FIGURES: Record<string, Figure> = {
     of: lead('char', 'doped-kron 100x', 'pruned 100x'),
   },
   'char.lead25.pruned.anneal': {
-    what: 'character level at 25x, lead over pruned when both are tuned in when to prune, too',
+    what: "character level at 25x, Adam's usual settings: lead over pruned when both are tuned in when to prune, too",
     of: lead('anneal', 'anneal tuned doped-kron 25x', 'anneal tuned pruned 25x'),
   },
   'char.lead50.pruned.anneal': {
@@ -197,7 +197,7 @@ export const FIGURES: Record<string, Figure> = {
     of: lead('anneal', 'anneal tuned doped-kron 100x', 'anneal tuned pruned 100x'),
   },
   'char.factor_at_equal_quality.100x': {
-    what: 'character level, compression of doped-kron (100x) over that of pruned or kron at equal quality, all tuned in when to prune',
+    what: "character level, compression of doped-kron (100x) over that of pruned or kron at equal quality, Adam's usual settings, all tuned in when to prune",
     paper: '1.3-2.4',
     of: factorAtEqualQuality(
       'anneal',
@@ -207,7 +207,7 @@ export const FIGURES: Record<string, Figure> = {
     ),
   },
   'char4M.loss25': {
-    what: 'character level, four times as many characters, doped-kron at 25x, loss to dense; when to prune tuned, too',
+    what: "character level, four times as many characters, Adam's usual settings, doped-kron at 25x, loss to dense; when to prune tuned, too",
     of: loss('long', 'doped-kron 25x'),
   },
   'char4M.lead25.pruned': {

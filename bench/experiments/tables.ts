@@ -15,9 +15,9 @@ const FOLDER = 'bench/experiments';
 /** In the order of the tables. */
 const GRIDS: Record<string, string> = {
   word: 'Word level: the model is larger than its data',
-  char: 'Character level: capacity binds',
-  anneal: 'Character level, 25x to 100x: when to prune',
-  long: 'Character level, four times as many characters',
+  char: 'Character level: capacity binds; the optimiser that it gains by',
+  anneal: "Character level, 25x to 100x, with Adam's usual settings: when to prune",
+  long: "Character level, four times as many characters, with Adam's usual settings",
   blocks: 'Dopants in blocks',
   cma: 'Co-matrix adaptation: dropout, its rates, block coordinate descent, Adam and SGD',
   recipe: 'Recipes: from a trained dense model, distilled, wider',
