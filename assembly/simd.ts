@@ -101,6 +101,18 @@ export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(joinLow(ab, cd), joinHigh(ab, cd));
 }
 
+/** Adds two numbers each to rows `row` bytes apart, or only the first of both where `left` is 1. */
+export function addPairs(y: usize, row: usize, pairs: v128, left: i32): void {
+  if (left > 1) {
+    v128.store64_lane(y, f32x4.add(v128.load64_zero(y), pairs), 0);
+    const high = v128.shuffle<f32>(pairs, pairs, 2, 3, 2, 3);
+    v128.store64_lane(y + row, f32x4.add(v128.load64_zero(y + row), high), 0);
+  } else {
+    store<f32>(y, load<f32>(y) + f32x4.extract_lane(pairs, 0));
+    store<f32>(y + row, load<f32>(y + row) + f32x4.extract_lane(pairs, 2));
+  }
+}
+
 /**
  * acc + a * b: rounded twice in plain SIMD, once or twice in relaxed SIMD, depending on the machine.
  *

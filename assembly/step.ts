@@ -21,8 +21,8 @@
 import { Activation, Instruction } from '../src/infer/instruction';
 import { f32_relu } from './activation';
 import { f32_gru_gates, f32_lstm_gates, sigmoids, tanhs } from './gates';
-import { f32_panel_mv } from './packed-dense';
-import { int8_panel_mv } from './packed-int8';
+import { f32_panel_mm4, f32_panel_mv } from './packed-dense';
+import { int8_panel_mm4, int8_panel_mv } from './packed-int8';
 import { f32_panel8_tmm, f32_transpose } from './packed-kron';
 import { f32_block4_mv, f32_block8_mv, f32_sell_lanes, f32_sell_mv } from './packed-sparse';
 import { f32_share } from './softmax';
@@ -34,16 +34,16 @@ function place(word: u32, x: usize, y: usize, scratch: usize): usize {
 
 /** Multiplies a packed matrix by the vector x, into its own y. x is padded with zeros to a multiple of 4, or 8 for Int8. */
 export function run(program: usize, x: usize): void {
-  execute(program, x, load<u32>(program - 32), false);
+  execute(program, x, load<u32>(program - 32), false, false);
 }
 
-/** `many`: leave out what many vectors take together. */
-function execute(program: usize, x: usize, y: usize, many: bool): void {
+/** `lanes` and `rows`: leave out what vectors take together, see takesLanes and takesRows. */
+function execute(program: usize, x: usize, y: usize, lanes: bool, rows: bool): void {
   const scratch = load<u32>(program - 28);
   for (; ; program += 32) {
     const op = load<i32>(program);
     if (op === Instruction.End) return;
-    if (many && takesMany(program)) continue;
+    if ((lanes && takesLanes(program)) || (rows && takesRows(program))) continue;
     const to = place(load<u32>(program, 4), x, y, scratch);
     const from = place(load<u32>(program, 8), x, y, scratch);
     const add = load<u32>(program, 12) !== 0;
@@ -63,38 +63,66 @@ function execute(program: usize, x: usize, y: usize, many: bool): void {
   }
 }
 
-/** Vectors that are multiplied together. */
-const MANY: i32 = 8;
+/** Vectors that are multiplied together, in lanes, and as rows. */
+const LANES: i32 = 8;
+const ROWS: i32 = 4;
 
-/** Whether many vectors can take an instruction together: a sparse one that reads x itself and adds to y itself. */
-function takesMany(program: usize): bool {
-  return (
-    load<i32>(program) === Instruction.Sell && (load<u32>(program, 4) & 3) === 1 && (load<u32>(program, 8) & 3) === 0
-  );
+/** Whether an instruction reads x itself and adds to y itself: then it can be done later, for several vectors together. */
+function isDirect(program: usize): bool {
+  return (load<u32>(program, 4) & 3) === 1 && (load<u32>(program, 8) & 3) === 0;
+}
+
+/** Whether eight vectors can take an instruction together, in lanes: a sparse one. */
+function takesLanes(program: usize): bool {
+  return load<i32>(program) === Instruction.Sell && isDirect(program);
+}
+
+/** Whether four vectors can take an instruction together: a dense one that adds. */
+function takesRows(program: usize): bool {
+  const op = load<i32>(program);
+  return (op === Instruction.Panel || op === Instruction.Int8) && load<u32>(program, 12) !== 0 && isDirect(program);
 }
 
 /**
  * Multiplies a packed matrix by T vectors, `rowX` bytes apart, which need no padding, into rows of `out`, `rowOut` bytes
  * apart. The rows of x may overlap. `scratch` has room for scratchForMany() bytes, see src/infer/pack.ts. Unstructured
- * matrices take eight vectors at a time, in lanes: [N][8].
+ * matrices take eight vectors at a time, in lanes: [N][8]; dense ones four, as rows.
  */
 export function run_many(program: usize, x: usize, rowX: i32, T: i32, out: usize, rowOut: i32, scratch: usize): void {
   const N = load<i32>(program - 20);
   const bytes = (<usize>N) << 2;
-  const lanes = scratch + bytes + 32;
-  memory.fill(scratch, 0, bytes + 32);
+  // Four padded rows, then what the dense instructions quantise of them, then the lanes.
+  const row = (bytes + 47) & ~15;
+  const quantised = scratch + (row << 2);
+  const lanes = quantised + (row << 1);
+  memory.fill(scratch, 0, row << 2);
   for (let t = 0; t < T; ++t, x += rowX, out += rowOut) {
-    const many = t < (T & -MANY);
-    memory.copy(scratch, x, bytes);
-    execute(program, scratch, out, many);
-    if (!many) continue;
-    const lane = t & (MANY - 1);
+    const inLanes = t < (T & -LANES);
+    const inRows = t < (T & -ROWS);
+    const own = scratch + row * (t & (ROWS - 1));
+    memory.copy(own, x, bytes);
+    execute(program, own, out, inLanes, inRows);
+    if (inRows && (t & (ROWS - 1)) === ROWS - 1) {
+      const first = out - rowOut * (ROWS - 1);
+      for (let at = program; load<i32>(at) !== Instruction.End; at += 32) {
+        if (!takesRows(at)) continue;
+        const from = scratch + load<u32>(at, 8);
+        const to = first + (load<u32>(at, 4) & ~3);
+        const w = load<u32>(at, 16);
+        const M = load<i32>(at, 20);
+        const blocks = load<i32>(at, 24);
+        if (load<i32>(at) === Instruction.Panel) f32_panel_mm4(w, from, row, to, rowOut, M, blocks);
+        else int8_panel_mm4(w, load<u32>(at, 28), from, row, to, rowOut, M, blocks, quantised);
+      }
+    }
+    if (!inLanes) continue;
+    const lane = t & (LANES - 1);
     let to = lanes + (lane << 2);
     for (let i: usize = 0; i < bytes; i += 4, to += 32) store<f32>(to, load<f32>(x + i));
-    if (lane < MANY - 1) continue;
-    const first = out - rowOut * (MANY - 1);
+    if (lane < LANES - 1) continue;
+    const first = out - rowOut * (LANES - 1);
     for (let at = program; load<i32>(at) !== Instruction.End; at += 32) {
-      if (!takesMany(at)) continue;
+      if (!takesLanes(at)) continue;
       const from = lanes + ((<usize>load<u32>(at, 8)) << 3);
       f32_sell_lanes(
         load<u32>(at, 16),
@@ -149,7 +177,7 @@ export function lstm_run(
     rowOut = -rowOut;
   }
   for (; T > 0; --T, products += row, out += rowOut) {
-    execute(hh, h, products, false);
+    execute(hh, h, products, false, false);
     f32_lstm_gates(products, c, h, H);
     memory.copy(out, h, bytes);
   }
@@ -176,7 +204,7 @@ export function gru_run(
     rowOut = -rowOut;
   }
   for (; T > 0; --T, products += row, out += rowOut) {
-    execute(hh, h, inner, false);
+    execute(hh, h, inner, false, false);
     f32_gru_gates(products, inner, h, H);
     memory.copy(out, h, bytes);
   }

@@ -85,6 +85,7 @@ const NAMES: Record<string, string> = {
 async function onnxContender(
   network: Network,
   text: number[],
+  eos: number,
 ): Promise<{ contender: Contender; versions: Record<string, string> }> {
   const ort: OnnxRuntime = requirePeer('onnxruntime-node');
   const folder = mkdtempSync(join(tmpdir(), 'dopant-'));
@@ -116,7 +117,7 @@ async function onnxContender(
     /** The scores of the tokens of a translation: a beam of as many hypotheses in one batch, none of them at an end. */
     const run = async () => {
       const { memory, keys, h, c } = await encoder.run({ source: numbers(text, text.length, 1) });
-      let [tokens, totals] = [[1], [0]];
+      let [tokens, totals] = [[eos], [0]];
       let states = [h.data, c.data];
       for (let step = 0; step < LENGTH; step++) {
         const B = tokens.length;
@@ -129,7 +130,8 @@ async function onnxContender(
         });
         const best: { from: number; token: number; total: number }[] = [];
         for (let b = 0; b < B; b++) {
-          for (let token = 2; token < TOKENS; token++) {
+          for (let token = 1; token < TOKENS; token++) {
+            if (token === eos) continue;
             const total = totals[b] + out.logits.data[b * TOKENS + token];
             if (best.length === BEAM && total <= best[BEAM - 1].total) continue;
             let at = best.length;
@@ -162,7 +164,7 @@ export async function benchTranslation(): Promise<Report> {
   initSync({ simd: 'plain' });
   const dense = modelOf({ method: 'dense', compression: 1 });
   const text = [...Array.from({ length: WORDS }, (_, i) => 10 + 7 * i), dense.vocabularies.source.eos];
-  const peer = await onnxContender(dense.network, text).catch((error: Error) => {
+  const peer = await onnxContender(dense.network, text, dense.vocabularies.target.eos).catch((error: Error) => {
     process.stderr.write(`skipped onnxruntime-node: ${error.message.split('\n')[0]}\n`);
   });
   const doped = modelOf({ method: 'doped-kron', compression: 25 });

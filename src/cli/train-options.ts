@@ -104,12 +104,13 @@ export function trainingOptions<Options extends TrainingOptions>(
     given.anneal === undefined
       ? [defaults.annealing.start, defaults.annealing.end]
       : numbers(given.anneal, '--anneal', ['start', 'end']);
+  const saliency = (given.saliency ?? defaults.annealing.saliency) as AnnealingOptions['saliency'];
   const annealing: AnnealingOptions = {
     start,
     end,
     every: given.pruneEvery ?? defaults.annealing.every,
     threshold: (given.threshold ?? defaults.annealing.threshold) as AnnealingOptions['threshold'],
-    ...(given.saliency !== undefined && { saliency: given.saliency as 'magnitude' | 'moment' }),
+    ...(saliency !== undefined && { saliency }),
     ...(given.finalSparsity !== undefined && { finalSparsity: given.finalSparsity }),
   };
   const cmr = given.cmr ?? 0;

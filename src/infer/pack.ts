@@ -162,8 +162,8 @@ function program(
 /** Bytes of scratch that run_many needs for a program. It may be the same for all programs. */
 export function scratchForMany(engine: Engine, program: Pointer): number {
   const N = engine.words(program - HEAD, 4)[3];
-  // One vector and eight in lanes, padded.
-  return 36 * (N + 16);
+  // Four vectors, padded, those quantised, and eight in lanes.
+  return 56 * (N + 16);
 }
 
 class Packer {
