@@ -192,7 +192,10 @@ export async function benchTranslation(): Promise<Report> {
       'translate.vs_dense': ratio(of('dense'), of('doped 25x')),
       'translate.small.vs_dense': ratio(of('dense'), of('doped 25x, tied, 4 bits')),
       'translate.us': figure(of('doped 25x'), 'us'),
-      ...(peer && { 'translate.vs_ort_node': ratio(of('onnxruntime-node'), of('doped 25x')) }),
+      ...(peer && {
+        'translate.vs_ort_node': ratio(of('onnxruntime-node'), of('doped 25x')),
+        'translate.small.vs_ort_node': ratio(of('onnxruntime-node'), of('doped 25x, tied, 4 bits')),
+      }),
     },
     versions: peer?.versions ?? {},
   };

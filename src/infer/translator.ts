@@ -169,14 +169,20 @@ export class Translator {
     ];
     for (let step = 1; alive.length && finished.length < beam; step++) {
       const candidates: { from: Hypothesis; token: number; logProbability: number; attention: Float32Array }[] = [];
-      for (const from of alive) {
-        const likelihoods = model.logProbabilities(from.session, from.token);
-        const attention = model.attention();
+      const attended: Float32Array[] = [];
+      const sessions = alive.map(({ session }) => session);
+      const all = model.logProbabilities(
+        sessions,
+        alive.map(({ token }) => token),
+        attended,
+      );
+      for (const [b, from] of alive.entries()) {
+        const likelihoods = all.subarray(b * target.size, (b + 1) * target.size);
         // One more than the beam: <eos> may be among them.
         for (const token of largest(likelihoods, beam + 1, target.unknown)) {
-          candidates.push({ from, token, logProbability: from.logProbability + likelihoods[token], attention });
+          const logProbability = from.logProbability + likelihoods[token];
+          candidates.push({ from, token, logProbability, attention: attended[b] });
         }
-        if (alive.length > 1) yield -1;
       }
       candidates.sort((a, b) => b.logProbability - a.logProbability);
       const next: Hypothesis[] = [];
@@ -226,12 +232,13 @@ function largest(values: Float32Array, n: number, never: number): number[] {
   let least = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
-    if ((value <= least && places.length === n) || i === never) continue;
+    // The usual case comes first: there are thousands of values, and few are among the largest.
+    if (!(value > least) || i === never) continue;
     let at = places.length;
     while (at > 0 && values[places[at - 1]] < value) at--;
     places.splice(at, 0, i);
     if (places.length > n) places.pop();
-    least = values[places[places.length - 1]];
+    if (places.length === n) least = values[places[n - 1]];
   }
   return places;
 }

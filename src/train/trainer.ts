@@ -125,7 +125,8 @@ export class Trainer {
       const nonzeros = finalNonzeros[i];
       return nonzeros === undefined ? [] : parts.map((sparse) => ({ sparse, nonzeros }));
     });
-    const secondOf = (weight: Parameter) => this.optimizer.moments(weight).v;
+    // Before the first step, all moments are 0.
+    const secondOf = (weight: Parameter) => (this.stepsDone > 0 ? this.optimizer.moments(weight).v : undefined);
     // Made in any case: wrong options are rejected whether or not there is anything to prune.
     const annealing = new SparsityAnnealing(targets, options.annealing, totalSteps, secondOf);
     if (targets.length) this.annealing = annealing;

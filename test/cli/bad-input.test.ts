@@ -168,7 +168,11 @@ test('an impossible compression names the nearest possible one, which is accepte
 test('choices that there are not', async () => {
   await refuse(2, /--method: got "magic"; expected one of dense, pruned, kron/, `${SMALL} --method magic`);
   await refuse(2, /--optimizer: got "magic"; expected sgd or adam/, `${SMALL} --optimizer magic`);
-  await refuse(2, /--schedule: got "magic"; expected one of constant, cosine, decay/, `${SMALL} --schedule magic`);
+  await refuse(
+    2,
+    /--schedule: got "magic"; expected one of constant, cosine, linear, decay/,
+    `${SMALL} --schedule magic`,
+  );
   await refuse(2, /--level: got "magic"; expected word or char/, `${SMALL} --level magic`);
   await refuse(
     2,

@@ -375,7 +375,7 @@ test('every option of the training reaches it', async () => {
     '--level char --vocab 20 --hidden 12 --layers 1 --method doped-kron --compression 4 --cmr 0.3 --optimizer sgd --lr 0.5 ' +
       '--dropout 0.1 --batch 5 --bptt 9 --epochs 2 --max-tokens 900 --seed 7 --kron 8x4,6x3 --clip 0 --decay 1,2 ' +
       '--anneal 0.2,0.5 --prune-every 7 --threshold matrix --final-sparsity 0.75 --free-rate 0.5,0.25 --cmr-hold ' +
-      '--cmr-until 0.5 --alternate 3 --structure-share 0.25',
+      '--cmr-until 0.5 --alternate 3 --structure-share 0.25 --head-rate 3 --l1 0.5',
   );
   assert.equal(run, { ...FILES, level: 'char', vocab: 20, maxTokens: 900 });
   assert.equal(options, {
@@ -398,6 +398,9 @@ test('every option of the training reaches it', async () => {
     alternate: 3,
     freeRate: { scale: 0.5, power: 0.25 },
     structureShare: 0.25,
+    headRate: 3,
+    beta1: 0.9,
+    l1: 0.5,
     measureEvery: defaultOptions('char').measureEvery,
   });
   // As many dopants as --final-sparsity asks, whatever --compression would: two matrices, one threshold each.

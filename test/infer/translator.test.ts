@@ -38,7 +38,7 @@ function best({ model, source, target }: Translator, text: string, most: number,
   const visit = (tokens: number[], logProbability: number) => {
     const at = session();
     let likelihoods = new Float32Array();
-    for (const token of [target.eos, ...tokens]) likelihoods = model.logProbabilities(at, token).slice();
+    for (const token of [target.eos, ...tokens]) likelihoods = model.logProbabilities([at], [token]).slice();
     for (let token = 1; token < target.size; token++) {
       const sum = logProbability + likelihoods[token];
       const n = tokens.length + 1;
@@ -69,7 +69,7 @@ test('a beam of 1 takes the most likely token each time; the same text gives the
       const session = model.session(model.encode(source.encodeSentence(text)));
       const tokens: number[] = [];
       for (let last = target.eos; tokens.length < 9; ) {
-        const likelihoods = model.logProbabilities(session, last);
+        const likelihoods = model.logProbabilities([session], [last]);
         last = 1;
         for (let i = 1; i < likelihoods.length; i++) if (likelihoods[i] > likelihoods[last]) last = i;
         if (last === target.eos) break;

@@ -11,6 +11,7 @@ import { Stream, seedWords, uniform } from '../../src/random.js';
 import * as reference from '../../src/reference.js';
 import type { LanguageModel } from '../../src/tasks/lm/model.js';
 import { defaultOptions, type LanguageModelOptions } from '../../src/tasks/lm/training.js';
+import { commonOptions } from '../../src/tasks/training.js';
 import { asTheyAre, denseOf, type Numbers } from '../../src/testing/operators.js';
 import { buildVocabulary } from '../../src/text/build-vocabulary.js';
 import { close, U, U64, values } from '../support.js';
@@ -26,6 +27,7 @@ export const tokens = (n: number, stream = 0) =>
 
 export const tinyOptions = (changes: Partial<LanguageModelOptions> = {}): LanguageModelOptions => ({
   ...defaultOptions('char'),
+  ...commonOptions('adam'),
   hidden: 8,
   layers: 2,
   compression: 4,

@@ -171,9 +171,9 @@ test('bundles stay small', () => {
     inference: bundled("export * from 'dopant/infer'"),
   };
   assert.ok(sizes.training < 59_700, JSON.stringify(sizes));
-  assert.ok(sizes.load < 25_800, JSON.stringify(sizes));
+  assert.ok(sizes.load < 26_800, JSON.stringify(sizes));
   assert.ok(sizes.translator < 18_000, JSON.stringify(sizes));
-  assert.ok(sizes.inference < 34_700, JSON.stringify(sizes));
+  assert.ok(sizes.inference < 35_700, JSON.stringify(sizes));
 });
 
 test.run();
