@@ -1,9 +1,17 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileFormatError, Intents, initSync, loadSync, LanguageModel as TextModel } from '../../src/infer/index.js';
+import {
+  FileFormatError,
+  Intents,
+  initSync,
+  loadSync,
+  LanguageModel as TextModel,
+  Translator,
+} from '../../src/infer/index.js';
 import { IntentModel } from '../../src/tasks/intent/model.js';
 import { encodeModel } from '../../src/tasks/model-file.js';
+import { TranslationModel } from '../../src/tasks/translate/model.js';
 import { Runtime } from '../../src/wasm/runtime.js';
 import { damage } from './damage.js';
 import { makeModel, prune, vocabulary } from './models.js';
@@ -34,6 +42,33 @@ const intentModel = IntentModel.create(
   3,
 );
 
+function* runTranslationModel(file: Uint8Array): Iterable<ArrayLike<number>> {
+  const translator = new Translator(loadSync(file));
+  const { model } = translator;
+  const session = model.session(model.encode([2, 0, 1]));
+  yield session.step(1);
+  yield session.step(3);
+  const { score, attention } = translator.translate('the cat', { maxTokens: 3 });
+  yield [score];
+  yield* attention;
+}
+
+const translationModel = (feed: boolean) =>
+  TranslationModel.create(
+    new Runtime(),
+    {
+      hidden: 6,
+      layers: 1,
+      embedding: 6,
+      method: 'doped-lmf',
+      compression: 1.3,
+      score: feed ? 'dot' : 'general',
+      ...(feed && { feed: true as const, tied: true as const, cell: 'gru' as const }),
+    },
+    { source: vocabulary, target: vocabulary, languages: ['aa', 'bb'] },
+    3,
+  );
+
 const FILES: readonly [Uint8Array, Run][] = [
   [encodeModel(makeModel('dense', 5)), runLanguageModel],
   [encodeModel(makeModel('doped-kron', 6, 0.5)), runLanguageModel],
@@ -42,6 +77,8 @@ const FILES: readonly [Uint8Array, Run][] = [
   [encodeModel(makeModel('doped-lmf', 4, 0.9, 4)), runLanguageModel],
   [encodeModel(makeModel('pruned', 8, 0.8, 8)), runLanguageModel],
   [encodeModel(prune(intentModel, 0.7)), runIntentModel],
+  [encodeModel(prune(translationModel(false), 0.7)), runTranslationModel],
+  [encodeModel(prune(translationModel(true), 0.7), { embedding: 4, dense: 4, dopants: 3 }), runTranslationModel],
 ];
 
 test('12,000 mutated and truncated files: each loads to finite outputs or is rejected by name', () => {

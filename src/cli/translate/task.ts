@@ -18,7 +18,7 @@ import type { Vocabulary } from '../../text/vocabulary.js';
 import type { Work } from '../../work.js';
 import { counted } from '../counted.js';
 import { option } from '../option.js';
-import { number, oneOf, path, whole } from '../parsers.js';
+import { number, oneOf, type Parser, path, whole } from '../parsers.js';
 import type { Measured, RunSource, Start, Task } from '../task.js';
 import { medians, tenWords } from '../timing.js';
 import { optimizerOf, SMALLEST_VOCABULARY, sourceOf, type TrainArguments, trainingOptions } from '../train-options.js';
@@ -48,10 +48,10 @@ export interface TranslationSource extends RunSource {
 /** How a corpus is translated to be measured. */
 const BEAM = 4;
 
-function language(text: string): string {
+const language: Parser<string> = (text, name) => {
   if (isLanguage(text)) return text;
-  throw invalid('language', text, 'the end of the names of its files, such as de');
-}
+  throw invalid(name, text, 'the end of the names of its files, such as de');
+};
 
 const encodeAll = (texts: readonly string[], vocabulary: Vocabulary) =>
   texts.map((text) => vocabulary.encodeSentence(text));
