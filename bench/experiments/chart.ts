@@ -57,10 +57,7 @@ function pointsOf(find: Find, grid: string, method: string): Point[] {
   const dense = find(grid, 'dense')?.test?.mean;
   if (dense === undefined) return [];
   return COMPRESSIONS.flatMap((compression) => {
-    const label = `${method} ${compression}x`;
-    // Where the grid tuned when to prune, too, both methods did.
-    const tuned = grid === 'char' ? (find('anneal', `anneal tuned ${label}`) ?? find('anneal', label)) : undefined;
-    const cell = tuned ?? find(grid, label);
+    const cell = find(grid, `${method} ${compression}x`);
     return cell?.test ? [{ compression, loss: 100 * (cell.test.mean / dense - 1) }] : [];
   });
 }

@@ -25,7 +25,7 @@ function renderHeatMap({ text, source, tokens, attention }: Attended) {
   const cell = (weight: number, from: string, to: string) =>
     html`<td class="attention-cell" style="--weight: ${weight.toFixed(3)}" title="${to} to ${from}: ${weight.toFixed(3)}"></td>`;
   return html`<figure><figcaption>${text}</figcaption>
-<div class="scroll"><table class="attention-map">
+<div class="attention-map"><table>
 <thead><tr><td></td>${source.map((token) => html`<th class="attention-column" scope="col"><span>${shown(token)}</span></th>`)}</tr></thead>
 <tbody>
 ${tokens.map(
