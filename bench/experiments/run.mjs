@@ -26,6 +26,7 @@ for (const grid of [
   'optimiser-intent',
   'translate-rates',
   'translate',
+  'medium-rates',
   'medium',
 ]) {
   run('dist/cli/main.js', 'experiment', `bench/experiments/${grid}.json`, ...process.argv.slice(2));

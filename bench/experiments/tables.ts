@@ -30,6 +30,7 @@ const GRIDS: Record<string, string> = {
   adaptive: 'Adaptive softmax: WikiText-2',
   'translate-rates': 'Translation: rates, chosen by short runs',
   translate: 'Translation: Multi30k, German to English',
+  'medium-rates': 'The medium setting: rates, chosen by short runs on 100,000 words',
   medium: "The paper's medium setting: 929,000 words of WikiText-2, 2 x 650",
   'optimiser-word': 'What carries over of a better optimiser: words',
   'optimiser-intent': 'What carries over of a better optimiser: intents of Snips',
