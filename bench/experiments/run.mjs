@@ -25,6 +25,7 @@ for (const grid of [
   'optimiser-word',
   'optimiser-intent',
   'translate-rates',
+  'translate-short',
   'translate',
   'medium-rates',
   'medium',

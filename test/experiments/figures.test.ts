@@ -22,6 +22,7 @@ const GRIDS = [
   'equal',
   'adaptive',
   'translate',
+  'translate-short',
   'medium',
   'optimiser-word',
   'optimiser-intent',
