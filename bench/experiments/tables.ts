@@ -76,8 +76,8 @@ const shown = figures.map(({ id, what, paper = '', mean, deviation, count }) => 
 const parts = [
   '# Experiments',
   'Made from the records by `npm run experiments:tables`; `npm run experiments` makes the records, from nothing or from where it stopped. The grids are the .json files beside this one, the figures are defined in figures.ts.',
-  `Sizes were chosen so that all ${records.size} runs end within six hours on two cores: they took ${hours.toFixed(1)} hours of one.`,
-  "± is one standard deviation over the seeds, propagated to ratios. Every method was tuned over a small grid with the first seed, by the validation split alone: structures over four or five learning rates, what has dopants or dense matrices over two or four of them times two rates of these (three at 100x of words; with when to prune in the grids that say so); variants of a method ran at the rates chosen for it; the test split was read once, by the final runs. Compression in parameters is the papers' count; in bytes it is what the file stores, indices included. Microseconds are those of dopant/infer while another run was training on the other core.",
+  `All ${records.size} runs took ${hours.toFixed(1)} hours of one core.`,
+  "± is one standard deviation over the seeds, propagated to ratios. Every method was tuned over a small grid with the first seed, by the validation split alone: structures over four or five learning rates, what has dopants or dense matrices over two or four of them times two rates of these (three at 100x of words; with when to prune in the grids that say so); variants of a method ran at the rates chosen for it; of translation only dense was tuned, by the validation split after two epochs, and all methods ran near its rate, low rank at half of it, with one seed; the test split was read once, by the final runs. Compression in parameters is the papers' count; in bytes it is what the file stores, indices included. Microseconds are those of dopant/infer while another run was training on the other core.",
 ];
 if (shown.length) {
   parts.push('## Figures', formatTable({ columns: ['figure', 'what', 'the paper', 'here', 'seeds'], rows: shown }));
