@@ -12,3 +12,12 @@ export function complete<T>(work: Work<T>, onProgress: (share: number) => void =
     onProgress(value);
   }
 }
+
+/** Work as one of `total` parts of a whole, of which `done` are done. */
+export function* part<T>(work: Work<T>, done: number, total: number): Work<T> {
+  for (;;) {
+    const { done: ended, value } = work.next();
+    if (ended) return value;
+    yield (done + value) / total;
+  }
+}

@@ -1,6 +1,6 @@
 import { type Bits, ROLES, type Role, type StoredBits } from '../nn/leaves.js';
 import type { Quality } from '../tasks/training.js';
-import type { Work } from '../work.js';
+import { part, type Work } from '../work.js';
 import { measureOf } from './experiment/summary.js';
 
 /** A way to store a model, with what it costs. */
@@ -49,15 +49,6 @@ export function* measureRoles(roles: readonly Role[], rest: StoredBits, measure:
     found.push({ role, costs });
   }
   return found;
-}
-
-/** A part of work, as a share of the whole. */
-function* part<T>(work: Work<T>, done: number, total: number): Work<T> {
-  for (;;) {
-    const { done: ended, value } = work.next();
-    if (ended) return value;
-    yield (done + value) / total;
-  }
 }
 
 /**

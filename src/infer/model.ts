@@ -13,7 +13,7 @@ import type { Pointer } from '../wasm/kernels.js';
 import { checkNumbers, type Frames, flatFrames } from './checks.js';
 import { Engine } from './engine.js';
 import { type Carried, type Layer, lookUp, type Network, packNetwork } from './network.js';
-import { runLayers, type Steps, stepLayer } from './run.js';
+import { runLayers, stepLayer } from './run.js';
 import { Session } from './session.js';
 
 const LARGEST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
@@ -128,15 +128,10 @@ export class Model {
     if (!('tokens' in input)) throw new InputError('encode: got an encoder of frames; expected one of tokens');
     const S = (sequence as ArrayLike<number> | null | undefined)?.length;
     if (!S) throw invalid('sequence', S ?? sequence, 'at least one token');
-    for (let s = 0; s < S; s++) {
-      const token = sequence[s];
-      if (!(Number.isInteger(token) && token >= 0 && token < input.tokens)) {
-        throw invalid(`sequence[${s}]`, token, `an integer from 0 to ${input.tokens - 1}`);
-      }
-    }
+    for (let s = 0; s < S; s++) this.checkToken(sequence[s], `sequence[${s}]`, input.tokens);
     this.store();
     this.active = this.source = undefined;
-    try {
+    return withinMemory(S, () => {
       this.makeRoom(S);
       const ends: Float32Array[] = [];
       const { at } = runLayers(
@@ -158,11 +153,8 @@ export class Model {
         engine.kernels.run_many(score, from, 4 * width, S, keys, 4 * inputs, from + 4 * S * width + 64);
         return engine.floats(keys, S * inputs).slice();
       });
-      return { steps: S, values, keys, state: this.firstState(network.encoder, ends) };
-    } catch (cause) {
-      if (!(cause instanceof InputError) || !cause.message.startsWith('memory')) throw cause;
-      throw new InputError(`sequence: got ${S} steps; expected no more than fit in memory`, { cause });
-    }
+      return { steps: S, values, keys, state: this.firstState(network.encoder!, ends) };
+    });
   }
 
   /** The state that sessions start with: h and c of each recurrent layer, both directions side by side; zeros elsewhere. */
@@ -260,9 +252,8 @@ export class Model {
     }
     if (isTokens) for (let t = 0; t < T; t++) this.checkToken(sequence[t], `sequence[${t}]`);
     else if (!(sequence instanceof Float32Array)) checkNumbers('sequence', sequence, n!, limit);
-    let steps: Steps;
-    try {
-      steps = runLayers(engine, packed, T, width, (at) => {
+    const steps = withinMemory(T, () =>
+      runLayers(engine, packed, T, width, (at) => {
         if (isTokens) {
           this.lookUpAll(packed, width, sequence, at);
         } else {
@@ -271,11 +262,8 @@ export class Model {
           if (!(engine.kernels.f32_largest(at, n!) <= limit)) checkNumbers('sequence', sequence, n!, limit);
           engine.kernels.f32_flush(at, T * width);
         }
-      });
-    } catch (cause) {
-      if (!(cause instanceof InputError) || !cause.message.startsWith('memory')) throw cause;
-      throw new InputError(`sequence: got ${T} steps; expected no more than fit in memory`, { cause });
-    }
+      }),
+    );
     const { outputs } = this;
     return Array.from({ length: steps.T }, (_, t) => engine.floats(steps.at + 4 * t * outputs, outputs).slice());
   }
@@ -390,9 +378,9 @@ export class Model {
     }
   }
 
-  private checkToken(token: unknown, name: string): void {
-    if (!(Number.isInteger(token) && (token as number) >= 0 && (token as number) < this.inputs)) {
-      throw invalid(name, token, `an integer from 0 to ${this.inputs - 1}`);
+  private checkToken(token: unknown, name: string, tokens = this.inputs): void {
+    if (!(Number.isInteger(token) && (token as number) >= 0 && (token as number) < tokens)) {
+      throw invalid(name, token, `an integer from 0 to ${tokens - 1}`);
     }
   }
 
@@ -476,5 +464,15 @@ export class Model {
     if (this.active !== session) return;
     this.store();
     this.active = undefined;
+  }
+}
+
+/** Runs a sequence of so many steps; an error of the memory says how many they are. */
+function withinMemory<T>(steps: number, act: () => T): T {
+  try {
+    return act();
+  } catch (cause) {
+    if (!(cause instanceof InputError) || !cause.message.startsWith('memory')) throw cause;
+    throw new InputError(`sequence: got ${steps} steps; expected no more than fit in memory`, { cause });
   }
 }

@@ -15,7 +15,7 @@ import {
   translationVocabularies,
 } from '../../tasks/translate/training.js';
 import type { Vocabulary } from '../../text/vocabulary.js';
-import type { Work } from '../../work.js';
+import { part, type Work } from '../../work.js';
 import { counted } from '../counted.js';
 import { option } from '../option.js';
 import { number, oneOf, type Parser, path, whole } from '../parsers.js';
@@ -183,8 +183,8 @@ export const translationTask: Task<
   commands,
 };
 
-/** What translating takes of the time of a measurement, about. */
-const SHARE = 0.8;
+/** Parts of a measurement, about: perplexity is the first, translating the others. */
+const PARTS = 5;
 
 /** The perplexity of the lines that have a translation. */
 function* perplexityOf(model: TranslationModel, { targets }: Lines, pairs: Pairs): Work<number> {
@@ -193,25 +193,16 @@ function* perplexityOf(model: TranslationModel, { targets }: Lines, pairs: Pairs
   return exp(yield* translationLossInParts(model, { sources: of(pairs.sources), targets: of(pairs.targets) }));
 }
 
-/** The same work, whose shares of progress take up those from `first` on. */
-function* within<T>(work: Work<T>, first: number, share: number): Work<T> {
-  for (;;) {
-    const { done, value } = work.next();
-    if (done) return value;
-    yield first + share * value;
-  }
-}
-
 function* measure(model: TranslationModel, lines: Lines, pairs: Pairs, unknown: number): Work<Measured> {
   const { sources, targets } = lines;
-  const perplexity = yield* within(perplexityOf(model, lines, pairs), 0, 1 - SHARE);
+  const perplexity = yield* part(perplexityOf(model, lines, pairs), 0, PARTS);
   // Plain SIMD: the same figures on every machine.
   initSync({ simd: 'plain' });
   const translator = new Translator(loadSync(encodeModel(model)));
   const translations: string[] = [];
   for (const [i, source] of sources.entries()) {
     translations.push(translator.translate(source, { beam: BEAM }).text);
-    yield 1 - SHARE + (SHARE * (i + 1)) / sources.length;
+    yield (1 + ((PARTS - 1) * (i + 1)) / sources.length) / PARTS;
   }
   const { score } = bleu(translations, targets, { tokenise: 'none', lowercase: true });
   const { score: bleu13a } = bleu(translations, targets);
