@@ -19,8 +19,8 @@ const charactersOf = (word: string): string[] =>
 const joined = (a: string, b: string): string => a.slice(0, -1) + b;
 
 /**
- * Cuts a word into pieces: its characters, of which the two neighbours that make up the piece of the lowest rank are joined, again
- * and again.
+ * Cuts a word into pieces: its characters, of which the two neighbours that form the piece of the lowest rank are joined, until none
+ * form a piece.
  *
  * @param rankOf the place of a piece among all in the order in which they were learnt; undefined for others
  */
