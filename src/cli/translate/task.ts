@@ -96,7 +96,7 @@ export const translationTask: Task<
     option('--label-smoothing <x>', 'share of a target that all tokens have alike (default: 0.1)', number),
     option(
       '--patience <n>',
-      'early stopping: end once the validation perplexity has not improved for n passes, after the pruning; 0 for never (default: 0)',
+      'early stopping: end once the validation perplexity has not improved for n passes after the pruning, and keep the model of the best pass; 0 for all epochs and the last model (default: 0)',
       whole(0),
     ),
   ],

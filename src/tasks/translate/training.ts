@@ -6,6 +6,7 @@ import { modelConfig } from '../../nn/config.js';
 import { checkSmoothing } from '../../nn/loss.js';
 import { buildVocabulary } from '../../text/build-vocabulary.js';
 import type { OptimizerName } from '../../train/optimizers.js';
+import type { Pointer } from '../../wasm/kernels.js';
 import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
 import { complete, type Work } from '../../work.js';
 import { batchesByEqualLength, shuffledBatchesOfEqualLength } from '../by-length.js';
@@ -16,6 +17,7 @@ import {
   type Fingerprint,
   fingerprintOf,
   initialise,
+  type NamedArray,
   type Quality,
   type TrainingOptions,
   type TrainingStart,
@@ -30,7 +32,7 @@ export interface TranslationOptions extends TrainingOptions, TranslationConfig {
   labelSmoothing: number;
   /**
    * Early stopping: the training ends once pruning is over and the perplexity on the validation texts has not improved for this
-   * many passes; 0 for never.
+   * many passes, and the model is that of the best of them; 0 for all epochs and the model of the last.
    */
   patience: number;
 }
@@ -106,6 +108,8 @@ export class TranslationTraining extends SequenceTraining<TranslationModel, Tran
   readonly task = TranslationTraining.task;
   readonly tokensPerStep: number;
   private readonly probed: Pairs;
+  /** With early stopping, the parameters as they were after the best pass, in the order of the model. */
+  private readonly best: readonly Pointer[];
 
   constructor(
     model: TranslationModel,
@@ -138,6 +142,12 @@ export class TranslationTraining extends SequenceTraining<TranslationModel, Tran
     super(model, options, pieces, teacher);
     this.tokensPerStep = train.targets.reduce((sum, { length }) => sum + length, 0) / pieces;
     this.probed = { sources: valid.sources.slice(0, PROBE), targets: valid.targets.slice(0, PROBE) };
+    const { runtime } = model;
+    this.best = (patience ? [...model.parameters()] : []).map(([, { size }]) => {
+      const at = runtime.alloc(4 * size);
+      runtime.floats(at, size).fill(0);
+      return at;
+    });
   }
 
   static readSchema(json: Record<string, unknown>): Vocabularies {
@@ -187,15 +197,37 @@ export class TranslationTraining extends SequenceTraining<TranslationModel, Tran
   }
 
   private get stopsEarly(): boolean {
+    const { patience } = this.options;
+    return patience > 0 && this.passesSinceBest >= patience;
+  }
+
+  /** Passes since the one with the least validation perplexity, of those after all pruning; -1 if there is none. */
+  private get passesSinceBest(): number {
     const { options, records, totalSteps } = this;
-    const { patience, annealing } = options;
-    if (!patience) return false;
-    const pruned = annealing.end * totalSteps;
+    const lastPruning = Math.floor(options.annealing.end * totalSteps);
     const measured = records.flatMap((record) =>
-      record.kind === 'valid' && record.step >= pruned ? [record.perplexity!] : [],
+      record.kind === 'valid' && record.step > lastPruning ? [record.perplexity!] : [],
     );
     const best = measured.indexOf(Math.min(...measured));
-    return measured.length - 1 - best >= patience;
+    return best < 0 ? -1 : measured.length - 1 - best;
+  }
+
+  override *evaluateInParts(): Work<void> {
+    if (!this.evaluationDue) return;
+    yield* super.evaluateInParts();
+    const { model, best, passesSinceBest } = this;
+    if (best.length === 0 || passesSinceBest < 0) return;
+    for (const [i, [, { value, size }]] of [...model.parameters()].entries()) {
+      const [now, kept] = [model.runtime.floats(value, size), model.runtime.floats(best[i], size)];
+      if (passesSinceBest === 0) kept.set(now);
+      else if (this.trained) now.set(kept);
+    }
+  }
+
+  protected override *carried(): Generator<NamedArray> {
+    if (!this.options.patience) return;
+    let i = 0;
+    for (const [name, { size }] of this.model.parameters()) yield { name: `best.${name}`, at: this.best[i++], size };
   }
 
   protected forward(tape: Tape): number {
