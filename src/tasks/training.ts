@@ -5,7 +5,7 @@ import type { ModelConfig } from '../nn/config.js';
 import { bitsOfAll, type FewBits, type StoredBits } from '../nn/leaves.js';
 import { checkDistillation, type Distillation, type SoftTargets } from '../nn/loss.js';
 import type { Model } from '../nn/model.js';
-import { type PatternOf, planNetwork } from '../nn/network.js';
+import { type CreateOptions, type PatternOf, planNetwork } from '../nn/network.js';
 import { STRUCTURE_SHARE } from '../operators/methods.js';
 import { walk } from '../operators/operator.js';
 import { Sparse } from '../operators/sparse.js';
@@ -18,7 +18,7 @@ import type { Schedule } from '../train/schedule.js';
 import { startFrom, startFromInParts } from '../train/start.js';
 import { diverged, Trainer, type TrainerOptions } from '../train/trainer.js';
 import type { Pointer } from '../wasm/kernels.js';
-import type { Runtime } from '../wasm/runtime.js';
+import { checkRuntime, type Runtime } from '../wasm/runtime.js';
 import { complete, type Work } from '../work.js';
 
 /** The options of every task. */
@@ -376,14 +376,24 @@ export abstract class Training<M extends Model = Model, Options extends Training
   }
 }
 
-/** Returns the model, with initial weights taken from a trained one if there is one. */
-export function initialise<M extends Model>(model: M, from: Model | undefined): M {
-  if (from) startFrom(model, checkSameTask('from', from, model));
-  return model;
+/** Creates a model and its training, as create() of a task's class does. If that fails, their memory is taken back. */
+export function createTraining<M extends Model, T>(
+  runtime: Runtime,
+  { structureShare }: TrainingOptions,
+  { from, teacher, patternOf }: TrainingStart,
+  createModel: (options: Pick<CreateOptions, 'structureShare' | 'patternOf'>) => M,
+  create: (model: M, teacher?: M) => T,
+): T {
+  checkRuntime(runtime);
+  return runtime.within(Number.POSITIVE_INFINITY, () => {
+    const model = createModel({ structureShare, patternOf });
+    if (from) startFrom(model, checkSameTask('from', from, model));
+    return create(model, teacher && checkSameTask('teacher', teacher, model));
+  });
 }
 
 /** Returns a trained model if it has the runtime, kind, vocabulary and labels of `model`; sizes may differ. */
-export function checkSameTask<M extends Model>(what: string, trained: Model, model: M): M {
+function checkSameTask<M extends Model>(what: string, trained: Model, model: M): M {
   if (trained.runtime !== model.runtime)
     throw new InputError(`${what}: got a model of another runtime; expected the same`);
   if (trained.task !== model.task) throw invalid(what, trained.task, model.task);

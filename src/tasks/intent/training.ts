@@ -6,17 +6,16 @@ import { modelConfig, type TextModelConfig } from '../../nn/config.js';
 import { Vocabulary } from '../../text/vocabulary.js';
 import type { OptimizerName } from '../../train/optimizers.js';
 import { show } from '../../values.js';
-import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
+import type { Runtime } from '../../wasm/runtime.js';
 import { complete, type Work } from '../../work.js';
 import { batchesByLength } from '../by-length.js';
 import { SequenceTraining } from '../sequence-training.js';
 import { likeliest, softmax } from '../softmax.js';
 import {
-  checkSameTask,
   commonOptions,
+  createTraining,
   type Fingerprint,
   fingerprintOf,
-  initialise,
   type Quality,
   type TrainingOptions,
   type TrainingStart,
@@ -126,20 +125,20 @@ export class IntentTraining extends SequenceTraining<IntentModel, IntentOptions>
     vocabulary: Vocabulary,
     options: IntentOptions,
     data: IntentData,
-    { from, teacher, patternOf }: TrainingStart = {},
+    start: TrainingStart = {},
   ): IntentTraining {
     const labels = labelsOf(data.train);
     if (labels.length < 2) {
       throw new InputError(`train: got examples of one intent only, ${show(labels[0])}; expected at least 2 intents`);
     }
     const config = { ...modelConfig(options), embedding: options.embedding };
-    const { seed, structureShare } = options;
-    checkRuntime(runtime);
-    return runtime.within(Number.POSITIVE_INFINITY, () => {
-      const fresh = IntentModel.create(runtime, config, vocabulary, labels, seed, { structureShare, patternOf });
-      const model = initialise(fresh, from);
-      return new IntentTraining(model, options, data, teacher && checkSameTask('teacher', teacher, model));
-    });
+    return createTraining(
+      runtime,
+      options,
+      start,
+      (given) => IntentModel.create(runtime, config, vocabulary, labels, options.seed, given),
+      (model, teacher) => new IntentTraining(model, options, data, teacher),
+    );
   }
 
   static fingerprint({ train, valid }: IntentData): Fingerprint {

@@ -8,14 +8,13 @@ import { Vocabulary } from '../../text/vocabulary.js';
 import { defaultAnnealing } from '../../train/annealing.js';
 import type { OptimizerName } from '../../train/optimizers.js';
 import type { Pointer } from '../../wasm/kernels.js';
-import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
+import type { Runtime } from '../../wasm/runtime.js';
 import { complete, type Work } from '../../work.js';
 import {
-  checkSameTask,
   commonOptions,
+  createTraining,
   type Fingerprint,
   fingerprintOf,
-  initialise,
   type NamedArray,
   type Quality,
   Training,
@@ -125,18 +124,15 @@ export class LanguageModelTraining extends Training<LanguageModel, LanguageModel
     vocabulary: Vocabulary,
     options: LanguageModelOptions,
     corpus: EncodedCorpus,
-    { from, teacher, patternOf }: TrainingStart = {},
+    start: TrainingStart = {},
   ): LanguageModelTraining {
-    const { seed, structureShare } = options;
-    checkRuntime(runtime);
-    return runtime.within(Number.POSITIVE_INFINITY, () => {
-      const fresh = LanguageModel.create(runtime, modelConfig(options), vocabulary, seed, {
-        structureShare,
-        patternOf,
-      });
-      const model = initialise(fresh, from);
-      return new LanguageModelTraining(model, options, corpus, teacher && checkSameTask('teacher', teacher, model));
-    });
+    return createTraining(
+      runtime,
+      options,
+      start,
+      (given) => LanguageModel.create(runtime, modelConfig(options), vocabulary, options.seed, given),
+      (model, teacher) => new LanguageModelTraining(model, options, corpus, teacher),
+    );
   }
 
   static fingerprint({ train, valid }: EncodedCorpus): Fingerprint {

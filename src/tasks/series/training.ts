@@ -7,17 +7,16 @@ import { meanSquaredLoss } from '../../nn/element-loss.js';
 import { softmaxLoss } from '../../nn/loss.js';
 import type { Batch } from '../../nn/network.js';
 import type { OptimizerName } from '../../train/optimizers.js';
-import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
+import type { Runtime } from '../../wasm/runtime.js';
 import { complete, type Work } from '../../work.js';
 import { batchesByLength } from '../by-length.js';
 import { SequenceTraining } from '../sequence-training.js';
 import { likeliest, softmax } from '../softmax.js';
 import {
-  checkSameTask,
   commonOptions,
+  createTraining,
   type Fingerprint,
   fingerprintOf,
-  initialise,
   type Quality,
   type TrainingOptions,
   type TrainingStart,
@@ -155,15 +154,15 @@ export class SeriesTraining extends SequenceTraining<SeriesModel, SeriesOptions>
     schema: SeriesSchema,
     options: SeriesOptions,
     data: SeriesData,
-    { from, teacher, patternOf }: TrainingStart = {},
+    start: TrainingStart = {},
   ): SeriesTraining {
-    const { seed, structureShare } = options;
-    checkRuntime(runtime);
-    return runtime.within(Number.POSITIVE_INFINITY, () => {
-      const fresh = SeriesModel.create(runtime, modelConfig(options), schema, seed, { structureShare, patternOf });
-      const model = initialise(fresh, from);
-      return new SeriesTraining(model, options, data, teacher && checkSameTask('teacher', teacher, model));
-    });
+    return createTraining(
+      runtime,
+      options,
+      start,
+      (given) => SeriesModel.create(runtime, modelConfig(options), schema, options.seed, given),
+      (model, teacher) => new SeriesTraining(model, options, data, teacher),
+    );
   }
 
   static fingerprint({ train, valid }: SeriesData): Fingerprint {

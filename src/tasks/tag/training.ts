@@ -7,17 +7,16 @@ import { buildVocabulary } from '../../text/build-vocabulary.js';
 import { Vocabulary } from '../../text/vocabulary.js';
 import { foldWord, idOfWord, shapeOf, splitWords } from '../../text/words.js';
 import type { OptimizerName } from '../../train/optimizers.js';
-import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
+import type { Runtime } from '../../wasm/runtime.js';
 import { complete, type Work } from '../../work.js';
 import { batchesByLength } from '../by-length.js';
 import { SequenceTraining } from '../sequence-training.js';
 import { likeliest, softmax } from '../softmax.js';
 import {
-  checkSameTask,
   commonOptions,
+  createTraining,
   type Fingerprint,
   fingerprintOf,
-  initialise,
   type Quality,
   type TrainingOptions,
   type TrainingStart,
@@ -147,20 +146,20 @@ export class TagTraining extends SequenceTraining<TagModel, TagOptions> {
     vocabulary: Vocabulary,
     options: TagOptions,
     data: TagData,
-    { from, teacher, patternOf }: TrainingStart = {},
+    start: TrainingStart = {},
   ): TagTraining {
     const tags = tagsOf(data.train);
     if (tags.length < 2) {
       throw new InputError(`train: got ${tags.length} different tags; expected at least 2`);
     }
     const config = { ...modelConfig(options), embedding: options.embedding };
-    const { seed, structureShare } = options;
-    checkRuntime(runtime);
-    return runtime.within(Number.POSITIVE_INFINITY, () => {
-      const fresh = TagModel.create(runtime, config, vocabulary, tags, seed, { structureShare, patternOf });
-      const model = initialise(fresh, from);
-      return new TagTraining(model, options, data, teacher && checkSameTask('teacher', teacher, model));
-    });
+    return createTraining(
+      runtime,
+      options,
+      start,
+      (given) => TagModel.create(runtime, config, vocabulary, tags, options.seed, given),
+      (model, teacher) => new TagTraining(model, options, data, teacher),
+    );
   }
 
   static fingerprint({ train, valid }: TagData): Fingerprint {

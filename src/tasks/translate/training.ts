@@ -7,16 +7,15 @@ import { checkSmoothing } from '../../nn/loss.js';
 import { buildVocabulary } from '../../text/build-vocabulary.js';
 import type { OptimizerName } from '../../train/optimizers.js';
 import type { Pointer } from '../../wasm/kernels.js';
-import { checkRuntime, type Runtime } from '../../wasm/runtime.js';
+import type { Runtime } from '../../wasm/runtime.js';
 import { complete, type Work } from '../../work.js';
 import { batchesByEqualLength, shuffledBatchesOfEqualLength } from '../by-length.js';
 import { SequenceTraining } from '../sequence-training.js';
 import {
-  checkSameTask,
   commonOptions,
+  createTraining,
   type Fingerprint,
   fingerprintOf,
-  initialise,
   type NamedArray,
   type Quality,
   type TrainingOptions,
@@ -159,16 +158,17 @@ export class TranslationTraining extends SequenceTraining<TranslationModel, Tran
     vocabularies: Vocabularies,
     options: TranslationOptions,
     data: TranslationData,
-    { from, teacher, patternOf }: TrainingStart = {},
+    start: TrainingStart = {},
   ): TranslationTraining {
-    const { seed, structureShare, embedding, score, feed } = options;
+    const { embedding, score, feed } = options;
     const config = { ...modelConfig(options), embedding, score, ...(feed && { feed }) };
-    checkRuntime(runtime);
-    return runtime.within(Number.POSITIVE_INFINITY, () => {
-      const fresh = TranslationModel.create(runtime, config, vocabularies, seed, { structureShare, patternOf });
-      const model = initialise(fresh, from);
-      return new TranslationTraining(model, options, data, teacher && checkSameTask('teacher', teacher, model));
-    });
+    return createTraining(
+      runtime,
+      options,
+      start,
+      (given) => TranslationModel.create(runtime, config, vocabularies, options.seed, given),
+      (model, teacher) => new TranslationTraining(model, options, data, teacher),
+    );
   }
 
   static fingerprint({ train, valid }: TranslationData): Fingerprint {
