@@ -292,6 +292,11 @@ async function finish<S extends RunSource, D, T extends Training, E, M>(
         saved = seconds();
       }
     }
+    if (training.epoch < options.epochs) {
+      watcher.announce(
+        `stopped early, after ${training.epoch} of ${options.epochs} epochs: validation no longer improves; the model is that of the best epoch`,
+      );
+    }
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     const told = [`stopped at step ${trainer.stepsDone} of ${totalSteps}`];

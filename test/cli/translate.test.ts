@@ -77,6 +77,13 @@ test('lines of stdin are translated one by one, empty ones too', () => {
   assert.ok(lines[0] && lines[2] && lines[3]);
 });
 
+test('a run that stops early says so', async () => {
+  const early = await succeed(folder, `${SMALL} --epochs 60 --lr 0.2 --patience 1 --out early.safetensors`);
+  assert.match(early.stderr, /stopped early, after \d+ of 60 epochs: .*; the model is that of the best epoch/);
+  const whole = await succeed(folder, `${SMALL} --epochs 2 --patience 1 --out whole.safetensors`);
+  assert.not.match(whole.stderr, /stopped early/);
+});
+
 test('options reach the model; a run resumes to the same bits', async () => {
   const options = `${SMALL.replace('--vocab 40', '--vocab 8')} --epochs 2 --words --score dot --feed --tie --label-smoothing 0.2 --cell gru --bits 4`;
   await succeed(folder, `${options} --out whole.safetensors`);
