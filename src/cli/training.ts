@@ -294,7 +294,7 @@ async function finish<S extends RunSource, D, T extends Training, E, M>(
     }
     if (training.epoch < options.epochs) {
       watcher.announce(
-        `stopped early, after ${training.epoch} of ${options.epochs} epochs: validation no longer improves; the model is that of the best epoch`,
+        `stopped early, after ${training.epoch} of ${options.epochs} epochs: the validation perplexity no longer improves; the model is that of the best epoch`,
       );
     }
   } catch (error) {
